@@ -1,1 +1,33 @@
-//! Not written yet.
+//! Pipeline images, their hashes, and the [`PipelineStore`] contract.
+//!
+//! An image is plain data: a [`DagSpec`] with the hash that names it. A store keeps images, the sources they were
+//! compiled from, and names with their versions; what it promises is written at [`PipelineStore`], and tested by
+//! the conformance suite (feature `conformance`).
+//!
+//! **Must not know:** files, sockets, SQL, an async runtime.
+
+mod canonical;
+mod clock;
+mod commit;
+mod dag;
+mod document;
+mod error;
+mod hash;
+mod image;
+mod name;
+mod store;
+mod version;
+
+pub use canonical::{StrictJson, canonical_json};
+pub use clock::{Clock, InvalidTimestamp, SystemClock, Timestamp};
+pub use commit::{Commit, Committed, Operation, Outcome, Precondition, Revision};
+pub use dag::*;
+pub use document::{OpenedDocument, open_document, seal_document};
+pub use error::{ErrorKind, Result, StoreError};
+pub use hash::{
+    InvalidHash, RegistryHash, SignatureHash, SourceHash, StructuralHash, SyntacticHash, SyntacticKey,
+};
+pub use image::{DecodedImage, FORMAT_VERSION, ImageMetadata, PipelineImage};
+pub use name::{PipelineName, Reference};
+pub use store::{ImageSummary, IndexEntry, ListOptions, NameEntry, PipelineStore, StoreStatus};
+pub use version::{ActiveVersion, Origin, Version, VersionHistory};

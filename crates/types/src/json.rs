@@ -164,7 +164,7 @@ impl Decoder {
         for Field { name, ty } in record.fields() {
             match object.get(&**name) {
                 Some(json) => {
-                    values.extend(self.within(format_args!(".{name}"), |this| this.decode(json, ty)))
+                    values.extend(self.within(format_args!(".{name}"), |this| this.decode(json, ty)));
                 }
                 None if matches!(ty, Type::Optional(_)) => values.push(Value::none()),
                 None => {

@@ -1,0 +1,181 @@
+//! Commits: the one way to change a store.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ActiveVersion, Origin, PipelineImage, PipelineName, SourceHash, StructuralHash, SyntacticKey};
+
+/// The number of a commit, store-wide: it grows with each commit that changes something, and is never used twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub u64);
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Operations that are applied in order, wholly or not at all, if the preconditions hold.
+///
+/// ```
+/// use constellation_store_core::{Commit, Operation, Precondition};
+/// let name = "scoring".parse()?;
+/// let commit = Commit::new()
+///     .require("scoring".parse()?, Precondition::Active(3))
+///     .then(Operation::SetActive { name, version: 2 });
+/// assert_eq!(commit.operations.len(), 1);
+/// # Ok::<(), constellation_store_core::StoreError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// What must hold of names before the first operation.
+    pub preconditions: Vec<(PipelineName, Precondition)>,
+    /// The operations.
+    pub operations: Vec<Operation>,
+}
+
+impl Commit {
+    /// A commit that does nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a precondition.
+    pub fn require(mut self, name: PipelineName, precondition: Precondition) -> Self {
+        self.preconditions.push((name, precondition));
+        self
+    }
+
+    /// Adds an operation.
+    pub fn then(mut self, operation: Operation) -> Self {
+        self.operations.push(operation);
+        self
+    }
+}
+
+/// What must hold of a name for a commit to be applied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing.
+    #[default]
+    Any,
+    /// The name has no active version: it is new, or deleted.
+    Absent,
+    /// This version is active.
+    Active(u64),
+}
+
+/// A change of a store.
+#[derive(Debug, Clone)]
+pub enum Operation {
+    /// Stores an image. One that is there is kept with its first `compiledAt`.
+    PutImage(Arc<PipelineImage>),
+    /// Retains a source text.
+    PutSource(Arc<str>),
+    /// Lets a program be found again by its key.
+    Index {
+        /// The key.
+        key: SyntacticKey,
+        /// The image, which is stored or put earlier in the commit.
+        structural_hash: StructuralHash,
+    },
+    /// Makes a new version of a name and makes it active, unless the active version has the same image.
+    RecordVersion {
+        /// The name.
+        name: PipelineName,
+        /// The image, which is stored or put earlier in the commit.
+        structural_hash: StructuralHash,
+        /// What records it. From [`Origin::Loader`], the source is remembered as the loader's, also when no
+        /// version is made.
+        origin: Origin,
+        /// The source it was compiled from.
+        source_hash: Option<SourceHash>,
+    },
+    /// Makes an older or newer version of a name active.
+    SetActive {
+        /// The name.
+        name: PipelineName,
+        /// The version, which was not pruned.
+        version: u64,
+    },
+    /// Takes the active version from a name. Its versions stay, and count on from where they were.
+    DeleteName {
+        /// The name.
+        name: PipelineName,
+    },
+    /// Removes an image that no version refers to, the index entries that lead to it, and its source if nothing
+    /// else refers to that.
+    RemoveImage {
+        /// The image.
+        structural_hash: StructuralHash,
+    },
+    /// Forgets the versions of a name but the newest, and but the active one.
+    PruneVersions {
+        /// The name.
+        name: PipelineName,
+        /// How many of the newest stay.
+        keep: usize,
+    },
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The revision of the commit; the latest one when the commit changed nothing.
+    pub revision: Revision,
+    /// The outcome of each operation, in order.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What an operation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Of [`Operation::PutImage`].
+    Image {
+        /// Whether it was not there before.
+        added: bool,
+    },
+    /// Of [`Operation::PutSource`].
+    Source {
+        /// Whether it was not there before.
+        added: bool,
+    },
+    /// Of [`Operation::Index`].
+    Indexed {
+        /// Whether the key led elsewhere, or nowhere, before.
+        changed: bool,
+    },
+    /// Of [`Operation::RecordVersion`].
+    Version {
+        /// Whether a version was made.
+        changed: bool,
+        /// The version that is active now.
+        version: u64,
+        /// What was active before.
+        previous: Option<ActiveVersion>,
+    },
+    /// Of [`Operation::SetActive`].
+    Activated {
+        /// Whether another version was active before.
+        changed: bool,
+        /// What is active now.
+        active: ActiveVersion,
+        /// What was active before.
+        previous: Option<ActiveVersion>,
+    },
+    /// Of [`Operation::DeleteName`].
+    Deleted {
+        /// What was active before.
+        previous: ActiveVersion,
+    },
+    /// Of [`Operation::RemoveImage`].
+    Removed,
+    /// Of [`Operation::PruneVersions`].
+    Pruned {
+        /// The versions that were forgotten, in ascending order.
+        versions: Vec<u64>,
+    },
+}

@@ -1,0 +1,317 @@
+//! The pipeline image: a graph, its hash, and where it came from.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    DagSpec, ErrorKind, NodeKind, Result, SourceHash, StoreError, StructuralHash, SyntacticHash, Timestamp,
+    canonical_json, open_document, seal_document,
+};
+
+/// The version of the image format that this crate writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A compiled pipeline as plain data: stored, copied, compared, inspected, and bound to modules to run.
+///
+/// ```
+/// use constellation_store_core::{DagSpec, ImageMetadata, PipelineImage, Timestamp};
+/// # use constellation_store_core::{InputSpec, OutputSpec, NodeSpec, NodeKind, NodeIndex, TypeIndex, TypeSpec};
+/// let dag_spec = DagSpec {
+///     inputs: vec![InputSpec { name: "n".into(), ty: TypeIndex(0), default: None, examples: vec![] }],
+///     outputs: vec![OutputSpec { name: "n".into(), node: NodeIndex(0) }],
+///     types: vec![TypeSpec::Int],
+///     nodes: vec![NodeSpec {
+///         label: Some("n".into()),
+///         ty: TypeIndex(0),
+///         operation: NodeKind::Input { name: "n".into() },
+///     }],
+///     requires: vec![],
+/// };
+/// let metadata = ImageMetadata::new(&dag_spec, Timestamp::UNIX_EPOCH);
+/// let image = PipelineImage::new(dag_spec, metadata);
+/// let decoded = PipelineImage::decode(&image.encode())?;
+/// assert_eq!(decoded.image, image);
+/// # Ok::<(), constellation_store_core::StoreError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct PipelineImage {
+    /// The hash of the canonical JSON of `dag_spec`, by which the image is named.
+    pub structural_hash: StructuralHash,
+    /// The graph.
+    pub dag_spec: DagSpec,
+    /// Where it came from.
+    pub metadata: ImageMetadata,
+    /// Members of the document that this version does not know; they are kept.
+    pub extra: Map<String, Value>,
+}
+
+/// What is known of an image beside its graph. It does not count for its hash.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageMetadata {
+    /// When it was compiled.
+    pub compiled_at: Timestamp,
+    /// The source that it was compiled from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_hash: Option<SourceHash>,
+    /// How many calls of modules it has.
+    pub module_count: u64,
+    /// How many inputs it has.
+    pub input_count: u64,
+    /// How many outputs it has.
+    pub output_count: u64,
+    /// The tokens that it was compiled from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syntactic_hash: Option<SyntacticHash>,
+    /// The version of the compiler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiler: Option<String>,
+    /// Members that this version does not know; they are kept.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl ImageMetadata {
+    /// The counts of `dag_spec`, and nothing about its source.
+    pub fn new(dag_spec: &DagSpec, compiled_at: Timestamp) -> Self {
+        let calls = dag_spec.nodes.iter().filter(|node| matches!(node.operation, NodeKind::Call { .. }));
+        Self {
+            compiled_at,
+            source_hash: None,
+            module_count: calls.count() as u64,
+            input_count: dag_spec.inputs.len() as u64,
+            output_count: dag_spec.outputs.len() as u64,
+            syntactic_hash: None,
+            compiler: None,
+            extra: Map::new(),
+        }
+    }
+}
+
+/// An image read from bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecodedImage {
+    /// The image; its hash is that of its content.
+    pub image: PipelineImage,
+    /// Whether the document had a checksum, so that its metadata is checked too.
+    pub checked: bool,
+}
+
+/// The members of an image document.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ImageDocument<D> {
+    structural_hash: StructuralHash,
+    dag_spec: D,
+    metadata: ImageMetadata,
+    #[serde(default = "default_format_version")]
+    format_version: u32,
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+}
+
+/// The plain form, of the first design, has no format version.
+fn default_format_version() -> u32 {
+    FORMAT_VERSION
+}
+
+impl DagSpec {
+    /// The canonical JSON of the graph, which its hash is taken of.
+    pub fn canonical_json(&self) -> Vec<u8> {
+        canonical_json(&serde_json::to_value(self).expect("a graph's float literals are finite"))
+    }
+
+    /// The hash that names an image of this graph.
+    pub fn structural_hash(&self) -> StructuralHash {
+        StructuralHash::of_bytes(&self.canonical_json())
+    }
+}
+
+impl PipelineImage {
+    /// The image of a graph.
+    pub fn new(dag_spec: DagSpec, metadata: ImageMetadata) -> Self {
+        Self { structural_hash: dag_spec.structural_hash(), dag_spec, metadata, extra: Map::new() }
+    }
+
+    /// Checks that the graph is well formed and that the hash is that of the graph, as a store does before it
+    /// takes an image.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidImage`] and [`ErrorKind::HashMismatch`].
+    pub fn verify(&self) -> Result<()> {
+        self.dag_spec.validate().map_err(|error| {
+            StoreError::new(ErrorKind::InvalidImage, "verify image", error.to_string())
+                .with("structuralHash", self.structural_hash)
+        })?;
+        let actual = self.dag_spec.structural_hash();
+        if actual == self.structural_hash { Ok(()) } else { Err(hash_mismatch(self.structural_hash, actual)) }
+    }
+
+    /// The document of the image: pretty JSON with a checksum and a trailing newline.
+    pub fn encode(&self) -> Vec<u8> {
+        let document = ImageDocument {
+            structural_hash: self.structural_hash,
+            dag_spec: &self.dag_spec,
+            metadata: self.metadata.clone(),
+            format_version: FORMAT_VERSION,
+            extra: self.extra.clone(),
+        };
+        let value = serde_json::to_value(document).expect("a graph's float literals are finite");
+        let Value::Object(members) = value else { unreachable!("a struct serializes as an object") };
+        seal_document(members)
+    }
+
+    /// Reads an image document, and checks its checksum if it has one, its hash, and its graph.
+    ///
+    /// The hash is taken over the JSON as it stands in the document, so that a member which this version does
+    /// not know cannot get lost unnoticed.
+    ///
+    /// # Errors
+    ///
+    /// * [`ErrorKind::Corrupt`]: not JSON, a duplicate key, a wrong checksum or a missing member.
+    /// * [`ErrorKind::UnsupportedFormat`]: a newer format version, or an unknown member inside `dagSpec`.
+    /// * [`ErrorKind::HashMismatch`]: the hash is not that of `dagSpec`.
+    /// * [`ErrorKind::InvalidImage`]: the graph is not well formed.
+    pub fn decode(bytes: &[u8]) -> Result<DecodedImage> {
+        const OPERATION: &str = "decode image";
+        let document = open_document(bytes)?;
+        let checked = document.checked;
+        // Before anything else is interpreted: a newer version may have other members.
+        if let Some(version) = document.members.get("formatVersion")
+            && version.as_u64() != Some(u64::from(FORMAT_VERSION))
+        {
+            let message = format!("its format version is {version}, this version reads {FORMAT_VERSION}");
+            return Err(StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, message));
+        }
+        let document: ImageDocument<Value> = serde_json::from_value(Value::Object(document.members))
+            .map_err(|error| {
+                StoreError::new(ErrorKind::Corrupt, OPERATION, "a member is missing or malformed")
+                    .with_source(error)
+            })?;
+        let ImageDocument { structural_hash, dag_spec, metadata, format_version: _, extra } = document;
+        let actual = StructuralHash::of_bytes(&canonical_json(&dag_spec));
+        if actual != structural_hash {
+            return Err(hash_mismatch(structural_hash, actual));
+        }
+        let dag_spec: DagSpec = serde_json::from_value(dag_spec).map_err(|error| {
+            StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, "its dagSpec has an unknown form")
+                .with("structuralHash", structural_hash)
+                .with_source(error)
+        })?;
+        dag_spec.validate().map_err(|error| {
+            StoreError::new(ErrorKind::InvalidImage, OPERATION, error.to_string())
+                .with("structuralHash", structural_hash)
+        })?;
+        Ok(DecodedImage { image: Self { structural_hash, dag_spec, metadata, extra }, checked })
+    }
+}
+
+fn hash_mismatch(claimed: StructuralHash, actual: StructuralHash) -> StoreError {
+    StoreError::new(ErrorKind::HashMismatch, "verify image", "its hash is not that of its dagSpec")
+        .with("claimed", claimed)
+        .with("actual", actual)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Literal, NodeIndex, NodeSpec, OutputSpec, TypeIndex, TypeSpec};
+
+    fn image() -> PipelineImage {
+        let dag_spec = DagSpec {
+            outputs: vec![OutputSpec { name: "x".into(), node: NodeIndex(0) }],
+            types: vec![TypeSpec::Float],
+            nodes: vec![NodeSpec {
+                label: Some("x".into()),
+                ty: TypeIndex(0),
+                operation: NodeKind::Literal(Literal::Float(-0.0)),
+            }],
+            ..DagSpec::default()
+        };
+        let metadata = ImageMetadata::new(&dag_spec, Timestamp::UNIX_EPOCH);
+        PipelineImage::new(dag_spec, metadata)
+    }
+
+    /// The document of [`image`], changed before it is sealed again.
+    fn document(change: impl FnOnce(&mut Value)) -> Vec<u8> {
+        let mut value: Value = serde_json::from_slice(&image().encode()).unwrap();
+        change(&mut value);
+        let Value::Object(members) = value else { unreachable!() };
+        seal_document(members)
+    }
+
+    fn decode_error(bytes: &[u8]) -> ErrorKind {
+        PipelineImage::decode(bytes).unwrap_err().kind()
+    }
+
+    #[test]
+    fn the_document_has_its_members_in_the_order_of_the_format() {
+        let text = String::from_utf8(image().encode()).unwrap();
+        let keys: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("  \"")?.split_once('"').map(|(key, _)| key))
+            .collect();
+        assert_eq!(keys, ["structuralHash", "dagSpec", "metadata", "formatVersion", "checksum"]);
+    }
+
+    #[test]
+    fn unknown_members_outside_of_the_graph_are_kept() {
+        let bytes = document(|value| {
+            value["note"] = "kept".into();
+            value["metadata"]["team"] = "risk".into();
+        });
+        let decoded = PipelineImage::decode(&bytes).unwrap();
+        let again = PipelineImage::decode(&decoded.image.encode()).unwrap();
+        assert_eq!(again, decoded);
+        assert_eq!(again.image.extra["note"], "kept");
+        assert_eq!(again.image.metadata.extra["team"], "risk");
+    }
+
+    #[test]
+    fn an_unknown_member_inside_of_the_graph_is_not_supported() {
+        let bytes = document(|value| {
+            value["dagSpec"]["nodes"][0]["cost"] = 1.into();
+            let hash = StructuralHash::of_bytes(&canonical_json(&value["dagSpec"]));
+            value["structuralHash"] = hash.to_string().into();
+        });
+        assert_eq!(decode_error(&bytes), ErrorKind::UnsupportedFormat);
+    }
+
+    #[test]
+    fn a_newer_format_is_not_supported() {
+        let bytes = document(|value| value["formatVersion"] = (FORMAT_VERSION + 1).into());
+        assert_eq!(decode_error(&bytes), ErrorKind::UnsupportedFormat);
+    }
+
+    #[test]
+    fn a_changed_graph_does_not_match_its_hash() {
+        let bytes = document(|value| value["dagSpec"]["outputs"][0]["name"] = "y".into());
+        assert_eq!(decode_error(&bytes), ErrorKind::HashMismatch);
+        let mut image = image();
+        image.dag_spec.outputs[0].name = "y".into();
+        assert_eq!(image.verify().unwrap_err().kind(), ErrorKind::HashMismatch);
+        image.dag_spec.outputs.clear();
+        assert_eq!(image.verify().unwrap_err().kind(), ErrorKind::InvalidImage);
+    }
+
+    #[test]
+    fn the_plain_form_without_checksum_and_version_is_accepted_and_told() {
+        let mut value: Value = serde_json::from_slice(&image().encode()).unwrap();
+        let members = value.as_object_mut().unwrap();
+        members.remove("checksum");
+        members.remove("formatVersion");
+        let decoded = PipelineImage::decode(value.to_string().as_bytes()).unwrap();
+        assert_eq!(decoded.image, image());
+        assert!(!decoded.checked);
+    }
+
+    #[test]
+    fn the_hash_covers_the_graph_and_nothing_else() {
+        let mut other = image();
+        other.metadata.compiler = Some("9.9".into());
+        assert_eq!(other.dag_spec.structural_hash(), image().structural_hash);
+        other.dag_spec.nodes[0].operation = NodeKind::Literal(Literal::Float(0.0));
+        assert_ne!(other.dag_spec.structural_hash(), image().structural_hash);
+    }
+}

@@ -1,0 +1,151 @@
+//! The version history of a name.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{PipelineName, Revision, SourceHash, StructuralHash, Timestamp};
+
+/// What a name has pointed to, and what it points to now.
+///
+/// Its serde form has the members of a version document, without the checksum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionHistory {
+    /// The name.
+    pub pipeline_name: PipelineName,
+    /// The versions that were not pruned, in ascending order.
+    pub versions: Vec<Version>,
+    /// The active version, one of `versions`; none when the name was deleted.
+    pub active_version: Option<u64>,
+    /// The number of the next version. It only grows, so that no number is used twice. A document of the plain
+    /// form does not have it; who reads one sets it with [`VersionHistory::normalize`].
+    #[serde(default)]
+    pub next_version: u64,
+    /// The source that the startup loader published or found last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loader_source_hash: Option<SourceHash>,
+    /// Members that this version of the format does not know; they are kept.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A version of a name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Version {
+    /// Its number, from 1.
+    pub version: u64,
+    /// The image.
+    pub structural_hash: StructuralHash,
+    /// When it was recorded.
+    pub created_at: Timestamp,
+    /// The commit that recorded it.
+    #[serde(default)]
+    pub revision: Revision,
+    /// What recorded it.
+    #[serde(default = "Origin::of_plain_form")]
+    pub origin: Origin,
+    /// The source that it was compiled from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_hash: Option<SourceHash>,
+    /// Members that this version of the format does not know; they are kept.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// What recorded a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Origin {
+    /// A request to compile.
+    Compile,
+    /// A request to reload.
+    Reload,
+    /// The startup loader.
+    Loader,
+    /// A request to point the name to an image.
+    Alias,
+    /// An import, or a file that was there before the format knew origins.
+    Import,
+}
+
+impl Origin {
+    fn of_plain_form() -> Self {
+        Self::Import
+    }
+}
+
+/// What a name points to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ActiveVersion {
+    /// The number of the version.
+    pub version: u64,
+    /// Its image.
+    pub structural_hash: StructuralHash,
+}
+
+impl VersionHistory {
+    /// The history of a name without versions.
+    pub fn new(pipeline_name: PipelineName) -> Self {
+        Self {
+            pipeline_name,
+            versions: Vec::new(),
+            active_version: None,
+            next_version: 1,
+            loader_source_hash: None,
+            extra: Map::new(),
+        }
+    }
+
+    /// Sorts the versions and puts the next number after all of them, as a document written by hand may need.
+    pub fn normalize(&mut self) {
+        self.versions.sort_by_key(|version| version.version);
+        self.versions.dedup_by_key(|version| version.version);
+        let next = self.versions.last().map_or(1, |version| version.version.saturating_add(1));
+        self.next_version = self.next_version.max(next);
+        self.active_version = self.active_version.filter(|active| self.get(*active).is_some());
+    }
+
+    /// The version of this number.
+    pub fn get(&self, version: u64) -> Option<&Version> {
+        let place = self.versions.binary_search_by_key(&version, |known| known.version).ok()?;
+        Some(&self.versions[place])
+    }
+
+    /// The active version.
+    pub fn active(&self) -> Option<ActiveVersion> {
+        let version = self.get(self.active_version?)?;
+        Some(ActiveVersion { version: version.version, structural_hash: version.structural_hash })
+    }
+
+    /// The newest version older than the active one, which a rollback goes to.
+    pub fn previous(&self) -> Option<&Version> {
+        let active = self.active_version?;
+        self.versions.iter().rev().find(|version| version.version < active)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plain_form_reads_with_defaults() {
+        let hash = StructuralHash::of_bytes(b"x");
+        let json = serde_json::json!({
+            "pipelineName": "scoring",
+            "versions": [
+                { "version": 1, "structuralHash": hash, "createdAt": "2026-02-02T14:30:00Z" },
+                { "version": 4, "structuralHash": hash, "createdAt": "2026-02-02T15:00:00Z" },
+            ],
+            "activeVersion": 4,
+        });
+        let mut history: VersionHistory = serde_json::from_value(json).unwrap();
+        history.normalize();
+        assert_eq!(history.next_version, 5);
+        assert_eq!(history.active(), Some(ActiveVersion { version: 4, structural_hash: hash }));
+        assert_eq!(history.previous().map(|version| version.version), Some(1));
+        assert_eq!(history.get(2), None);
+        assert_eq!(history.versions[0].origin, Origin::Import);
+    }
+}
