@@ -1,8 +1,9 @@
 //! Relations between types: subtyping, least upper bound, merge.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::{Field, RecordType, Type};
+use crate::{Field, RecordType, Type, UnionType};
 
 /// Two types that `+` cannot merge.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +34,7 @@ impl Type {
                 left_key.is_equivalent(right_key) && left.is_subtype_of(right)
             }
             (Self::Record(left), Self::Record(right)) => {
-                Arc::ptr_eq(left, right) || is_record_subtype(left, right)
+                Arc::ptr_eq(left, right) || all_fields(left, right, Type::is_subtype_of)
             }
             (Self::Function(left), Self::Function(right)) => {
                 left.parameters.len() == right.parameters.len()
@@ -47,20 +48,49 @@ impl Type {
     /// Whether the language takes both for the same type: equal but for the order of record fields and union
     /// members.
     pub fn is_equivalent(&self, other: &Type) -> bool {
-        self.is_subtype_of(other) && other.is_subtype_of(self)
+        // Not subtyping both ways: a map compares its keys for equivalence, so that would double at each level.
+        match (self, other) {
+            (Self::List(left), Self::List(right))
+            | (Self::Seq(left), Self::Seq(right))
+            | (Self::Optional(left), Self::Optional(right)) => {
+                Arc::ptr_eq(left, right) || left.is_equivalent(right)
+            }
+            (Self::Map(left_key, left), Self::Map(right_key, right)) => {
+                left_key.is_equivalent(right_key) && left.is_equivalent(right)
+            }
+            (Self::Record(left), Self::Record(right)) => {
+                Arc::ptr_eq(left, right)
+                    || (left.fields().len() == right.fields().len()
+                        && all_fields(left, right, Type::is_equivalent))
+            }
+            (Self::Union(left), Self::Union(right)) => {
+                let within = |member: &Type, union: &UnionType| {
+                    union.members().iter().any(|other| member.is_equivalent(other))
+                };
+                Arc::ptr_eq(left, right)
+                    || (left.members().len() == right.members().len()
+                        && left.members().iter().all(|member| within(member, right)))
+            }
+            (Self::Function(left), Self::Function(right)) => {
+                left.parameters.len() == right.parameters.len()
+                    && left.parameters.iter().zip(&right.parameters).all(|(l, r)| l.is_equivalent(r))
+                    && left.result.is_equivalent(&right.result)
+            }
+            (left, right) => left == right,
+        }
     }
 }
 
-fn is_record_subtype(left: &RecordType, right: &RecordType) -> bool {
+/// Whether each field of `right` is in `left`, with types that relate.
+fn all_fields(left: &RecordType, right: &RecordType, relate: fn(&Type, &Type) -> bool) -> bool {
     // Records of one shape are the common case, and looking each field up by name is quadratic.
     if left.fields().len() == right.fields().len()
         && left.fields().iter().zip(right.fields()).all(|(l, r)| l.name == r.name)
     {
-        return left.fields().iter().zip(right.fields()).all(|(l, r)| l.ty.is_subtype_of(&r.ty));
+        return left.fields().iter().zip(right.fields()).all(|(l, r)| relate(&l.ty, &r.ty));
     }
-    let by_name: std::collections::HashMap<&str, &Type> =
-        left.fields().iter().map(|field| (&*field.name, &field.ty)).collect();
-    right.fields().iter().all(|field| by_name.get(&*field.name).is_some_and(|ty| ty.is_subtype_of(&field.ty)))
+    let by_name: HashMap<&str, &Type> = left.fields().iter().map(|field| (&*field.name, &field.ty)).collect();
+    right.fields().iter().all(|field| by_name.get(&*field.name).is_some_and(|ty| relate(ty, &field.ty)))
 }
 
 /// The type of a value that is either a `left` or a `right`: the higher of the two where they are related, else
@@ -123,6 +153,14 @@ mod tests {
         assert!(!a.is_subtype_of(&ab()));
         assert!(ab().is_equivalent(&Type::record([("b", Type::String), ("a", Type::Int)])));
         assert!(Type::list(Type::Nothing).is_subtype_of(&Type::seq(a)));
+    }
+
+    #[test]
+    fn equivalence_of_deep_maps_takes_no_longer_than_their_depth() {
+        let nest = || (0..200).fold(Type::Int, |key, _| Type::map(key, Type::String));
+        assert!(nest().is_equivalent(&nest()));
+        assert!(nest().is_subtype_of(&nest()));
+        assert!(!nest().is_equivalent(&Type::map(Type::Int, Type::String)));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::bounds::Measure;
+
 /// A type of the language. Cloning is cheap: composite types are shared.
 ///
 /// `==` is identity, field and member order included, which is what an image's type table is keyed by. The
@@ -51,6 +53,7 @@ pub struct Field {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RecordType {
     fields: Box<[Field]>,
+    measure: Measure,
 }
 
 impl RecordType {
@@ -68,7 +71,12 @@ impl RecordType {
                 }
             }
         }
-        Self { fields: unique.into_boxed_slice() }
+        let measure = Measure::of_parts(unique.iter().map(|field| &field.ty));
+        Self { fields: unique.into_boxed_slice(), measure }
+    }
+
+    pub(crate) fn measure(&self) -> Measure {
+        self.measure
     }
 
     /// The fields in declaration order.
@@ -86,9 +94,14 @@ impl RecordType {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UnionType {
     members: Box<[Type]>,
+    measure: Measure,
 }
 
 impl UnionType {
+    pub(crate) fn measure(&self) -> Measure {
+        self.measure
+    }
+
     /// The members in declaration order.
     pub fn members(&self) -> &[Type] {
         &self.members
@@ -165,7 +178,10 @@ impl Type {
         match unique.len() {
             0 => Self::Nothing,
             1 => unique.remove(0),
-            _ => Self::Union(Arc::new(UnionType { members: unique.into_boxed_slice() })),
+            _ => {
+                let measure = Measure::of_parts(&unique);
+                Self::Union(Arc::new(UnionType { members: unique.into_boxed_slice(), measure }))
+            }
         }
     }
 
