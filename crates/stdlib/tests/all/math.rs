@@ -1,0 +1,115 @@
+//! `stdlib.math`.
+
+use crate::harness::{check, v};
+
+const MIN: i64 = i64::MIN;
+const MAX: i64 = i64::MAX;
+
+#[test]
+fn sums_differences_and_products_do_not_wrap() {
+    check(
+        "stdlib.add",
+        &[
+            ([v(2), v(3)], Ok(5)),
+            ([v(MAX), v(MIN)], Ok(-1)),
+            ([v(MAX), v(1)], Err("Integer overflow in stdlib.add")),
+        ],
+    );
+    check(
+        "stdlib.subtract",
+        &[
+            ([v(2), v(3)], Ok(-1)),
+            ([v(0), v(MAX)], Ok(-MAX)),
+            ([v(0), v(MIN)], Err("Integer overflow in stdlib.subtract")),
+        ],
+    );
+    check(
+        "stdlib.multiply",
+        &[
+            ([v(-4), v(5)], Ok(-20)),
+            ([v(MIN), v(1)], Ok(MIN)),
+            ([v(MIN), v(-1)], Err("Integer overflow in stdlib.multiply")),
+        ],
+    );
+}
+
+#[test]
+fn division_rounds_toward_zero() {
+    check(
+        "stdlib.divide",
+        &[
+            ([v(7), v(3)], Ok(2)),
+            ([v(-10), v(3)], Ok(-3)),
+            ([v(10), v(-3)], Ok(-3)),
+            ([v(1), v(0)], Err("Division by zero in stdlib.divide")),
+            ([v(MIN), v(-1)], Err("Integer overflow in stdlib.divide")),
+        ],
+    );
+}
+
+#[test]
+fn a_remainder_has_the_sign_of_the_dividend() {
+    check(
+        "stdlib.modulo",
+        &[
+            ([v(7), v(3)], Ok(1)),
+            ([v(-7), v(3)], Ok(-1)),
+            ([v(7), v(-3)], Ok(1)),
+            ([v(MIN), v(-1)], Ok(0)),
+            ([v(1), v(0)], Err("Division by zero in stdlib.modulo")),
+        ],
+    );
+}
+
+#[test]
+fn signs_and_extremes() {
+    check("stdlib.max", &[([v(2), v(3)], 3), ([v(MIN), v(MAX)], MAX)]);
+    check("stdlib.min", &[([v(2), v(3)], 2), ([v(MIN), v(MAX)], MIN)]);
+    check("stdlib.abs", &[([v(-5)], Ok(5)), ([v(MIN)], Err("Integer overflow in stdlib.abs"))]);
+    check("stdlib.negate", &[([v(5)], Ok(-5)), ([v(MIN)], Err("Integer overflow in stdlib.negate"))]);
+}
+
+#[test]
+fn halves_round_up_and_no_sum_is_rounded_on_the_way() {
+    check(
+        "stdlib.round",
+        &[
+            ([v(3.5)], 4),
+            ([v(-2.5)], -2),
+            ([v(-2.7)], -3),
+            ([v(-0.0)], 0),
+            ([v(0.499_999_999_999_999_94)], 0),
+            ([v(-0.499_999_999_999_999_94)], 0),
+            ([v(4_503_599_627_370_497.0)], 4_503_599_627_370_497),
+            ([v(f64::NAN)], 0),
+            ([v(1e300)], MAX),
+            ([v(-1e300)], MIN),
+        ],
+    );
+    check("stdlib.floor", &[([v(2.7)], 2), ([v(-2.1)], -3), ([v(-1e300)], MIN)]);
+    check("stdlib.ceiling", &[([v(2.1)], 3), ([v(-2.7)], -2), ([v(-0.5)], 0)]);
+}
+
+#[test]
+fn a_float_result_is_finite() {
+    check(
+        "stdlib.sqrt",
+        &[
+            ([v(2.25)], Ok(1.5)),
+            ([v(-0.0)], Ok(-0.0)),
+            ([v(-1.0)], Err("Square root of the negative number -1 in stdlib.sqrt")),
+        ],
+    );
+    check(
+        "stdlib.power",
+        &[
+            ([v(2.0), v(10.0)], Ok(1024.0)),
+            ([v(2.0), v(-1.0)], Ok(0.5)),
+            ([v(10.0), v(400.0)], Err("the result is not a finite number but inf")),
+            ([v(-1.0), v(0.5)], Err("the result is not a finite number but NaN")),
+        ],
+    );
+    check("stdlib.abs-float", &[([v(-2.5)], 2.5), ([v(-0.0)], 0.0)]);
+    check("stdlib.max-float", &[([v(1.5), v(2.5)], 2.5)]);
+    check("stdlib.min-float", &[([v(1.5), v(2.5)], 1.5)]);
+}
