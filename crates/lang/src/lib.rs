@@ -1,1 +1,86 @@
-//! Not written yet.
+//! The compiler of the Constellation language: source text to [`DagSpec`], given function signatures.
+//!
+//! A program is cut into tokens once ([`tokenize`]); from them come the key under which its image is found again
+//! ([`TokenizedSource::syntactic_key`]) and, when it is not there, the image itself ([`compile`]). Whatever the
+//! text, the answer is data: a graph, diagnostics, or both. Time and memory are linear in the size of the source,
+//! and the stack that is needed is bounded.
+//!
+//! **Must not know:** I/O of any kind, modules' code.
+//!
+//! [`DagSpec`]: constellation_store_core::DagSpec
+
+mod checker;
+mod diagnostic;
+mod functions;
+mod graph;
+mod number;
+mod parser;
+mod span;
+mod suggest;
+pub mod syntax;
+mod token;
+mod types;
+
+pub use diagnostic::{Code, Diagnostic, Label, MAX_DIAGNOSTICS, Severity};
+pub use functions::FunctionTable;
+pub use span::{LineIndex, Position, Span};
+pub use token::{Keyword, MAX_SOURCE_BYTES, Token, TokenKind, TokenizedSource, tokenize};
+
+use constellation_store_core::{DagSpec, NodeIndex};
+
+use crate::diagnostic::Sink;
+use crate::syntax::SyntaxTree;
+
+/// Raised only when the graph of some program changes: it decides whether stored images are found again.
+pub const LOWERING_VERSION: u32 = 1;
+
+/// What a compilation gives.
+#[derive(Debug, Clone)]
+pub struct Compilation {
+    /// The graph; none when there is an error among the diagnostics.
+    pub dag_spec: Option<DagSpec>,
+    /// Errors and warnings, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+    /// For each node of the graph, the text that made it, so that an error of a run can be placed. For lines
+    /// and columns see [`LineIndex`].
+    pub node_spans: Vec<Span>,
+}
+
+impl Compilation {
+    /// Where the text that made a node starts; `source` is the text that was compiled.
+    pub fn position_of(&self, node: NodeIndex, source: &str) -> Option<Position> {
+        let span = self.node_spans.get(node.index())?;
+        Some(LineIndex::new(source).position(span.start))
+    }
+
+    /// The diagnostics that are errors.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// The diagnostics that are warnings.
+    pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning)
+    }
+}
+
+/// Compiles a program against the functions it can call.
+///
+/// Equal token streams and equal functions give equal graphs. Every error that can be told apart is reported;
+/// what follows from an earlier error is not.
+pub fn compile(source: &TokenizedSource<'_>, functions: &FunctionTable) -> Compilation {
+    let mut sink = Sink::default();
+    let tree = parser::parse_into(source, &mut sink);
+    let numbered = checker::check(&tree, functions, &mut sink);
+    let diagnostics = sink.finish(source.source());
+    let (dag_spec, node_spans) = numbered.map(|numbered| (numbered.dag_spec, numbered.spans)).unzip();
+    debug_assert!(dag_spec.as_ref().is_none_or(|dag: &DagSpec| dag.validate().is_ok()));
+    Compilation { dag_spec, diagnostics, node_spans: node_spans.unwrap_or_default() }
+}
+
+/// Parses a program, for tools that need its tree. What could not be parsed is an `Error` in it.
+pub fn parse<'a>(source: &TokenizedSource<'a>) -> (SyntaxTree<'a>, Vec<Diagnostic>) {
+    let mut sink = Sink::default();
+    let tree = parser::parse_into(source, &mut sink);
+    (tree, sink.finish(source.source()))
+}

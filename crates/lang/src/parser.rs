@@ -1,0 +1,538 @@
+//! The parser: tokens to tree. It reports every error it finds and goes on.
+//!
+//! `type`, `in`, `out`, `use`, `@` and a name before `=` can only start a declaration, in whatever brackets they
+//! stand, so that is where the parser picks up again after an error it cannot mend closer by.
+
+mod expressions;
+mod options;
+mod types;
+
+use crate::diagnostic::{Code, Diagnostic, Sink};
+use crate::span::Span;
+use crate::syntax::{
+    Declaration, Expression, ExpressionId, ExpressionKind, MAX_HEIGHT, MAX_NESTING, Name, Path, SyntaxTree,
+    TypeId,
+};
+use crate::token::{Keyword, Token, TokenKind, TokenizedSource};
+
+/// An error was reported, and what was being parsed has no tree.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Failed;
+
+type Parsed<T> = Result<T, Failed>;
+
+/// Parses a program. What is wrong is in the sink; what could not be parsed is an `Error` in the tree.
+pub(crate) fn parse_into<'a>(source: &TokenizedSource<'a>, sink: &mut Sink) -> SyntaxTree<'a> {
+    for diagnostic in source.diagnostics() {
+        sink.push(diagnostic.clone());
+    }
+    let mut parser = Parser {
+        source,
+        tokens: source.tokens(),
+        at: 0,
+        partners: partners(source.tokens()),
+        tree: SyntaxTree::default(),
+        sink,
+        nesting: 0,
+        last_error_at: None,
+        is_abandoned: false,
+    };
+    parser.program();
+    parser.tree
+}
+
+struct Parser<'s, 'a> {
+    source: &'s TokenizedSource<'a>,
+    tokens: &'s [Token],
+    at: usize,
+    /// For each opening bracket, the token that closes it, if any.
+    partners: Vec<Option<u32>>,
+    tree: SyntaxTree<'a>,
+    sink: &'s mut Sink,
+    nesting: u32,
+    /// The token of the last error. A second error at one token is a consequence of the first.
+    last_error_at: Option<usize>,
+    /// A bound was passed: the declaration is given up as a whole.
+    is_abandoned: bool,
+}
+
+impl<'a> Parser<'_, 'a> {
+    fn program(&mut self) {
+        let mut has_output = false;
+        while self.kind() != TokenKind::EndOfFile {
+            // Text that is no token was reported by the lexer and declares nothing.
+            if self.eat(TokenKind::Unknown) {
+                continue;
+            }
+            let start = self.at;
+            self.nesting = 0;
+            self.is_abandoned = false;
+            let (declaration, result) = self.declaration();
+            has_output |= matches!(declaration, Declaration::Output { .. });
+            self.tree.declarations.push(declaration);
+            if result.is_err() {
+                if self.at == start {
+                    self.at += 1;
+                }
+                while self.kind() != TokenKind::EndOfFile && !self.is_declaration_start() {
+                    self.at += 1;
+                }
+            }
+        }
+        let names_output = self.tokens.iter().any(|token| token.kind == TokenKind::Keyword(Keyword::Out));
+        let is_cut = self.tokens.first().is_some_and(|token| token.span.range().len() > 1 << 20);
+        if !has_output && !names_output && !is_cut {
+            let message = "Parse error: the pipeline has no output";
+            let diagnostic = Diagnostic::error(Code::Syntax, self.token().span, message)
+                .suggest(["Name a result with 'out', for example: out result".to_owned()]);
+            self.sink.push(diagnostic);
+        }
+    }
+
+    /// A declaration, which is also there when parsing it failed, so that its name is known.
+    fn declaration(&mut self) -> (Declaration<'a>, Parsed<()>) {
+        match self.kind() {
+            TokenKind::At => self.annotated(),
+            TokenKind::Keyword(Keyword::In) => self.input(Vec::new()),
+            TokenKind::Keyword(Keyword::Out) => self.output(),
+            TokenKind::Keyword(Keyword::Type) => {
+                self.at += 1;
+                let Ok(name) = self.name("the name of the type") else {
+                    return (Declaration::Error, Err(Failed));
+                };
+                let result = self.expect(TokenKind::Assign, "'='").and_then(|()| self.ty());
+                let (ty, result) = self.type_or_error(result);
+                (Declaration::Type { name, ty }, result)
+            }
+            TokenKind::Keyword(Keyword::Use) => match self.use_declaration() {
+                Ok(declaration) => (declaration, Ok(())),
+                Err(Failed) => (Declaration::Error, Err(Failed)),
+            },
+            TokenKind::Identifier if self.kind_at(1) == TokenKind::Assign => {
+                let name = self.take_name();
+                self.at += 1;
+                let result = self.expression();
+                let (value, result) = self.expression_or_error(result);
+                (Declaration::Assignment { name, value }, result)
+            }
+            _ => {
+                self.unexpected_declaration();
+                (Declaration::Error, Err(Failed))
+            }
+        }
+    }
+
+    fn unexpected_declaration(&mut self) {
+        let suggestion = match self.kind() {
+            TokenKind::Identifier if self.kind_at(1) == TokenKind::Identifier => match self.text() {
+                "input" | "inputs" => Some("Inputs are declared with 'in name: Type'".to_owned()),
+                "output" | "outputs" | "return" => Some("Outputs are declared with 'out name'".to_owned()),
+                "let" | "val" | "var" | "const" => {
+                    Some("Variables are declared with 'name = ...'".to_owned())
+                }
+                _ => None,
+            },
+            TokenKind::Identifier | TokenKind::StringHead | TokenKind::String => {
+                Some(format!("Give the value a name: result = {}...", self.text_for_people(12)))
+            }
+            _ => None,
+        };
+        self.error("a declaration ('in', 'out', 'type', 'use' or 'name = ...')", suggestion);
+    }
+
+    fn annotated(&mut self) -> (Declaration<'a>, Parsed<()>) {
+        let mut examples = Vec::new();
+        let mut for_output = None;
+        let mut result = Ok(());
+        while self.kind() == TokenKind::At {
+            let at = self.token().span;
+            self.at += 1;
+            let word = self.text();
+            if self.kind() != TokenKind::Identifier || !["example", "source", "sink"].contains(&word) {
+                return (Declaration::Error, Err(self.error("'example', 'source' or 'sink'", None)));
+            }
+            self.at += 1;
+            let is_sink = word == "sink";
+            if for_output.is_some_and(|for_output| for_output != is_sink) {
+                let message =
+                    "Parse error: '@sink' belongs to an output, '@example' and '@source' to an input";
+                self.sink.push(Diagnostic::error(Code::Syntax, at, message));
+                result = Err(Failed);
+            }
+            for_output = Some(is_sink);
+            let open = self.at;
+            let parsed = self.expect(TokenKind::LeftParenthesis, "'('").and_then(|()| {
+                if word == "example" {
+                    examples.push(self.nested(Self::expression)?);
+                    return self.close(open, TokenKind::RightParenthesis);
+                }
+                self.connector(open)
+            });
+            if parsed.is_err() {
+                // The declaration behind the annotation is still worth reading.
+                result = parsed;
+                while !matches!(
+                    self.kind(),
+                    TokenKind::EndOfFile | TokenKind::Keyword(Keyword::In | Keyword::Out)
+                ) && (self.kind() == TokenKind::At || !self.is_declaration_start())
+                {
+                    self.at += 1;
+                }
+            }
+        }
+        let (declaration, end) = match (self.kind(), for_output) {
+            (TokenKind::Keyword(Keyword::In), Some(false)) => self.input(examples),
+            (TokenKind::Keyword(Keyword::Out), Some(true)) => self.output(),
+            (_, Some(true)) => (Declaration::Error, Err(self.error("'out' after '@sink'", None))),
+            _ => (Declaration::Error, Err(self.error("'in' after '@example' or '@source'", None))),
+        };
+        (declaration, result.and(end))
+    }
+
+    /// The rest of `@source("kind", key: value)`. Nothing reads it, so it is only checked for form.
+    fn connector(&mut self, open: usize) -> Parsed<()> {
+        if self.kind() != TokenKind::String {
+            return Err(self.error("the kind of connector, a string", None));
+        }
+        self.at += 1;
+        while self.eat(TokenKind::Comma) && self.kind() != TokenKind::RightParenthesis {
+            if !matches!(self.kind(), TokenKind::Identifier | TokenKind::Keyword(_)) {
+                return Err(self.error("the name of a property", None));
+            }
+            self.at += 1;
+            self.expect(TokenKind::Colon, "':'")?;
+            self.nested(Self::expression)?;
+        }
+        self.close(open, TokenKind::RightParenthesis)
+    }
+
+    fn input(&mut self, examples: Vec<ExpressionId>) -> (Declaration<'a>, Parsed<()>) {
+        self.at += 1;
+        let Ok(name) = self.name("the name of the input") else {
+            return (Declaration::Error, Err(Failed));
+        };
+        let result = self.expect(TokenKind::Colon, "':' and a type").and_then(|()| self.ty());
+        let (ty, result) = self.type_or_error(result);
+        (Declaration::Input { name, ty, examples }, result)
+    }
+
+    fn output(&mut self) -> (Declaration<'a>, Parsed<()>) {
+        self.at += 1;
+        let Ok(name) = self.name("the name of a variable") else {
+            return (Declaration::Error, Err(Failed));
+        };
+        if self.kind() == TokenKind::EndOfFile || self.is_declaration_start() {
+            return (Declaration::Output { name }, Ok(()));
+        }
+        let suggestion = match self.kind() {
+            TokenKind::Comma => "Write one 'out' for each output".to_owned(),
+            TokenKind::Assign => format!("Write '{0} = ...' and then 'out {0}'", name.text),
+            _ => "Only a variable can be an output: give the expression a name first".to_owned(),
+        };
+        let failed = self.error("the next declaration after 'out name'", Some(suggestion));
+        (Declaration::Output { name }, Err(failed))
+    }
+
+    fn use_declaration(&mut self) -> Parsed<Declaration<'a>> {
+        self.at += 1;
+        let path = self.path("a namespace")?;
+        let alias =
+            if self.eat(TokenKind::Keyword(Keyword::As)) { Some(self.name("an alias")?) } else { None };
+        Ok(Declaration::Use { path, alias })
+    }
+
+    /// `a.b.c`; reserved words can stand after a dot.
+    fn path(&mut self, expected: &str) -> Parsed<Path<'a>> {
+        let first = self.name(expected)?;
+        let mut path = Path { segments: vec![first.text], span: first.span };
+        while self.kind() == TokenKind::Dot
+            && matches!(self.kind_at(1), TokenKind::Identifier | TokenKind::Keyword(_))
+        {
+            self.at += 1;
+            path.segments.push(self.text());
+            path.span = path.span.to(self.token().span);
+            self.at += 1;
+        }
+        Ok(path)
+    }
+
+    // What all parts of the parser use.
+
+    fn token(&self) -> Token {
+        self.tokens[self.at.min(self.tokens.len() - 1)]
+    }
+
+    fn kind(&self) -> TokenKind {
+        self.token().kind
+    }
+
+    fn kind_at(&self, ahead: usize) -> TokenKind {
+        self.tokens.get(self.at + ahead).map_or(TokenKind::EndOfFile, |token| token.kind)
+    }
+
+    fn text(&self) -> &'a str {
+        self.source.text(self.token())
+    }
+
+    fn previous_span(&self) -> Span {
+        self.tokens[self.at.saturating_sub(1)].span
+    }
+
+    fn is_declaration_start(&self) -> bool {
+        match self.kind() {
+            TokenKind::At | TokenKind::Keyword(Keyword::Type | Keyword::In | Keyword::Out | Keyword::Use) => {
+                true
+            }
+            TokenKind::Identifier => self.kind_at(1) == TokenKind::Assign,
+            _ => false,
+        }
+    }
+
+    fn eat(&mut self, kind: TokenKind) -> bool {
+        let is_there = self.kind() == kind;
+        self.at += usize::from(is_there);
+        is_there
+    }
+
+    fn expect(&mut self, kind: TokenKind, expected: &str) -> Parsed<()> {
+        if self.eat(kind) { Ok(()) } else { Err(self.error(expected, None)) }
+    }
+
+    /// The bracket that closes the one at token `open`.
+    fn close(&mut self, open: usize, kind: TokenKind) -> Parsed<()> {
+        if self.eat(kind) {
+            return Ok(());
+        }
+        Err(self.error_in_brackets(open, bracket_text(kind)))
+    }
+
+    fn error_in_brackets(&mut self, open: usize, expected: &str) -> Failed {
+        let label =
+            (self.tokens[open].span, format!("'{}' was opened here", self.source.text(self.tokens[open])));
+        self.error_with(expected, None, Some(label))
+    }
+
+    fn take_name(&mut self) -> Name<'a> {
+        let name = Name { text: self.text(), span: self.token().span };
+        self.at += 1;
+        name
+    }
+
+    fn name(&mut self, expected: &str) -> Parsed<Name<'a>> {
+        match self.kind() {
+            TokenKind::Identifier => Ok(self.take_name()),
+            TokenKind::Keyword(keyword) => {
+                let hint = format!("'{}' is a reserved word and cannot be a name", keyword.as_str());
+                Err(self.error(expected, Some(hint)))
+            }
+            _ => Err(self.error(expected, None)),
+        }
+    }
+
+    /// Parses something inside of brackets.
+    fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.nesting >= MAX_NESTING {
+            let message = format!("The program nests deeper than {MAX_NESTING} levels");
+            return Err(self.abandon(self.token().span, message));
+        }
+        self.nesting += 1;
+        let result = parse(self);
+        self.nesting -= 1;
+        result
+    }
+
+    fn abandon(&mut self, span: Span, message: String) -> Failed {
+        if !self.is_abandoned {
+            let diagnostic = Diagnostic::error(Code::LimitExceeded, span, message)
+                .suggest(["Give a part of the expression a name of its own".to_owned()]);
+            self.sink.push(diagnostic);
+        }
+        self.is_abandoned = true;
+        Failed
+    }
+
+    /// Items between brackets with commas between them, the closing bracket included; `open` is the token of the
+    /// opening one. False when some item failed, and the rest was read all the same.
+    fn items<T>(
+        &mut self,
+        open: usize,
+        close: TokenKind,
+        mut parse: impl FnMut(&mut Self) -> Parsed<T>,
+    ) -> Parsed<(Vec<T>, bool)> {
+        let mut items = Vec::new();
+        let mut is_complete = true;
+        while !self.eat(close) {
+            if let Ok(item) = self.nested(&mut parse) {
+                items.push(item);
+                if self.eat(TokenKind::Comma) {
+                    continue;
+                }
+                if self.eat(close) {
+                    break;
+                }
+                self.error_in_brackets(open, &format!("',' or {}", bracket_text(close)));
+            }
+            is_complete = false;
+            self.skip_item()?;
+            if !self.eat(TokenKind::Comma) && self.kind() != close {
+                return Err(Failed);
+            }
+        }
+        Ok((items, is_complete))
+    }
+
+    /// Skips to the end of a list item: a comma or a closing bracket.
+    fn skip_item(&mut self) -> Parsed<()> {
+        if self.is_abandoned {
+            return Err(Failed);
+        }
+        loop {
+            match self.kind() {
+                TokenKind::EndOfFile => return Err(Failed),
+                TokenKind::Comma
+                | TokenKind::RightParenthesis
+                | TokenKind::RightBracket
+                | TokenKind::RightBrace
+                | TokenKind::StringMiddle
+                | TokenKind::StringTail => return Ok(()),
+                _ if self.is_declaration_start() => return Err(Failed),
+                _ => self.skip_group(),
+            }
+        }
+    }
+
+    /// Skips one token, or all that is between brackets.
+    fn skip_group(&mut self) {
+        let mut last = self.at;
+        while let Some(partner) = self.partners[last] {
+            last = partner as usize;
+        }
+        self.at = last + 1;
+    }
+
+    fn error(&mut self, expected: &str, suggestion: Option<String>) -> Failed {
+        self.error_with(expected, suggestion, None)
+    }
+
+    fn error_with(
+        &mut self,
+        expected: &str,
+        suggestion: Option<String>,
+        label: Option<(Span, String)>,
+    ) -> Failed {
+        // A token that the lexer reported, or one that was reported already, needs no second message.
+        let is_known = self.kind() == TokenKind::Unknown || self.last_error_at == Some(self.at);
+        if !is_known && !self.is_abandoned {
+            self.last_error_at = Some(self.at);
+            let found = self.text_for_people(40);
+            let message = format!("Parse error: expected {expected}, found {found}");
+            let mut diagnostic = Diagnostic::error(Code::Syntax, self.token().span, message)
+                .expected_found(expected, found)
+                .suggest(suggestion);
+            if let Some((span, message)) = label {
+                diagnostic = diagnostic.label(span, message);
+            }
+            self.sink.push(diagnostic);
+        }
+        Failed
+    }
+
+    /// The token at hand for a message, cut to a number of characters.
+    fn text_for_people(&self, limit: usize) -> String {
+        match self.kind() {
+            TokenKind::EndOfFile => "the end of the file".to_owned(),
+            TokenKind::StringMiddle | TokenKind::StringTail => "the end of '${...}'".to_owned(),
+            _ => {
+                let text = self.text();
+                let shown: String = text.chars().take(limit).flat_map(char::escape_debug).collect();
+                let shown = shown.replace("\\\"", "\"").replace("\\'", "'");
+                if text.chars().nth(limit).is_some() { format!("'{shown}...'") } else { format!("'{shown}'") }
+            }
+        }
+    }
+
+    fn add(&mut self, kind: ExpressionKind<'a>, span: Span, height: u32) -> Parsed<ExpressionId> {
+        if height > MAX_HEIGHT {
+            let message = format!("The expression nests deeper than {MAX_HEIGHT} operators");
+            return Err(self.abandon(span, message));
+        }
+        let id = u32::try_from(self.tree.expressions.len()).expect("a source of 1 MiB has fewer expressions");
+        self.tree.expressions.push(Expression { kind, span, height });
+        Ok(ExpressionId(id))
+    }
+
+    fn add_error(&mut self, span: Span) -> ExpressionId {
+        self.add(ExpressionKind::Error, span, 0).expect("it has no height")
+    }
+
+    fn expression_or_error(&mut self, result: Parsed<ExpressionId>) -> (ExpressionId, Parsed<()>) {
+        match result {
+            Ok(id) => (id, Ok(())),
+            Err(Failed) => (self.add_error(self.token().span), Err(Failed)),
+        }
+    }
+
+    fn type_or_error(&mut self, result: Parsed<TypeId>) -> (TypeId, Parsed<()>) {
+        match result {
+            Ok(id) => (id, Ok(())),
+            Err(Failed) => (self.add_error_type(self.token().span), Err(Failed)),
+        }
+    }
+}
+
+fn bracket_text(kind: TokenKind) -> &'static str {
+    match kind {
+        TokenKind::RightParenthesis => "')'",
+        TokenKind::RightBracket => "']'",
+        _ => "'}'",
+    }
+}
+
+/// For each opening bracket, the token that closes it. Brackets do not reach over the start of a declaration.
+fn partners(tokens: &[Token]) -> Vec<Option<u32>> {
+    let mut partners = vec![None; tokens.len()];
+    let mut open: Vec<usize> = Vec::new();
+    for (index, token) in tokens.iter().enumerate() {
+        let next = tokens.get(index + 1).map(|token| token.kind);
+        let opener = match token.kind {
+            TokenKind::At | TokenKind::Keyword(Keyword::Type | Keyword::In | Keyword::Out | Keyword::Use) => {
+                open.clear();
+                continue;
+            }
+            TokenKind::Identifier if next == Some(TokenKind::Assign) => {
+                open.clear();
+                continue;
+            }
+            TokenKind::LeftParenthesis
+            | TokenKind::LeftBracket
+            | TokenKind::LeftBrace
+            | TokenKind::StringHead => {
+                open.push(index);
+                continue;
+            }
+            TokenKind::RightParenthesis => TokenKind::LeftParenthesis,
+            TokenKind::RightBracket => TokenKind::LeftBracket,
+            TokenKind::RightBrace => TokenKind::LeftBrace,
+            TokenKind::StringMiddle | TokenKind::StringTail => TokenKind::StringHead,
+            _ => continue,
+        };
+        let matches = |kind: TokenKind| {
+            kind == opener || (opener == TokenKind::StringHead && kind == TokenKind::StringMiddle)
+        };
+        // What was opened inside and never closed is passed over. Where nothing fits, the closer is stray, and
+        // looking for its opener is bounded, so that a file of stray closers takes linear time.
+        let found = open.iter().rev().take(64).position(|index| matches(tokens[*index].kind));
+        if let Some(above) = found {
+            open.truncate(open.len() - above);
+            let start = open.pop().expect("it was found");
+            partners[start] = u32::try_from(index).ok();
+        }
+        if token.kind == TokenKind::StringMiddle {
+            open.push(index);
+        }
+    }
+    partners
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,379 @@
+//! The syntax tree.
+//!
+//! Expressions and types stand in flat lists and refer to their parts by index, so that no walk and no drop of a
+//! tree needs more stack than the bound on nesting allows. Chains of operators are long to the left only, and
+//! `??` and `else if` chains are single nodes.
+
+use crate::span::Span;
+
+/// How deep brackets, branches and bodies may nest.
+pub const MAX_NESTING: u32 = 256;
+
+/// How deep an expression may nest, operators in right operands included.
+pub(crate) const MAX_HEIGHT: u32 = 1024;
+
+/// The place of an expression in its [`SyntaxTree`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ExpressionId(pub(crate) u32);
+
+/// The place of a type expression in its [`SyntaxTree`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TypeId(pub(crate) u32);
+
+/// A parsed program.
+#[derive(Debug, Clone, Default)]
+pub struct SyntaxTree<'a> {
+    /// The declarations in the order of the text.
+    pub declarations: Vec<Declaration<'a>>,
+    pub(crate) expressions: Vec<Expression<'a>>,
+    pub(crate) types: Vec<TypeExpression<'a>>,
+}
+
+impl<'a> SyntaxTree<'a> {
+    /// An expression of the tree.
+    pub fn expression(&self, id: ExpressionId) -> &Expression<'a> {
+        &self.expressions[id.0 as usize]
+    }
+
+    /// A type expression of the tree.
+    pub fn ty(&self, id: TypeId) -> &TypeExpression<'a> {
+        &self.types[id.0 as usize]
+    }
+}
+
+/// A name and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name<'a> {
+    /// The name.
+    pub text: &'a str,
+    /// Its place.
+    pub span: Span,
+}
+
+/// A name of several parts, `a.b.c`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path<'a> {
+    /// The parts, at least one.
+    pub segments: Vec<&'a str>,
+    /// The whole name.
+    pub span: Span,
+}
+
+impl Path<'_> {
+    /// The parts with dots between them.
+    pub fn text(&self) -> String {
+        self.segments.join(".")
+    }
+}
+
+/// A declaration.
+#[derive(Debug, Clone)]
+pub enum Declaration<'a> {
+    /// `type N = T`
+    Type {
+        /// `N`
+        name: Name<'a>,
+        /// `T`
+        ty: TypeId,
+    },
+    /// `in n: T`
+    Input {
+        /// `n`
+        name: Name<'a>,
+        /// `T`
+        ty: TypeId,
+        /// The expressions of its `@example` annotations.
+        examples: Vec<ExpressionId>,
+    },
+    /// `out n`
+    Output {
+        /// `n`
+        name: Name<'a>,
+    },
+    /// `use path` or `use path as alias`
+    Use {
+        /// The namespace.
+        path: Path<'a>,
+        /// The alias.
+        alias: Option<Name<'a>>,
+    },
+    /// `n = e`
+    Assignment {
+        /// `n`
+        name: Name<'a>,
+        /// `e`
+        value: ExpressionId,
+    },
+    /// Text that is no declaration; reported.
+    Error,
+}
+
+/// A type expression.
+#[derive(Debug, Clone)]
+pub struct TypeExpression<'a> {
+    /// What it is.
+    pub kind: TypeExpressionKind<'a>,
+    /// Its place.
+    pub span: Span,
+}
+
+/// What a type expression is.
+#[derive(Debug, Clone)]
+pub enum TypeExpressionKind<'a> {
+    /// A primitive type, or one declared above.
+    Named(&'a str),
+    /// `List<T>` and so on.
+    Applied {
+        /// The name before `<`.
+        name: &'a str,
+        /// The arguments.
+        arguments: Vec<TypeId>,
+    },
+    /// `{ a: T, ... }`
+    Record(Vec<(Name<'a>, TypeId)>),
+    /// `A + B + ...`, merged from left to right.
+    Merge(Vec<TypeId>),
+    /// `A | B | ...`
+    Union(Vec<TypeId>),
+    /// Text that is no type; reported.
+    Error,
+}
+
+/// An expression.
+#[derive(Debug, Clone)]
+pub struct Expression<'a> {
+    /// What it is.
+    pub kind: ExpressionKind<'a>,
+    /// Its place, without the parentheses around it.
+    pub span: Span,
+    /// How deep a walk over it recurses.
+    pub(crate) height: u32,
+}
+
+/// An operator between two operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BinaryOperator {
+    /// `+`: arithmetic, or the merge of records.
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/`
+    Divide,
+    /// `==`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `and`
+    And,
+    /// `or`
+    Or,
+    /// `when`
+    When,
+}
+
+impl BinaryOperator {
+    /// The operator as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::And => "and",
+            Self::Or => "or",
+            Self::When => "when",
+        }
+    }
+}
+
+/// What an expression is.
+#[derive(Debug, Clone)]
+pub enum ExpressionKind<'a> {
+    /// Text that is no expression; reported.
+    Error,
+    /// A variable.
+    Variable(&'a str),
+    /// An integer literal.
+    Integer(i64),
+    /// A float literal, finite.
+    Float(f64),
+    /// `true` or `false`
+    Boolean(bool),
+    /// A string without interpolation.
+    String(String),
+    /// A string with interpolation: one part more than there are values.
+    Interpolation {
+        /// The text around the values.
+        parts: Vec<String>,
+        /// The values.
+        values: Vec<ExpressionId>,
+    },
+    /// `[a, b]`
+    List(Vec<ExpressionId>),
+    /// `{ a: x, b: y }`
+    Record(Vec<(Name<'a>, ExpressionId)>),
+    /// `f(a, b) with ...`
+    Call {
+        /// The name.
+        function: Path<'a>,
+        /// The arguments.
+        arguments: Vec<ExpressionId>,
+        /// The options of the `with` clause.
+        options: Vec<CallOption<'a>>,
+    },
+    /// `source.name`
+    Field {
+        /// The record.
+        source: ExpressionId,
+        /// The field.
+        name: Name<'a>,
+    },
+    /// `source[a, b]` or `source{a, b}`
+    Projection {
+        /// The record.
+        source: ExpressionId,
+        /// The fields.
+        names: Vec<Name<'a>>,
+    },
+    /// `left + right` and so on.
+    Binary {
+        /// The operator.
+        operator: BinaryOperator,
+        /// The left operand.
+        left: ExpressionId,
+        /// The right operand.
+        right: ExpressionId,
+    },
+    /// `a ?? b ?? c`, the last operand first.
+    Coalesce {
+        /// The operands from right to left, at least two.
+        reversed: Vec<ExpressionId>,
+    },
+    /// `not operand`
+    Not(ExpressionId),
+    /// `-operand`
+    Negate(ExpressionId),
+    /// `if (condition) value else if (condition) value else otherwise`
+    Conditional {
+        /// The conditions and values.
+        arms: Vec<(ExpressionId, ExpressionId)>,
+        /// The last value.
+        otherwise: ExpressionId,
+    },
+    /// `branch { condition -> value, ..., otherwise -> value }`
+    Branch {
+        /// The conditions and values.
+        cases: Vec<(ExpressionId, ExpressionId)>,
+        /// The last value.
+        otherwise: ExpressionId,
+    },
+    /// `(a, b: T) => body`
+    Lambda {
+        /// The parameters and their annotations.
+        parameters: Vec<(Name<'a>, Option<TypeId>)>,
+        /// The body.
+        body: ExpressionId,
+    },
+    /// `match scrutinee { pattern -> body, ... }`
+    Match {
+        /// The value that is matched.
+        scrutinee: ExpressionId,
+        /// The cases, at least one.
+        cases: Vec<(Pattern<'a>, ExpressionId)>,
+    },
+}
+
+/// A pattern of a `match` case.
+#[derive(Debug, Clone)]
+pub struct Pattern<'a> {
+    /// What it is.
+    pub kind: PatternKind<'a>,
+    /// Its place.
+    pub span: Span,
+}
+
+/// What a pattern is.
+#[derive(Debug, Clone)]
+pub enum PatternKind<'a> {
+    /// `{a, b}`
+    Fields(Vec<Name<'a>>),
+    /// `is N`
+    Is(Name<'a>),
+    /// `_`
+    Any,
+}
+
+/// An option of a `with` clause.
+#[derive(Debug, Clone)]
+pub struct CallOption<'a> {
+    /// The option's name.
+    pub name: Name<'a>,
+    /// Its value.
+    pub value: OptionValue<'a>,
+    /// The place of the value.
+    pub span: Span,
+}
+
+/// A length of time as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Duration<'a> {
+    /// The number before the unit.
+    pub count: u64,
+    /// `ms`, `s`, `min`, `h` or `d`
+    pub unit: &'a str,
+}
+
+impl Duration<'_> {
+    /// The length in milliseconds; none when it does not fit.
+    pub fn milliseconds(self) -> Option<u64> {
+        let factor = match self.unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "min" => 60_000,
+            "h" => 3_600_000,
+            _ => 86_400_000,
+        };
+        self.count.checked_mul(factor)
+    }
+}
+
+/// The value of a call option.
+#[derive(Debug, Clone)]
+pub enum OptionValue<'a> {
+    /// A number.
+    Count(u64),
+    /// A priority between 0 and 100.
+    Priority(u8),
+    /// A length of time.
+    Duration(Duration<'a>),
+    /// `count/duration`
+    Rate(u64, Duration<'a>),
+    /// One of the words that the option takes.
+    Word(&'a str),
+    /// `true` or `false`
+    Flag(bool),
+    /// Text as written, without escapes.
+    Text(&'a str),
+    /// `tumbling(d)`, `sliding(d, d)` or `buffer(d)`
+    Durations(&'a str, Vec<Duration<'a>>),
+    /// `count(n)`
+    CountWindow(u64),
+    /// An expression.
+    Expression(ExpressionId),
+}

@@ -1,0 +1,488 @@
+//! Tokens, and the lexer that makes them.
+//!
+//! The lexer never fails: text that is no token becomes [`TokenKind::Unknown`], so that no program with such
+//! text has the syntactic hash of a valid one.
+
+use constellation_store_core::{RegistryHash, SyntacticHash, SyntacticKey};
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::functions::FunctionTable;
+use crate::span::Span;
+
+/// The longest source that is compiled, in bytes: 1 MiB.
+pub const MAX_SOURCE_BYTES: usize = 1 << 20;
+
+macro_rules! keywords {
+    ($($variant:ident $text:literal),* $(,)?) => {
+        /// A reserved word.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Keyword {
+            $(#[doc = concat!("`", $text, "`")] $variant,)*
+        }
+
+        impl Keyword {
+            /// The word.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            fn find(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+keywords! {
+    Type "type", In "in", Out "out", If "if", Else "else", True "true", False "false", Use "use", As "as",
+    And "and", Or "or", Not "not", When "when", Branch "branch", Otherwise "otherwise", With "with",
+    Lazy "lazy", Match "match", Is "is",
+}
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    /// A name: `[A-Za-z_][A-Za-z0-9_-]*`, not reserved.
+    Identifier,
+    /// A reserved word.
+    Keyword(Keyword),
+    /// Digits.
+    Integer,
+    /// Digits, a dot, digits.
+    Float,
+    /// A whole string without interpolation, quotes included.
+    String,
+    /// A string up to and including its first `${`.
+    StringHead,
+    /// From a `}` of a string up to and including its next `${`.
+    StringMiddle,
+    /// From the last `}` of a string to its end.
+    StringTail,
+    /// `(`
+    LeftParenthesis,
+    /// `)`
+    RightParenthesis,
+    /// `[`
+    LeftBracket,
+    /// `]`
+    RightBracket,
+    /// `{`
+    LeftBrace,
+    /// `}`
+    RightBrace,
+    /// `,`
+    Comma,
+    /// `:`
+    Colon,
+    /// `.`
+    Dot,
+    /// `|`
+    Pipe,
+    /// `@`
+    At,
+    /// `=`
+    Assign,
+    /// `=>`
+    FatArrow,
+    /// `->`
+    Arrow,
+    /// `==`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterEqual,
+    /// `+`
+    Plus,
+    /// `-`
+    Minus,
+    /// `*`
+    Star,
+    /// `/`
+    Slash,
+    /// `??`
+    Coalesce,
+    /// Text that is no token.
+    Unknown,
+    /// The end of the source.
+    EndOfFile,
+}
+
+impl TokenKind {
+    /// The name under which the kind goes into the syntactic hash.
+    fn hash_name(self) -> &'static str {
+        match self {
+            Self::Identifier => "identifier",
+            Self::Keyword(_) => "keyword",
+            Self::Integer => "integer",
+            Self::Float => "float",
+            Self::String => "string",
+            Self::StringHead => "string-head",
+            Self::StringMiddle => "string-middle",
+            Self::StringTail => "string-tail",
+            Self::Unknown => "unknown",
+            Self::EndOfFile => "end",
+            _ => "punctuation",
+        }
+    }
+}
+
+/// A token and its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// What it is.
+    pub kind: TokenKind,
+    /// Where it is, without the space around it.
+    pub span: Span,
+}
+
+/// A source text cut into tokens: what hashes and the parser are made from.
+#[derive(Debug, Clone)]
+pub struct TokenizedSource<'a> {
+    source: &'a str,
+    tokens: Vec<Token>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> TokenizedSource<'a> {
+    /// The source text.
+    pub fn source(&self) -> &'a str {
+        self.source
+    }
+
+    /// The tokens, the last of which is the end of the file.
+    pub fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
+    /// The text of a token.
+    pub fn text(&self, token: Token) -> &'a str {
+        &self.source[token.span.range()]
+    }
+
+    /// The hash of the token stream, each token as length-prefixed kind and text. Comments and layout do not
+    /// count. Two programs of the same hash have the same tree.
+    pub fn syntactic_hash(&self) -> SyntacticHash {
+        let mut hasher = blake3::Hasher::new();
+        for token in &self.tokens {
+            update_with_length(&mut hasher, token.kind.hash_name().as_bytes());
+            update_with_length(&mut hasher, self.text(*token).as_bytes());
+        }
+        SyntacticHash::from_bytes(*hasher.finalize().as_bytes())
+    }
+
+    /// The hash of what the compiler knows that this program may depend on: the lowering version, and the
+    /// signatures of all functions whose simple name occurs in the source as an identifier.
+    ///
+    /// Operators are not functions, so they do not count.
+    pub fn registry_hash(&self, functions: &FunctionTable) -> RegistryHash {
+        let names = self.tokens.iter().enumerate().filter_map(|(index, token)| match token.kind {
+            TokenKind::Identifier => Some(self.text(*token)),
+            // A reserved word can be the last part of a qualified name, as in `stdlib.bool.and(a, b)`.
+            TokenKind::Keyword(_) if index > 0 && self.tokens[index - 1].kind == TokenKind::Dot => {
+                Some(self.text(*token))
+            }
+            _ => None,
+        });
+        functions.hash_of(names)
+    }
+
+    /// What an image compiled from this program is found again by.
+    pub fn syntactic_key(&self, functions: &FunctionTable) -> SyntacticKey {
+        SyntacticKey { syntactic: self.syntactic_hash(), registry: self.registry_hash(functions) }
+    }
+
+    /// What the lexer found wrong.
+    pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+}
+
+/// Cuts a source text into tokens. Never fails; what is wrong is reported by [`compile`](crate::compile).
+///
+/// A source longer than [`MAX_SOURCE_BYTES`] has one token, of unknown kind.
+pub fn tokenize(source: &str) -> TokenizedSource<'_> {
+    let mut lexer = Lexer {
+        source,
+        bytes: source.as_bytes(),
+        at: 0,
+        tokens: Vec::with_capacity(source.len().min(MAX_SOURCE_BYTES) / 4),
+        interpolations: Vec::new(),
+        diagnostics: Vec::new(),
+        has_rescued_string: false,
+    };
+    if source.len() > MAX_SOURCE_BYTES {
+        let message = format!(
+            "The source has {} bytes; at most {MAX_SOURCE_BYTES} are compiled. Split it into several pipelines",
+            source.len()
+        );
+        lexer.diagnostics.push(Diagnostic::error(Code::LimitExceeded, Span::default(), message));
+        lexer.at = source.len();
+        lexer.tokens.push(Token { kind: TokenKind::Unknown, span: Span::new(0, source.len()) });
+    }
+    lexer.run();
+    TokenizedSource { source, tokens: lexer.tokens, diagnostics: lexer.diagnostics }
+}
+
+pub(crate) fn update_with_length(hasher: &mut blake3::Hasher, bytes: &[u8]) {
+    hasher.update(&(bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
+}
+
+struct Lexer<'a> {
+    source: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    tokens: Vec<Token>,
+    /// For each open `${`, how many braces are open inside it.
+    interpolations: Vec<u32>,
+    diagnostics: Vec<Diagnostic>,
+    /// Whether a string without an end was cut at the end of its line. Done once, so that the work stays linear.
+    has_rescued_string: bool,
+}
+
+impl Lexer<'_> {
+    fn run(&mut self) {
+        loop {
+            self.skip_space();
+            let start = self.at;
+            let Some(&byte) = self.bytes.get(start) else { break };
+            let kind = self.token(byte);
+            self.tokens.push(Token { kind, span: Span::new(start, self.at) });
+        }
+        let end = self.source.len();
+        self.tokens.push(Token { kind: TokenKind::EndOfFile, span: Span::new(end, end) });
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(byte) = self.bytes.get(self.at) {
+            match byte {
+                b' ' | b'\t' | b'\r' | b'\n' => self.at += 1,
+                b'#' => {
+                    let rest = &self.bytes[self.at..];
+                    self.at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+                }
+                _ => break,
+            }
+        }
+    }
+
+    fn token(&mut self, byte: u8) -> TokenKind {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
+                let start = self.at;
+                self.skip_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+                match Keyword::find(&self.source[start..self.at]) {
+                    Some(keyword) => TokenKind::Keyword(keyword),
+                    None => TokenKind::Identifier,
+                }
+            }
+            b'0'..=b'9' => {
+                self.skip_while(|byte| byte.is_ascii_digit());
+                let is_float = self.bytes.get(self.at) == Some(&b'.')
+                    && self.bytes.get(self.at + 1).is_some_and(u8::is_ascii_digit);
+                if is_float {
+                    self.at += 1;
+                    self.skip_while(|byte| byte.is_ascii_digit());
+                    TokenKind::Float
+                } else {
+                    TokenKind::Integer
+                }
+            }
+            b'"' => self.string(true),
+            b'{' => {
+                if let Some(depth) = self.interpolations.last_mut() {
+                    *depth += 1;
+                }
+                self.punctuation(1, TokenKind::LeftBrace)
+            }
+            b'}' => match self.interpolations.last_mut() {
+                Some(0) => {
+                    self.interpolations.pop();
+                    self.string(false)
+                }
+                Some(depth) => {
+                    *depth -= 1;
+                    self.punctuation(1, TokenKind::RightBrace)
+                }
+                None => self.punctuation(1, TokenKind::RightBrace),
+            },
+            _ => self.symbol(byte),
+        }
+    }
+
+    fn symbol(&mut self, byte: u8) -> TokenKind {
+        let next = self.bytes.get(self.at + 1).copied();
+        let (length, kind) = match (byte, next) {
+            (b'=', Some(b'>')) => (2, TokenKind::FatArrow),
+            (b'=', Some(b'=')) => (2, TokenKind::Equal),
+            (b'-', Some(b'>')) => (2, TokenKind::Arrow),
+            (b'!', Some(b'=')) => (2, TokenKind::NotEqual),
+            (b'<', Some(b'=')) => (2, TokenKind::LessEqual),
+            (b'>', Some(b'=')) => (2, TokenKind::GreaterEqual),
+            (b'?', Some(b'?')) => (2, TokenKind::Coalesce),
+            (b'(', _) => (1, TokenKind::LeftParenthesis),
+            (b')', _) => (1, TokenKind::RightParenthesis),
+            (b'[', _) => (1, TokenKind::LeftBracket),
+            (b']', _) => (1, TokenKind::RightBracket),
+            (b',', _) => (1, TokenKind::Comma),
+            (b':', _) => (1, TokenKind::Colon),
+            (b'.', _) => (1, TokenKind::Dot),
+            (b'|', _) => (1, TokenKind::Pipe),
+            (b'@', _) => (1, TokenKind::At),
+            (b'=', _) => (1, TokenKind::Assign),
+            (b'<', _) => (1, TokenKind::Less),
+            (b'>', _) => (1, TokenKind::Greater),
+            (b'+', _) => (1, TokenKind::Plus),
+            (b'-', _) => (1, TokenKind::Minus),
+            (b'*', _) => (1, TokenKind::Star),
+            (b'/', _) => (1, TokenKind::Slash),
+            _ => return self.unknown(),
+        };
+        self.punctuation(length, kind)
+    }
+
+    fn punctuation(&mut self, length: usize, kind: TokenKind) -> TokenKind {
+        self.at += length;
+        kind
+    }
+
+    /// A run of characters that start no token, reported once.
+    fn unknown(&mut self) -> TokenKind {
+        let start = self.at;
+        let rest = &self.source[start..];
+        let is_unknown = |character: char| {
+            !character.is_ascii_alphanumeric() && !" \t\r\n#_\"{}()[],:.|@=<>+-*/".contains(character)
+        };
+        let length = rest.find(|character| !is_unknown(character)).unwrap_or(rest.len());
+        // `!` and `?` get here alone; the first character is taken in any case, so that the lexer moves on.
+        self.at += length.max(rest.chars().next().map_or(1, char::len_utf8));
+        let text = &self.source[start..self.at];
+        let shown: String = text.chars().take(20).flat_map(char::escape_debug).collect();
+        let suggestion = match text {
+            ";" => Some("Declarations need no separator: remove it"),
+            "!" => Some("Negation is written 'not'"),
+            "&&" | "&" => Some("Conjunction is written 'and'"),
+            "'" => Some("Strings are written in double quotes"),
+            "%" => Some("Use the function 'modulo'"),
+            "?" => Some("An optional type is written Optional<T>; a default value is given with '??'"),
+            _ => None,
+        };
+        let span = Span::new(start, self.at);
+        let diagnostic = Diagnostic::error(Code::Syntax, span, format!("Unexpected character '{shown}'"));
+        self.diagnostics.push(diagnostic.suggest(suggestion.map(str::to_owned)));
+        TokenKind::Unknown
+    }
+
+    /// A string from its quote, or the rest of one from the `}` of an interpolation.
+    fn string(&mut self, is_start: bool) -> TokenKind {
+        let start = self.at;
+        self.at += 1;
+        loop {
+            let rest = &self.bytes[self.at..];
+            let Some(length) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | b'$')) else {
+                self.at = self.bytes.len();
+                break;
+            };
+            self.at += length;
+            match (self.bytes[self.at], self.bytes.get(self.at + 1)) {
+                (b'"', _) => {
+                    self.at += 1;
+                    return if is_start { TokenKind::String } else { TokenKind::StringTail };
+                }
+                // The character after a backslash is passed over, whatever it is: an ASCII byte, or the start
+                // of a longer character, none of whose bytes is looked for.
+                (b'\\', Some(_)) => self.at += 2,
+                (b'$', Some(b'{')) => {
+                    self.at += 2;
+                    self.interpolations.push(0);
+                    return if is_start { TokenKind::StringHead } else { TokenKind::StringMiddle };
+                }
+                _ => self.at += 1,
+            }
+        }
+        // No end: most likely the quote was forgotten at the end of this line.
+        if !self.has_rescued_string {
+            self.has_rescued_string = true;
+            let line = &self.source[start..];
+            self.at = start + line.find('\n').unwrap_or(line.len());
+        }
+        let span = Span::new(start, self.at);
+        let diagnostic = Diagnostic::error(Code::Syntax, span, "The string has no end: '\"' expected");
+        self.diagnostics.push(diagnostic);
+        TokenKind::Unknown
+    }
+
+    fn skip_while(&mut self, accept: impl Fn(u8) -> bool) {
+        let rest = &self.bytes[self.at..];
+        self.at += rest.iter().position(|byte| !accept(*byte)).unwrap_or(rest.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(source: &str) -> Vec<&str> {
+        let tokens = tokenize(source);
+        tokens.tokens().iter().map(|token| tokens.text(*token)).collect()
+    }
+
+    #[test]
+    fn hyphens_belong_to_names_and_arrows_to_nobody() {
+        assert_eq!(texts("a-b - 1 a -1 a- c->1"), ["a-b", "-", "1", "a", "-", "1", "a-", "c-", ">", "1", ""]);
+        assert_eq!(texts("(c)->1 x=>y"), ["(", "c", ")", "->", "1", "x", "=>", "y", ""]);
+    }
+
+    #[test]
+    fn comments_and_layout_do_not_change_the_hash() {
+        let hash = |source: &str| tokenize(source).syntactic_hash();
+        assert_eq!(hash("in a: Int out a"), hash("# first\nin a :Int\n\nout a # last"));
+        assert_ne!(hash("in a: Int out a"), hash("in b: Int out b"));
+        assert_ne!(hash("ab"), hash("a b"));
+        assert_ne!(hash("x = \"#a\""), hash("x = \"#b\""));
+    }
+
+    #[test]
+    fn strings_nest_through_interpolations() {
+        let source = r#""a ${f("}", {x: 1})} b ${y} c" z"#;
+        let tokens = tokenize(source);
+        let kinds: Vec<_> = tokens.tokens().iter().map(|token| token.kind).collect();
+        assert_eq!(kinds[0], TokenKind::StringHead);
+        assert!(kinds.contains(&TokenKind::StringMiddle));
+        assert_eq!(
+            &kinds[kinds.len() - 3..],
+            [TokenKind::StringTail, TokenKind::Identifier, TokenKind::EndOfFile]
+        );
+        assert!(tokens.diagnostics().is_empty());
+    }
+
+    #[test]
+    fn a_string_without_end_stops_at_the_end_of_its_line() {
+        let source = "x = \"abc\nin y: Int";
+        let tokens = tokenize(source);
+        assert_eq!(tokens.diagnostics().len(), 1);
+        assert_eq!(texts(source), ["x", "=", "\"abc", "in", "y", ":", "Int", ""]);
+        assert_eq!(tokens.tokens()[2].kind, TokenKind::Unknown);
+    }
+
+    #[test]
+    fn unknown_text_is_one_token_and_never_lost() {
+        assert_eq!(texts("a \u{e9}\u{1f600}; b!"), ["a", "\u{e9}\u{1f600};", "b", "!", ""]);
+        assert_eq!(texts("\u{feff}in"), ["\u{feff}", "in", ""]);
+    }
+
+    #[test]
+    fn a_source_past_the_bound_is_not_read() {
+        let source = "a ".repeat(MAX_SOURCE_BYTES / 2 + 1);
+        let tokens = tokenize(&source);
+        assert_eq!(tokens.tokens().len(), 2);
+        assert_eq!(tokens.diagnostics()[0].code, Code::LimitExceeded);
+    }
+}

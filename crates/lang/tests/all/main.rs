@@ -1,0 +1,10 @@
+//! Tests of the compiler through its public interface.
+
+mod bounds;
+mod canonical;
+mod conformance;
+mod fuzz;
+mod options;
+mod recovery;
+mod semantics;
+mod support;
