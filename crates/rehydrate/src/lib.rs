@@ -1,1 +1,55 @@
-//! Not written yet.
+//! Binds a pipeline image to live modules: [`rehydrate`] makes a [`LoadedPipeline`], which a runtime runs.
+//!
+//! An image is data that someone stored, perhaps long ago and with another program. So everything that running
+//! relies on is checked here, once: that each required module is registered with the signature that the image was
+//! compiled against, that the graph is well formed, and that each node's operands have the types that its
+//! operation needs. What running needs to know of types (positions of fields, names of records, conversions) is
+//! worked out here too, so that a run looks nothing up.
+//!
+//! **Must not know:** stores, source text.
+//!
+//! # Limitations
+//!
+//! Lambdas are refused, with the node that holds one: no module takes them yet.
+
+mod coercion;
+mod error;
+mod load;
+mod pipeline;
+mod relations;
+mod requires;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use constellation_module::ModuleRegistry;
+use constellation_store_core::PipelineImage;
+
+pub use coercion::{Coercion, FieldCoercion, MemberCoercion};
+pub use error::{Problem, RehydrateError};
+pub use pipeline::{
+    Alternative, Binding, FieldAccess, FieldNames, LoadedCall, LoadedCase, LoadedInput, LoadedNode,
+    LoadedOutput, LoadedPipeline, MergeField, MergeShape, Number, Operation, Recovery, RetryPolicy,
+};
+
+/// Binds `image` to the modules of `registry`.
+///
+/// Takes time linear in the size of the graph.
+///
+/// # Errors
+///
+/// [`RehydrateError`] with everything that stands in the way: modules that are missing or have another contract,
+/// then places where the graph makes no sense.
+pub fn rehydrate(
+    image: Arc<PipelineImage>,
+    registry: &ModuleRegistry,
+) -> Result<LoadedPipeline, RehydrateError> {
+    let types =
+        image.dag_spec.validate().map_err(|error| RehydrateError::new(vec![Problem::Graph(error)]))?;
+    let modules = requires::resolve(&image.dag_spec.requires, registry).map_err(RehydrateError::new)?;
+    let nodes = load::nodes(&image.dag_spec, &types, &modules).map_err(RehydrateError::new)?;
+    Ok(LoadedPipeline::new(image, types, nodes))
+}

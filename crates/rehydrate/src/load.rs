@@ -1,0 +1,644 @@
+//! Checks each node of a graph and works out how it runs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use constellation_store_core::{
+    Argument, Backoff, CallOptions, ComparisonOperator, DagSpec, FieldValue, InputSpec, Literal, MatchCase,
+    NodeIndex, NodeKind, NodeSpec, OnError, Pattern,
+};
+use constellation_types::{Field, RecordType, Type, Value};
+
+use crate::coercion::Coercions;
+use crate::relations::{Instance, fits, is_data, is_generic};
+use crate::requires::Required;
+use crate::{
+    Alternative, Binding, FieldAccess, LoadedCall, LoadedCase, LoadedNode, MergeField, MergeShape, Number,
+    Operation, Problem, Recovery, RetryPolicy,
+};
+
+/// Problems told of one graph; a graph that makes no sense would repeat itself.
+const MAX_PROBLEMS: usize = 50;
+
+/// The nodes of a valid graph, or what does not fit in it.
+pub(crate) fn nodes(
+    spec: &DagSpec,
+    types: &[Type],
+    modules: &[Required],
+) -> Result<Vec<LoadedNode>, Vec<Problem>> {
+    let mut loader = Loader { spec, types, modules, coercions: Coercions::new(), positions: HashMap::new() };
+    let mut problems = Vec::new();
+    let mut nodes = Vec::with_capacity(spec.nodes.len());
+    for (index, node) in spec.nodes.iter().enumerate() {
+        match loader.operation(node) {
+            Ok(operation) => nodes.push(LoadedNode { ty: node.ty, operation }),
+            Err(refusal) => problems.push(refusal.of(index, node)),
+        }
+        if problems.len() >= MAX_PROBLEMS {
+            return Err(problems);
+        }
+    }
+    for InputSpec { name, ty, default, examples: _ } in &spec.inputs {
+        if let Some(default) = default
+            && let Err(refusal) = loader.expect(*default, &types[ty.index()], format_args!("input '{name}'"))
+        {
+            problems.push(refusal.of(default.index(), &spec.nodes[default.index()]));
+        }
+    }
+    if let Some(node) = loader.cycle() {
+        let message = "needs itself, through the default of an input";
+        problems.push(Refusal::Nonsense(message.into()).of(node, &spec.nodes[node]));
+    }
+    if problems.is_empty() { Ok(nodes) } else { Err(problems) }
+}
+
+/// Up to this many fields of a record, looking through them is faster than a map.
+const FEW_FIELDS: usize = 16;
+
+/// Why a node cannot be loaded.
+enum Refusal {
+    Nonsense(String),
+    NotSupported(&'static str),
+}
+
+impl Refusal {
+    fn of(self, index: usize, node: &NodeSpec) -> Problem {
+        let label = node.label.clone();
+        let node = NodeIndex(u32::try_from(index).expect("an index of a valid graph"));
+        match self {
+            Self::Nonsense(message) => Problem::Node { node, label, message },
+            Self::NotSupported(what) => Problem::NotSupported { node, label, what },
+        }
+    }
+}
+
+fn refuse<T>(message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Nonsense(message.into()))
+}
+
+struct Loader<'a> {
+    spec: &'a DagSpec,
+    types: &'a [Type],
+    modules: &'a [Required],
+    coercions: Coercions,
+    /// The places of the fields of large record types.
+    positions: HashMap<*const RecordType, HashMap<&'a str, usize>>,
+}
+
+impl<'a> Loader<'a> {
+    fn ty(&self, node: NodeIndex) -> &'a Type {
+        &self.types[self.spec.nodes[node.index()].ty.index()]
+    }
+
+    /// Checks that the value of `node` is one of `expected`, which `role` expects.
+    fn expect(&self, node: NodeIndex, expected: &Type, role: impl std::fmt::Display) -> Result<(), Refusal> {
+        let found = self.ty(node);
+        if fits(found, expected) {
+            return Ok(());
+        }
+        refuse(format!("has nodes[{}] of type {found} for {role}, which is of type {expected}", node.0))
+    }
+
+    fn give(found: &Type, declared: &Type) -> Result<(), Refusal> {
+        if fits(found, declared) {
+            return Ok(());
+        }
+        refuse(format!("gives a {found}, but is declared to be a {declared}"))
+    }
+
+    fn operation(&mut self, node: &'a NodeSpec) -> Result<Operation, Refusal> {
+        let ty = &self.types[node.ty.index()];
+        Ok(match &node.operation {
+            NodeKind::Input { name } => {
+                let inputs = &self.spec.inputs;
+                let place = inputs
+                    .binary_search_by(|input| input.name.cmp(name))
+                    .expect("a valid graph reads declared inputs");
+                Self::give(&self.types[inputs[place].ty.index()], ty)?;
+                Operation::Input(place)
+            }
+            NodeKind::Literal(literal) => {
+                let (value, found) = match literal {
+                    Literal::Int(int) => (Value::Int(*int), Type::Int),
+                    Literal::Float(float) => (Value::Float(*float), Type::Float),
+                    Literal::String(text) => (Value::string(text.as_str()), Type::String),
+                    Literal::Bool(boolean) => (Value::Boolean(*boolean), Type::Boolean),
+                };
+                Self::give(&found, ty)?;
+                Operation::Constant(value)
+            }
+            NodeKind::List { items } => {
+                let Some(element) = ty.element() else { return refuse(format!("is a list of type {ty}")) };
+                for (place, item) in items.iter().enumerate() {
+                    self.expect(*item, element, format_args!("item {place}"))?;
+                }
+                Operation::List(items.as_slice().into())
+            }
+            NodeKind::Record { fields } => self.record(fields, ty)?,
+            NodeKind::Interpolate { parts, values } => {
+                Self::give(&Type::String, ty)?;
+                for value in values {
+                    self.expect_data(*value)?;
+                }
+                Operation::Interpolate {
+                    parts: parts.iter().map(|part| part.as_str().into()).collect(),
+                    values: values.as_slice().into(),
+                }
+            }
+            NodeKind::Arithmetic { operator, left, right } => {
+                let number = number(ty)?;
+                self.expect(*left, ty, "its left operand")?;
+                self.expect(*right, ty, "its right operand")?;
+                Operation::Arithmetic { operator: *operator, number, left: *left, right: *right }
+            }
+            NodeKind::Negate { operand } => {
+                let number = number(ty)?;
+                self.expect(*operand, ty, "its operand")?;
+                Operation::Negate { number, operand: *operand }
+            }
+            NodeKind::Compare { operator, left, right } => {
+                Self::give(&Type::Boolean, ty)?;
+                self.compare(*operator, *left, *right)?;
+                Operation::Compare { operator: *operator, left: *left, right: *right }
+            }
+            NodeKind::And { left, right } => {
+                self.booleans(ty, &[*left, *right])?;
+                Operation::And { left: *left, right: *right }
+            }
+            NodeKind::Or { left, right } => {
+                self.booleans(ty, &[*left, *right])?;
+                Operation::Or { left: *left, right: *right }
+            }
+            NodeKind::Not { operand } => {
+                self.booleans(ty, &[*operand])?;
+                Operation::Not(*operand)
+            }
+            NodeKind::If { condition, then, otherwise } => {
+                self.expect(*condition, &Type::Boolean, "its condition")?;
+                self.expect(*then, ty, "its value")?;
+                self.expect(*otherwise, ty, "its value")?;
+                Operation::Branch { cases: [(*condition, *then)].into(), otherwise: *otherwise }
+            }
+            NodeKind::Branch { cases, otherwise } => {
+                for case in cases {
+                    self.expect(case.condition, &Type::Boolean, "a condition")?;
+                    self.expect(case.value, ty, "its value")?;
+                }
+                self.expect(*otherwise, ty, "its value")?;
+                Operation::Branch {
+                    cases: cases.iter().map(|case| (case.condition, case.value)).collect(),
+                    otherwise: *otherwise,
+                }
+            }
+            NodeKind::Guard { value, condition } => {
+                self.expect(*condition, &Type::Boolean, "its condition")?;
+                let Type::Optional(inner) = ty else {
+                    return refuse(format!("is a guard of type {ty}, not an Optional"));
+                };
+                self.expect(*value, inner, "its value")?;
+                Operation::Guard { value: *value, condition: *condition }
+            }
+            NodeKind::Coalesce { value, default } => {
+                let Type::Optional(inner) = self.ty(*value) else {
+                    return refuse(format!("takes what is in a {}, not an Optional", self.ty(*value)));
+                };
+                self.expect(*default, ty, "its default")?;
+                let keeps_optional = !fits(inner, ty);
+                if keeps_optional {
+                    Self::give(self.ty(*value), ty)?;
+                }
+                Operation::Coalesce { value: *value, default: *default, keeps_optional }
+            }
+            NodeKind::Field { source, name } => {
+                let (record, each) = self.records(*source)?;
+                let field = self.access(record, name)?;
+                let found = &record.fields()[field.position].ty;
+                Self::give(found, if each { elements(ty)? } else { ty })?;
+                Operation::Field { source: *source, field, each }
+            }
+            NodeKind::Project { source, names } => {
+                let (record, each) = self.records(*source)?;
+                let Type::Record(target) = (if each { elements(ty)? } else { ty }) else {
+                    return refuse(format!("is a projection of type {ty}"));
+                };
+                if target.fields().len() != names.len()
+                    || names.iter().any(|name| self.position(target, name).is_none())
+                {
+                    return refuse(format!("selects {}, but is declared to be a {ty}", names.join(", ")));
+                }
+                let mut fields = Vec::with_capacity(names.len());
+                for Field { name, ty } in target.fields() {
+                    let field = self.access(record, name)?;
+                    Self::give(&record.fields()[field.position].ty, ty)?;
+                    fields.push(field);
+                }
+                Operation::Project {
+                    source: *source,
+                    names: self.coercions.names(target),
+                    fields: fields.into(),
+                    each,
+                }
+            }
+            NodeKind::Merge { left, right } => self.merge(*left, *right, ty)?,
+            NodeKind::Coerce { value } => {
+                let from = self.ty(*value);
+                let Some(coercion) = self.coercions.between(from, ty) else {
+                    return refuse(format!("turns a {from} into a {ty}, for which there is no conversion"));
+                };
+                Operation::Coerce { value: *value, coercion }
+            }
+            NodeKind::Call { module, major, arguments, options } => {
+                self.call(module, *major, arguments, options, ty)?
+            }
+            NodeKind::Parameter => Operation::Parameter,
+            NodeKind::Lambda { captures: _, body: _ } => return Err(Refusal::NotSupported("a lambda")),
+            NodeKind::Match { scrutinee, cases } => self.match_cases(*scrutinee, cases, ty)?,
+        })
+    }
+
+    /// A node that needs its own value. Operands stand before the node that uses them, but the default of an input may
+    /// stand behind it.
+    fn cycle(&self) -> Option<usize> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Seen {
+            Not,
+            Open,
+            Closed,
+        }
+        if self.spec.inputs.iter().all(|input| input.default.is_none()) {
+            return None;
+        }
+        let mut seen = vec![Seen::Not; self.spec.nodes.len()];
+        let defaults = self.spec.inputs.iter().filter_map(|input| input.default);
+        // Each node is opened before what it needs, and closed after it.
+        let mut work: Vec<(usize, bool)> = defaults.map(|node| (node.index(), false)).collect();
+        while let Some((node, closes)) = work.pop() {
+            if closes {
+                seen[node] = Seen::Closed;
+                continue;
+            }
+            if seen[node] != Seen::Not {
+                continue;
+            }
+            seen[node] = Seen::Open;
+            work.push((node, true));
+            let mut cycle = false;
+            let mut need = |needed: NodeIndex| match seen[needed.index()] {
+                Seen::Not => work.push((needed.index(), false)),
+                Seen::Open => cycle = true,
+                Seen::Closed => {}
+            };
+            let operation = &self.spec.nodes[node].operation;
+            operation.for_each_operand(&mut need);
+            operation.regions().for_each(|body| need(body.result));
+            if let NodeKind::Input { name } = operation {
+                let place = self.spec.inputs.binary_search_by(|input| input.name.cmp(name));
+                place.ok().and_then(|place| self.spec.inputs[place].default).into_iter().for_each(need);
+            }
+            if cycle {
+                return Some(node);
+            }
+        }
+        None
+    }
+
+    fn expect_data(&self, node: NodeIndex) -> Result<(), Refusal> {
+        let found = self.ty(node);
+        if is_data(found) {
+            return Ok(());
+        }
+        refuse(format!("uses nodes[{}] of type {found}, which has a function in it", node.0))
+    }
+
+    fn booleans(&self, ty: &Type, operands: &[NodeIndex]) -> Result<(), Refusal> {
+        Self::give(&Type::Boolean, ty)?;
+        operands.iter().try_for_each(|operand| self.expect(*operand, &Type::Boolean, "an operand"))
+    }
+
+    fn compare(
+        &self,
+        operator: ComparisonOperator,
+        left: NodeIndex,
+        right: NodeIndex,
+    ) -> Result<(), Refusal> {
+        self.expect_data(left)?;
+        self.expect_data(right)?;
+        let (left, right) = (self.ty(left), self.ty(right));
+        let orders = match operator {
+            ComparisonOperator::Equal | ComparisonOperator::NotEqual => false,
+            ComparisonOperator::Less
+            | ComparisonOperator::LessOrEqual
+            | ComparisonOperator::Greater
+            | ComparisonOperator::GreaterOrEqual => true,
+        };
+        let fit = if orders {
+            left == right && matches!(left, Type::Int | Type::Float | Type::String)
+        } else {
+            fits(left, right) || fits(right, left) || left.is_equivalent(right)
+        };
+        if fit { Ok(()) } else { refuse(format!("compares a {left} with a {right}")) }
+    }
+
+    fn record(&mut self, fields: &'a [FieldValue], ty: &'a Type) -> Result<Operation, Refusal> {
+        let Type::Record(record) = ty else { return refuse(format!("is a record of type {ty}")) };
+        if !fields.iter().map(|field| field.name.as_str()).eq(record.fields().iter().map(|f| &*f.name)) {
+            return refuse(format!("does not have the fields of its type {ty}, in the same order"));
+        }
+        for (value, field) in fields.iter().zip(record.fields()) {
+            self.expect(value.node, &field.ty, format_args!("the field '{}'", field.name))?;
+        }
+        Ok(Operation::Record {
+            names: self.coercions.names(record),
+            values: fields.iter().map(|field| field.node).collect(),
+        })
+    }
+
+    /// The record type of a record, or of the elements of a list of records.
+    fn records(&self, source: NodeIndex) -> Result<(&'a Arc<RecordType>, bool), Refusal> {
+        match self.ty(source) {
+            Type::Record(record) => Ok((record, false)),
+            Type::List(element) | Type::Seq(element) if let Type::Record(record) = &**element => {
+                Ok((record, true))
+            }
+            other => refuse(format!("takes fields of nodes[{}], which is of type {other}", source.0)),
+        }
+    }
+
+    fn position(&mut self, record: &'a Arc<RecordType>, name: &str) -> Option<usize> {
+        let fields = record.fields();
+        if fields.len() <= FEW_FIELDS {
+            return fields.iter().position(|field| &*field.name == name);
+        }
+        let positions = self.positions.entry(Arc::as_ptr(record)).or_insert_with(|| {
+            fields.iter().enumerate().map(|(place, field)| (&*field.name, place)).collect()
+        });
+        positions.get(name).copied()
+    }
+
+    fn access(&mut self, record: &'a Arc<RecordType>, name: &str) -> Result<FieldAccess, Refusal> {
+        match self.position(record, name) {
+            Some(position) => Ok(FieldAccess { position, name: Arc::clone(&record.fields()[position].name) }),
+            None => refuse(format!("takes the field '{name}' of a record without it")),
+        }
+    }
+
+    fn merge(&mut self, left: NodeIndex, right: NodeIndex, ty: &'a Type) -> Result<Operation, Refusal> {
+        let (left_record, left_list) = self.records(left)?;
+        let (right_record, right_list) = self.records(right)?;
+        let shape = match (left_list, right_list) {
+            (false, false) => MergeShape::Records,
+            (true, false) => MergeShape::LeftList,
+            (false, true) => MergeShape::RightList,
+            (true, true) => {
+                let called = if matches!(ty, Type::Seq(_)) { "Seq" } else { "Candidates" };
+                MergeShape::Lists { called }
+            }
+        };
+        let Type::Record(target) = (if shape == MergeShape::Records { ty } else { elements(ty)? }) else {
+            return refuse(format!("is a merge of type {ty}"));
+        };
+        let mut fields = Vec::with_capacity(target.fields().len());
+        for Field { name, ty } in target.fields() {
+            let from_right = self.position(right_record, name).is_some();
+            let record = if from_right { right_record } else { left_record };
+            let field = self.access(record, name)?;
+            Self::give(&record.fields()[field.position].ty, ty)?;
+            fields.push(MergeField { from_right, access: field });
+        }
+        let all = left_record.fields().iter().chain(right_record.fields());
+        for Field { name, ty: _ } in all {
+            if self.position(target, name).is_none() {
+                return refuse(format!("merges the field '{name}', which its type {ty} does not have"));
+            }
+        }
+        Ok(Operation::Merge {
+            left,
+            right,
+            names: self.coercions.names(target),
+            fields: fields.into(),
+            shape,
+        })
+    }
+
+    fn call(
+        &mut self,
+        module: &str,
+        major: u32,
+        arguments: &'a [Argument],
+        options: &CallOptions,
+        ty: &'a Type,
+    ) -> Result<Operation, Refusal> {
+        let place = self
+            .modules
+            .binary_search_by(|required| (&*required.name, required.major).cmp(&(module, major)))
+            .expect("a valid graph requires what it calls");
+        let Required { name, major: _, module } = &self.modules[place];
+        let signature = &module.spec().signature;
+        let parameters = &signature.parameters;
+        if !arguments.iter().map(|a| a.name.as_str()).eq(parameters.iter().map(|p| &*p.name)) {
+            let given: Vec<&str> = arguments.iter().map(|argument| argument.name.as_str()).collect();
+            return refuse(format!("calls {signature} with the arguments ({})", given.join(", ")));
+        }
+        let mut instance = Instance::default();
+        for (argument, parameter) in arguments.iter().zip(parameters) {
+            let found = self.ty(argument.node);
+            if !instance.accepts(&parameter.ty, found) {
+                return refuse(format!("gives '{}' of {signature} a {found}", argument.name));
+            }
+        }
+        let wraps = options.on_error == Some(OnError::Wrap);
+        let declared = if wraps { wrapped(ty)? } else { ty };
+        let mut result = signature.result_type();
+        if is_generic(&result) {
+            // A variable that no argument decides is decided by what the compiler took the result for.
+            result = match instance.apply(&result) {
+                Some(result) => result,
+                None => declared.clone(),
+            };
+        }
+        Self::give(&result, declared)?;
+        if let Some(fallback) = options.fallback {
+            self.expect(fallback, declared, "its fallback")?;
+        }
+        // Destructured, so that a new option stops the build until someone decides what it does.
+        let CallOptions {
+            retry,
+            timeout_ms,
+            delay_ms,
+            backoff,
+            fallback,
+            on_error,
+            // Kept in the image; a runtime reads them there when it applies them.
+            cache_ms: _,
+            cache_backend: _,
+            throttle: _,
+            concurrency: _,
+            priority: _,
+            // Everything is evaluated at first use.
+            lazy: _,
+            // Streaming, which nothing applies.
+            batch: _,
+            batch_timeout_ms: _,
+            window: _,
+            checkpoint_ms: _,
+            join: _,
+        } = options;
+        let recovery = match on_error {
+            None | Some(OnError::Propagate) => Recovery::Propagate,
+            Some(on_error @ (OnError::Skip | OnError::Log)) => {
+                let Some(value) = self.zero(declared) else {
+                    return refuse(format!("skips its errors, but a {declared} has no zero value"));
+                };
+                Recovery::Zero { value, log: *on_error == OnError::Log }
+            }
+            Some(OnError::Wrap) => {
+                let Type::Record(record) = ty else { unreachable!("`wrapped` takes records only") };
+                Recovery::Wrap { names: self.coercions.names(record) }
+            }
+        };
+        Ok(Operation::Call(Box::new(LoadedCall {
+            module: Arc::clone(module),
+            name: Arc::clone(name),
+            arguments: arguments.iter().map(|argument| argument.node).collect(),
+            result,
+            timeout: timeout_ms.map(Duration::from_millis),
+            retry: RetryPolicy {
+                further_attempts: retry.unwrap_or(0),
+                delay: Duration::from_millis(delay_ms.unwrap_or(0)),
+                backoff: backoff.unwrap_or(Backoff::Fixed),
+            },
+            fallback: *fallback,
+            recovery,
+        })))
+    }
+
+    /// The value that stands for a failed call with `on_error: skip`; none for types without a value.
+    fn zero(&mut self, ty: &Type) -> Option<Value> {
+        Some(match ty {
+            Type::String => Value::string(""),
+            Type::Int => Value::Int(0),
+            Type::Float => Value::Float(0.0),
+            Type::Boolean => Value::Boolean(false),
+            Type::List(_) | Type::Seq(_) => Value::list([]),
+            Type::Map(..) => Value::Map([].into()),
+            Type::Optional(_) => Value::none(),
+            Type::Record(record) => {
+                let values =
+                    record.fields().iter().map(|field| self.zero(&field.ty)).collect::<Option<Vec<_>>>()?;
+                let names = self.coercions.names(record);
+                Value::Record(Arc::new(constellation_types::Record::new(names, values)))
+            }
+            Type::Union(union) => {
+                let tag = Arc::clone(&self.coercions.tags(union)[0]);
+                Value::tagged(tag, self.zero(&union.members()[0])?)
+            }
+            Type::Nothing | Type::Function(_) | Type::Variable(_) => return None,
+        })
+    }
+
+    fn match_cases(
+        &mut self,
+        scrutinee: NodeIndex,
+        cases: &'a [MatchCase],
+        ty: &'a Type,
+    ) -> Result<Operation, Refusal> {
+        let matched = self.ty(scrutinee);
+        let mut loaded = Vec::with_capacity(cases.len());
+        for MatchCase { pattern, body } in cases {
+            self.expect(body.result, ty, "its value")?;
+            let start = body.start.0;
+            let parameters: Vec<&Type> =
+                (start..start + body.parameters).map(|node| self.ty(NodeIndex(node))).collect();
+            let members: Vec<(Option<Arc<str>>, &'a Type)> = match matched {
+                Type::Union(union) => {
+                    let tags = self.coercions.tags(union);
+                    tags.iter().map(|tag| Some(Arc::clone(tag))).zip(union.members()).collect()
+                }
+                other => vec![(None, other)],
+            };
+            let mut alternatives = Vec::new();
+            for (tag, member) in members {
+                if let Some(bindings) = self.bindings(pattern, member, &parameters)? {
+                    alternatives.push(Alternative { tag, bindings });
+                }
+            }
+            // One alternative that takes every tag.
+            if matches!(pattern, Pattern::Any) {
+                alternatives = vec![Alternative { tag: None, bindings: [].into() }];
+            }
+            loaded.push(LoadedCase {
+                alternatives: alternatives.into(),
+                parameters: body.start,
+                result: body.result,
+            });
+        }
+        Ok(Operation::Match { scrutinee, cases: loaded.into() })
+    }
+
+    /// What a pattern binds of a value of type `matched`; none when it does not match such a value.
+    fn bindings(
+        &mut self,
+        pattern: &'a Pattern,
+        matched: &'a Type,
+        parameters: &[&Type],
+    ) -> Result<Option<Box<[Binding]>>, Refusal> {
+        match pattern {
+            Pattern::Any => Ok(Some([].into())),
+            Pattern::Is(ty) => {
+                if !matched.is_subtype_of(&self.types[ty.index()]) {
+                    return Ok(None);
+                }
+                Ok(Some([self.binding(None, matched, parameters[0])?].into()))
+            }
+            Pattern::Fields(names) => {
+                let Type::Record(record) = matched else { return Ok(None) };
+                if names.iter().any(|name| self.position(record, name).is_none()) {
+                    return Ok(None);
+                }
+                let mut bindings = Vec::with_capacity(names.len());
+                for (name, parameter) in names.iter().zip(parameters) {
+                    let field = self.access(record, name)?;
+                    let from = &record.fields()[field.position].ty;
+                    bindings.push(self.binding(Some(field), from, parameter)?);
+                }
+                Ok(Some(bindings.into()))
+            }
+        }
+    }
+
+    fn binding(&mut self, field: Option<FieldAccess>, from: &Type, to: &Type) -> Result<Binding, Refusal> {
+        match self.coercions.between(from, to) {
+            Some(coercion) => Ok(Binding { field, coercion }),
+            None => refuse(format!("binds a {from} to a parameter of type {to}")),
+        }
+    }
+}
+
+fn number(ty: &Type) -> Result<Number, Refusal> {
+    match ty {
+        Type::Int => Ok(Number::Int),
+        Type::Float => Ok(Number::Float),
+        other => refuse(format!("calculates with a {other}")),
+    }
+}
+
+fn elements(ty: &Type) -> Result<&Type, Refusal> {
+    match ty.element() {
+        Some(element) => Ok(element),
+        None => refuse(format!("gives a list, but is declared to be a {ty}")),
+    }
+}
+
+/// The `T` of `{ ok: Boolean, value: Optional<T>, error: Optional<String> }`.
+fn wrapped(ty: &Type) -> Result<&Type, Refusal> {
+    if let Type::Record(record) = ty
+        && record.fields().len() == 3
+        && record.get("ok") == Some(&Type::Boolean)
+        && record.get("error") == Some(&Type::optional(Type::String))
+        && let Some(Type::Optional(inner)) = record.get("value")
+    {
+        return Ok(inner);
+    }
+    refuse(format!("wraps its result, but is declared to be a {ty}"))
+}

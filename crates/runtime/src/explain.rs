@@ -1,0 +1,157 @@
+//! What a run says about itself when it has ended: why outputs did not come about, and where failures began.
+
+use std::sync::Arc;
+
+use constellation_store_core::NodeIndex;
+
+use crate::run::Driver;
+use crate::state::{Failure, Phase};
+use crate::{PendingOutput, RunError, RunErrorKind, RunReport, RunStatus};
+
+/// Nodes named in the reason of an output that did not come about.
+const MAX_CHAIN: usize = 8;
+
+/// Nodes looked at for these names.
+const MAX_STEPS: usize = 64;
+
+impl Driver<'_> {
+    pub(crate) fn error(
+        &self,
+        node: NodeIndex,
+        kind: RunErrorKind,
+        module: Option<Arc<str>>,
+        message: String,
+        causes: Vec<String>,
+    ) -> RunError {
+        let label = self.pipeline.label(node).map(str::to_owned);
+        RunError { kind, module, label, node: Some(node), message, causes }
+    }
+
+    pub(crate) fn failure_text(&self, failure: usize) -> String {
+        match self.failures.get(failure) {
+            Some(Failure::Root { message, .. }) => message.clone(),
+            Some(Failure::Operand { .. }) | None => String::new(),
+        }
+    }
+
+    pub(crate) fn failure_of(&self, node: NodeIndex) -> Option<usize> {
+        match self.states.get(node).phase {
+            Phase::Failed(failure) => Some(failure),
+            Phase::Idle | Phase::Wanted | Phase::Done(_) => None,
+        }
+    }
+
+    /// The node where the failure of a failed node began.
+    pub(crate) fn root_of(&self, node: NodeIndex) -> NodeIndex {
+        match self.failure_of(node).and_then(|failure| self.failures.get(failure)) {
+            Some(Failure::Operand { operand: _, root }) => *root,
+            Some(Failure::Root { .. }) | None => node,
+        }
+    }
+
+    fn name(&self, node: NodeIndex) -> String {
+        match self.pipeline.label(node) {
+            Some(label) => format!("'{label}'"),
+            None => format!("node {}", node.0),
+        }
+    }
+
+    /// Why a node has no value.
+    fn reason(&self, node: NodeIndex) -> String {
+        let began = self.root_of(node);
+        let Some(root) = self.failure_of(began) else {
+            return "it was not computed before the run ended".to_owned();
+        };
+        let mut names = vec![self.name(node)];
+        let mut at = node;
+        // Bounded, since a chain of nodes without end may have one label.
+        for _ in 0..MAX_STEPS {
+            let failure = self.failure_of(at).and_then(|failure| self.failures.get(failure));
+            let Some(Failure::Operand { operand, root: _ }) = failure else { break };
+            at = *operand;
+            let name = self.name(at);
+            if names.last() != Some(&name) {
+                names.push(name);
+            }
+            if names.len() > MAX_CHAIN {
+                break;
+            }
+        }
+        let began = self.name(began);
+        if names.last() == Some(&began) {
+            names.pop();
+        }
+        let failed = format!("{began} failed: {}", self.failure_text(root));
+        match names.split_first() {
+            None => failed,
+            Some((first, [])) => format!("{first} was not computed because {failed}"),
+            Some((first, through)) => {
+                format!("{first} was not computed because {failed} (through {})", through.join(", "))
+            }
+        }
+    }
+
+    pub(crate) fn report(mut self) -> RunReport {
+        let pipeline = self.pipeline;
+        // What is in flight has nobody left to tell.
+        self.calls.clear();
+        let mut outputs = Vec::with_capacity(pipeline.outputs.len());
+        let mut pending_outputs = Vec::new();
+        let mut failed = Vec::new();
+        let mut undecided = Vec::new();
+        for output in &pipeline.outputs {
+            match &self.states.get(output.node).phase {
+                Phase::Done(value) => outputs.push((Arc::clone(&output.name), value.clone())),
+                phase => {
+                    if matches!(phase, Phase::Failed(_)) {
+                        failed.push(output.node);
+                    } else {
+                        undecided.push(output.node);
+                    }
+                    let reason = self.reason(output.node);
+                    pending_outputs.push(PendingOutput { name: Arc::clone(&output.name), reason });
+                }
+            }
+        }
+        let mut errors = self.roots(failed);
+        if self.stopped.is_none() {
+            for node in undecided {
+                let message = "the run ended without deciding this output; this is a defect".to_owned();
+                errors.push(self.error(node, RunErrorKind::Internal, None, message, Vec::new()));
+            }
+        }
+        errors.extend(self.stopped.take());
+        let status = if errors.is_empty() { RunStatus::Completed } else { RunStatus::Failed };
+        RunReport { status, outputs, errors, missing_inputs: Vec::new(), pending_outputs }
+    }
+
+    /// Where the failures of these nodes began, in the order of nodes.
+    fn roots(&self, mut failed: Vec<NodeIndex>) -> Vec<RunError> {
+        if failed.is_empty() {
+            return Vec::new();
+        }
+        let mut seen = vec![false; self.pipeline.nodes.len()];
+        let mut roots = Vec::new();
+        while let Some(node) = failed.pop() {
+            if std::mem::replace(&mut seen[node.index()], true) {
+                continue;
+            }
+            let Some(failure) = self.failure_of(node) else { continue };
+            match self.failures.get(failure) {
+                Some(Failure::Operand { operand, root: _ }) => {
+                    failed.push(*operand);
+                    // Others of its operands may have failed as well.
+                    let operation = &self.pipeline.nodes[node.index()].operation;
+                    operation.for_each_certain_operand(|operand| failed.push(operand));
+                }
+                Some(Failure::Root { kind, module, message, causes, fallback }) => {
+                    failed.extend(*fallback);
+                    roots.push(self.error(node, *kind, module.clone(), message.clone(), causes.clone()));
+                }
+                None => {}
+            }
+        }
+        roots.sort_by_key(|error| error.node);
+        roots
+    }
+}

@@ -1,0 +1,11 @@
+//! What runs do, over graphs made by hand and modules that do as they are told.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it goes wrong")]
+
+mod budgets;
+mod failures;
+mod needs;
+mod operations;
+mod options;
+mod random;
+mod support;
