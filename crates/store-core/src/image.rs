@@ -172,7 +172,7 @@ impl PipelineImage {
     /// * [`ErrorKind::Corrupt`]: not JSON, a duplicate key, a wrong checksum or a missing member.
     /// * [`ErrorKind::UnsupportedFormat`]: a newer format version, or an unknown member inside `dagSpec`.
     /// * [`ErrorKind::HashMismatch`]: the hash is not that of `dagSpec`.
-    /// * [`ErrorKind::InvalidImage`]: the graph is not well formed.
+    /// * [`ErrorKind::InvalidImage`]: the graph is not well formed, or would be written in another way.
     pub fn decode(bytes: &[u8]) -> Result<DecodedImage> {
         const OPERATION: &str = "decode image";
         let document = open_document(bytes)?;
@@ -194,11 +194,19 @@ impl PipelineImage {
         if actual != structural_hash {
             return Err(hash_mismatch(structural_hash, actual));
         }
-        let dag_spec: DagSpec = serde_json::from_value(dag_spec).map_err(|error| {
+        let document = dag_spec;
+        let dag_spec = DagSpec::deserialize(&document).map_err(|error| {
             StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, "its dagSpec has an unknown form")
                 .with("structuralHash", structural_hash)
                 .with_source(error)
         })?;
+        // serde also reads `"label": null`, and an array for a struct. Such an image would change its hash when it
+        // is written again.
+        if serde_json::to_value(&dag_spec).ok().as_ref() != Some(&document) {
+            let message = "its dagSpec is not written in the one way that the format has";
+            return Err(StoreError::new(ErrorKind::InvalidImage, OPERATION, message)
+                .with("structuralHash", structural_hash));
+        }
         dag_spec.validate().map_err(|error| {
             StoreError::new(ErrorKind::InvalidImage, OPERATION, error.to_string())
                 .with("structuralHash", structural_hash)

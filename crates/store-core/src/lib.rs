@@ -9,9 +9,12 @@
 mod canonical;
 mod clock;
 mod commit;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod dag;
 mod document;
 mod error;
+mod ext;
 mod hash;
 mod image;
 mod name;
@@ -24,6 +27,7 @@ pub use commit::{Commit, Committed, Operation, Outcome, Precondition, Revision};
 pub use dag::*;
 pub use document::{OpenedDocument, open_document, seal_document};
 pub use error::{ErrorKind, Result, StoreError};
+pub use ext::{GcOptions, GcReport, PipelineStoreExt, Publication, Published, RolledBack};
 pub use hash::{
     InvalidHash, RegistryHash, SignatureHash, SourceHash, StructuralHash, SyntacticHash, SyntacticKey,
 };

@@ -1,1 +1,21 @@
-//! Not written yet.
+//! The in-memory pipeline store: the default, and the model that other backends are tested against.
+//!
+//! [`State`] is its pure, synchronous heart: it judges a commit without changing anything ([`State::prepare`]),
+//! giving the [`Change`]s that the commit comes to, and applies changes ([`State::apply`]) without ever failing.
+//! A durable backend writes the changes down in between, and applies them again when it recovers
+//! ([`State::replay`]). [`InMemoryPipelineStore`] is a `State` behind a lock.
+//!
+//! **Must not know:** files.
+
+mod change;
+mod pending;
+mod prepare;
+mod state;
+mod store;
+mod view;
+
+pub use change::{Change, Prepared};
+pub use pending::Pending;
+pub use prepare::VerifiedCommit;
+pub use state::{Dangling, Holder, Parts, State};
+pub use store::InMemoryPipelineStore;

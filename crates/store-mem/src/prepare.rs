@@ -1,0 +1,288 @@
+//! Judging a commit: whether it can be applied, and what it comes to.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use constellation_store_core::{
+    ActiveVersion, Commit, ErrorKind, Operation, Origin, Outcome, PipelineName, Precondition, Result,
+    Revision, SourceHash, StoreError, StructuralHash, Timestamp, Version,
+};
+use serde_json::Map;
+
+use crate::view::View;
+use crate::{Change, Pending, Prepared, State};
+
+/// How many holders an `InUse` error names.
+const HOLDERS_NAMED: usize = 10;
+
+/// A commit whose images are well formed and are what their hashes say.
+///
+/// That is the costly part of judging a commit, and it depends on nothing but the commit, so a backend does it
+/// before it takes a lock.
+#[derive(Debug, Clone)]
+pub struct VerifiedCommit(Commit);
+
+impl VerifiedCommit {
+    /// Verifies the images of a commit.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidImage` and `HashMismatch`.
+    pub fn new(commit: Commit) -> Result<Self> {
+        for operation in &commit.operations {
+            if let Operation::PutImage(image) = operation {
+                image.verify()?;
+            }
+        }
+        Ok(Self(commit))
+    }
+
+    /// The commit.
+    pub fn commit(&self) -> &Commit {
+        &self.0
+    }
+}
+
+impl State {
+    /// Judges a commit, and computes everything that it comes to, without changing anything.
+    ///
+    /// New versions get `now` as their time. The result holds until something else is applied.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PipelineStore::commit`](constellation_store_core::PipelineStore::commit) that are about the
+    /// commit: `InvalidImage`, `HashMismatch`, `Conflict`, `NotFound`, `InUse`.
+    pub fn prepare(&self, commit: &Commit, now: Timestamp) -> Result<Prepared> {
+        self.prepare_after(&Pending::new(), &VerifiedCommit::new(commit.clone())?, now)
+    }
+
+    /// As [`State::prepare`], after the commits that are pending. Takes no time for images: they are verified.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict`, `NotFound`, `InUse`.
+    pub fn prepare_after(
+        &self,
+        pending: &Pending,
+        commit: &VerifiedCommit,
+        now: Timestamp,
+    ) -> Result<Prepared> {
+        let Commit { preconditions, operations } = &commit.0;
+        let view = View { state: self, pending, own: Pending::new() };
+        for (name, precondition) in preconditions {
+            judge(*precondition, name, view.active(name))?;
+        }
+        let latest = view.revision();
+        let revision = Revision(latest.0.saturating_add(1));
+        let mut preparation = Preparation { revision, now, view, changes: Vec::new() };
+        let outcomes = operations
+            .iter()
+            .map(|operation| preparation.operation(operation))
+            .collect::<Result<Vec<_>>>()?;
+        let changes = preparation.changes;
+        if changes.is_empty() {
+            return Ok(Prepared { revision: latest, changes, outcomes });
+        }
+        if revision == latest {
+            let message = "the store has no revision left; export it to a new one";
+            return Err(StoreError::new(ErrorKind::Unavailable, "commit", message));
+        }
+        Ok(Prepared { revision, changes, outcomes })
+    }
+}
+
+fn judge(precondition: Precondition, name: &PipelineName, active: Option<ActiveVersion>) -> Result<()> {
+    let expected = match precondition {
+        Precondition::Any => return Ok(()),
+        Precondition::Absent => None,
+        Precondition::Active(version) => Some(version),
+    };
+    let found = active.map(|active| active.version);
+    if found == expected {
+        return Ok(());
+    }
+    let text = |version: Option<u64>| version.map_or("none".to_owned(), |version| version.to_string());
+    let message = "the active version is not the expected one; read it again and decide anew";
+    Err(StoreError::new(ErrorKind::Conflict, "commit", message)
+        .with("name", name)
+        .with("expected", text(expected))
+        .with("active", text(found)))
+}
+
+struct Preparation<'a> {
+    view: View<'a>,
+    revision: Revision,
+    now: Timestamp,
+    changes: Vec<Change>,
+}
+
+impl Preparation<'_> {
+    fn push(&mut self, change: Change) {
+        self.view.own.change(&change);
+        self.changes.push(change);
+    }
+
+    fn operation(&mut self, operation: &Operation) -> Result<Outcome> {
+        match operation {
+            Operation::PutImage(image) => {
+                let added = self.view.image(&image.structural_hash).is_none();
+                if added {
+                    self.push(Change::ImageAdded(Arc::clone(image)));
+                }
+                Ok(Outcome::Image { added })
+            }
+            Operation::PutSource(text) => {
+                let source_hash = SourceHash::of_bytes(text.as_bytes());
+                let added = !self.view.has_source(&source_hash);
+                if added {
+                    self.push(Change::SourceAdded { source_hash, text: Arc::clone(text) });
+                }
+                Ok(Outcome::Source { added })
+            }
+            Operation::Index { key, structural_hash } => {
+                self.require_image("index image", structural_hash)?;
+                let changed = self.view.lookup(key) != Some(*structural_hash);
+                if changed {
+                    self.push(Change::Indexed { key: *key, structural_hash: *structural_hash });
+                }
+                Ok(Outcome::Indexed { changed })
+            }
+            Operation::RecordVersion { name, structural_hash, origin, source_hash } => {
+                self.record_version(name, structural_hash, *origin, *source_hash)
+            }
+            Operation::SetActive { name, version } => self.set_active(name, *version),
+            Operation::DeleteName { name } => {
+                let previous = self.view.active(name).ok_or_else(|| {
+                    let message = "there is no such name, or it is deleted already";
+                    StoreError::new(ErrorKind::NotFound, "delete name", message).with("name", name)
+                })?;
+                self.push(Change::NameDeleted { name: name.clone() });
+                Ok(Outcome::Deleted { previous })
+            }
+            Operation::RemoveImage { structural_hash } => self.remove_image(structural_hash),
+            Operation::PruneVersions { name, keep } => self.prune_versions(name, *keep),
+        }
+    }
+
+    fn require_image(&self, operation: &'static str, structural_hash: &StructuralHash) -> Result<()> {
+        if self.view.image(structural_hash).is_some() {
+            return Ok(());
+        }
+        let message = "the image is not stored; put it earlier in the same commit";
+        Err(StoreError::new(ErrorKind::NotFound, operation, message).with("structuralHash", structural_hash))
+    }
+
+    fn record_version(
+        &mut self,
+        name: &PipelineName,
+        structural_hash: &StructuralHash,
+        origin: Origin,
+        source_hash: Option<SourceHash>,
+    ) -> Result<Outcome> {
+        const OPERATION: &str = "record version";
+        self.require_image(OPERATION, structural_hash)?;
+        let previous = self.view.active(name);
+        let unchanged = previous.filter(|active| active.structural_hash == *structural_hash);
+        let version = if let Some(active) = unchanged {
+            active.version
+        } else {
+            let version = self.view.next_version(name);
+            if version == u64::MAX {
+                let message = "the name has no version number left; use another name";
+                return Err(StoreError::new(ErrorKind::Conflict, OPERATION, message).with("name", name));
+            }
+            let recorded = Version {
+                version,
+                structural_hash: *structural_hash,
+                created_at: self.now,
+                revision: self.revision,
+                origin,
+                source_hash,
+                extra: Map::new(),
+            };
+            self.push(Change::VersionRecorded { name: name.clone(), version: recorded });
+            version
+        };
+        if origin == Origin::Loader
+            && let Some(source_hash) = source_hash
+            && self.view.loader_source(name) != Some(source_hash)
+        {
+            self.push(Change::LoaderSource { name: name.clone(), source_hash });
+        }
+        Ok(Outcome::Version { changed: unchanged.is_none(), version, previous })
+    }
+
+    fn set_active(&mut self, name: &PipelineName, number: u64) -> Result<Outcome> {
+        const OPERATION: &str = "set active version";
+        let version = self.view.version(name, number).ok_or_else(|| {
+            let message = if self.view.has_name(name) {
+                "the name has no such version; it may have been pruned"
+            } else {
+                "there is no such name"
+            };
+            StoreError::new(ErrorKind::NotFound, OPERATION, message)
+                .with("name", name)
+                .with("version", number)
+        })?;
+        let active = ActiveVersion { version: number, structural_hash: version.structural_hash };
+        // Only a damaged store has a version without its image.
+        self.require_image(OPERATION, &active.structural_hash)?;
+        let previous = self.view.active(name);
+        let changed = previous != Some(active);
+        if changed {
+            self.push(Change::Activated { name: name.clone(), version: number });
+        }
+        Ok(Outcome::Activated { changed, active, previous })
+    }
+
+    fn remove_image(&mut self, structural_hash: &StructuralHash) -> Result<Outcome> {
+        const OPERATION: &str = "remove image";
+        let image = self.view.image(structural_hash).ok_or_else(|| {
+            StoreError::new(ErrorKind::NotFound, OPERATION, "the image is not stored")
+                .with("structuralHash", structural_hash)
+        })?;
+        let source_hash = image.metadata.source_hash;
+        if self.view.holders(structural_hash).next().is_some() {
+            return Err(self.in_use(structural_hash));
+        }
+        for key in self.view.keys(structural_hash) {
+            self.push(Change::IndexRemoved { key });
+        }
+        self.push(Change::ImageRemoved { structural_hash: *structural_hash });
+        if let Some(source_hash) = source_hash
+            && self.view.has_source(&source_hash)
+            && !self.view.is_source_held(&source_hash)
+        {
+            self.push(Change::SourceRemoved { source_hash });
+        }
+        Ok(Outcome::Removed)
+    }
+
+    fn in_use(&self, structural_hash: &StructuralHash) -> StoreError {
+        let holders: BTreeSet<_> = self.view.holders(structural_hash).collect();
+        let message = match holders.len() {
+            1 => "1 version refers to it; prune it first".to_owned(),
+            count => format!("{count} versions refer to it; prune them first"),
+        };
+        let error = StoreError::new(ErrorKind::InUse, "remove image", message)
+            .with("structuralHash", structural_hash);
+        holders.iter().take(HOLDERS_NAMED).fold(error, |error, holder| {
+            error.with("holder", format_args!("{} version {}", holder.name, holder.version))
+        })
+    }
+
+    fn prune_versions(&mut self, name: &PipelineName, keep: usize) -> Result<Outcome> {
+        if !self.view.has_name(name) {
+            return Err(StoreError::new(ErrorKind::NotFound, "prune versions", "there is no such name")
+                .with("name", name));
+        }
+        let active = self.view.active(name).map(|active| active.version);
+        let mut versions = self.view.numbers(name);
+        versions.truncate(versions.len().saturating_sub(keep));
+        versions.retain(|number| Some(*number) != active);
+        if !versions.is_empty() {
+            self.push(Change::VersionsPruned { name: name.clone(), versions: versions.clone() });
+        }
+        Ok(Outcome::Pruned { versions })
+    }
+}

@@ -1,0 +1,367 @@
+//! The state as a durable backend uses it: prepared, written down, applied, replayed, read from its parts.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use constellation_store_core::{
+    Commit, DagSpec, ErrorKind, ImageMetadata, IndexEntry, ListOptions, Literal, NodeIndex, NodeKind,
+    NodeSpec, Operation, Origin, Outcome, OutputSpec, PipelineImage, PipelineName, Precondition,
+    RegistryHash, Revision, SourceHash, SyntacticHash, SyntacticKey, Timestamp, TypeIndex, TypeSpec,
+    VersionHistory,
+};
+use constellation_store_mem::{Change, Dangling, Holder, Parts, Pending, Prepared, State, VerifiedCommit};
+use proptest::prelude::*;
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn name(text: &str) -> PipelineName {
+    text.parse().unwrap()
+}
+
+fn image(number: i64, source: Option<&str>) -> Arc<PipelineImage> {
+    let dag_spec = DagSpec {
+        outputs: vec![OutputSpec { name: "x".into(), node: NodeIndex(0) }],
+        types: vec![TypeSpec::Int],
+        nodes: vec![NodeSpec {
+            label: None,
+            ty: TypeIndex(0),
+            operation: NodeKind::Literal(Literal::Int(number)),
+        }],
+        ..DagSpec::default()
+    };
+    let mut metadata = ImageMetadata::new(&dag_spec, NOW);
+    metadata.source_hash = source.map(|source| SourceHash::of_bytes(source.as_bytes()));
+    Arc::new(PipelineImage::new(dag_spec, metadata))
+}
+
+fn key(number: u8) -> SyntacticKey {
+    SyntacticKey {
+        syntactic: SyntacticHash::of_bytes(&[number]),
+        registry: RegistryHash::of_bytes(b"registry"),
+    }
+}
+
+fn record(name: &PipelineName, image: &PipelineImage) -> Operation {
+    Operation::RecordVersion {
+        name: name.clone(),
+        structural_hash: image.structural_hash,
+        origin: Origin::Loader,
+        source_hash: image.metadata.source_hash,
+    }
+}
+
+fn commit_of(operations: impl IntoIterator<Item = Operation>) -> Commit {
+    operations.into_iter().fold(Commit::new(), Commit::then)
+}
+
+fn apply(state: &mut State, operations: impl IntoIterator<Item = Operation>) -> Vec<Outcome> {
+    let prepared = state.prepare(&commit_of(operations), NOW).unwrap();
+    state.apply(prepared).outcomes
+}
+
+/// Operations over few things, so that they meet.
+fn operation() -> impl Strategy<Value = Operation> {
+    let image = (0_i64..5).prop_map(|number| image(number, (number < 3).then_some("a")));
+    let name = (0_usize..3).prop_map(|number| name(["a", "b", "c/d"][number]));
+    let operation = (0_u8..20, image, name, 0_u8..6);
+    operation.prop_map(|(kind, image, name, number)| match kind {
+        0..=4 => Operation::PutImage(image),
+        5 => Operation::PutSource("a".into()),
+        6..=7 => Operation::Index { key: key(number), structural_hash: image.structural_hash },
+        8..=12 => record(&name, &image),
+        13..=14 => Operation::SetActive { name, version: number.into() },
+        15 => Operation::DeleteName { name },
+        16..=17 => Operation::RemoveImage { structural_hash: image.structural_hash },
+        _ => Operation::PruneVersions { name, keep: number.into() },
+    })
+}
+
+fn commits() -> impl Strategy<Value = Vec<VerifiedCommit>> {
+    let commit = prop::collection::vec(operation(), 1..6).prop_map(|operations| {
+        VerifiedCommit::new(commit_of(operations)).expect("the images are well formed")
+    });
+    prop::collection::vec(commit, 1..25)
+}
+
+/// The parts of a state, as a backend would have written them to files.
+fn parts_of(state: &State) -> Parts {
+    Parts {
+        revision: state.revision(),
+        images: state.images().cloned().collect(),
+        sources: state.sources().map(|(hash, text)| (*hash, Arc::clone(text))).collect(),
+        index: state.index_entries().map(|(key, hash)| (*key, *hash)).collect(),
+        histories: state.histories().map(|history| VersionHistory::clone(history)).collect(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn commits_judged_after_pending_ones_come_out_as_if_each_had_been_applied(commits in commits()) {
+        let mut applied = State::new();
+        let unchanged = State::new();
+        let mut pending = Pending::new();
+        let mut batch = Vec::new();
+        for commit in &commits {
+            let expected = applied.prepare(commit.commit(), NOW);
+            let prepared = unchanged.prepare_after(&pending, commit, NOW);
+            match (expected, prepared) {
+                (Ok(expected), Ok(prepared)) => {
+                    prop_assert_eq!(&prepared, &expected);
+                    prop_assert_eq!(prepared.changes.is_empty(), prepared.revision == applied.revision());
+                    pending.push(&prepared);
+                    applied.apply(expected);
+                    batch.push(prepared);
+                }
+                (expected, prepared) => {
+                    prop_assert_eq!(expected.unwrap_err().to_string(), prepared.unwrap_err().to_string());
+                }
+            }
+        }
+        prop_assert_eq!(&unchanged, &State::new());
+        let mut batched = unchanged;
+        for prepared in batch {
+            batched.apply(prepared);
+        }
+        prop_assert_eq!(batched, applied);
+    }
+
+    #[test]
+    fn a_journal_replayed_over_any_later_state_gives_the_last_state(commits in commits()) {
+        let mut states = vec![State::new()];
+        let mut journal: Vec<Prepared> = Vec::new();
+        for commit in &commits {
+            let mut state = states.last().unwrap().clone();
+            if let Ok(prepared) = state.prepare(commit.commit(), NOW) {
+                journal.push(prepared.clone());
+                state.apply(prepared);
+                states.push(state);
+            }
+        }
+        let last = states.last().unwrap();
+        for (checkpoint, documents) in states.iter().enumerate() {
+            // The documents may be newer than the first frames of the journal.
+            for start in 0..=checkpoint {
+                let mut state = State::from_parts(parts_of(documents));
+                for Prepared { revision, changes, outcomes: _ } in &journal[start..] {
+                    state.replay(*revision, changes);
+                }
+                prop_assert_eq!(&state, last);
+            }
+        }
+    }
+
+    #[test]
+    fn a_journal_replayed_over_documents_of_different_ages_gives_the_last_state(
+        commits in commits(),
+        ages in prop::collection::vec(any::<prop::sample::Index>(), 3),
+    ) {
+        let mut states = vec![State::new()];
+        let mut journal: Vec<Prepared> = Vec::new();
+        for commit in &commits {
+            let mut state = states.last().unwrap().clone();
+            if let Ok(prepared) = state.prepare(commit.commit(), NOW) {
+                journal.push(prepared.clone());
+                state.apply(prepared);
+                states.push(state);
+            }
+        }
+        // Files are written in the order image and source, versions, index, so each is as old as the next.
+        let mut ages: Vec<_> = ages.iter().map(|age| age.index(states.len())).collect();
+        ages.sort_unstable_by(|a, b| b.cmp(a));
+        let parts = Parts {
+            histories: parts_of(&states[ages[1]]).histories,
+            index: parts_of(&states[ages[2]]).index,
+            ..parts_of(&states[ages[0]])
+        };
+        let mut state = State::from_parts(Parts { revision: Revision(0), ..parts });
+        for Prepared { revision, changes, outcomes: _ } in &journal {
+            state.replay(*revision, changes);
+        }
+        prop_assert_eq!(&state, states.last().unwrap());
+        prop_assert_eq!(state.dangling(), Dangling::default());
+    }
+
+    #[test]
+    fn a_state_is_what_its_parts_are(commits in commits()) {
+        let mut state = State::new();
+        for commit in &commits {
+            if let Ok(prepared) = state.prepare(commit.commit(), NOW) {
+                state.apply(prepared);
+            }
+        }
+        prop_assert_eq!(&State::from_parts(parts_of(&state)), &state);
+    }
+}
+
+#[test]
+fn a_commit_comes_to_plain_changes_in_order() {
+    let (a, first, second) = (name("a"), image(1, Some("text")), image(2, None));
+    let source_hash = SourceHash::of_bytes(b"text");
+    let mut state = State::new();
+    apply(&mut state, [Operation::PutImage(Arc::clone(&second)), Operation::PutSource("text".into())]);
+    let operations = [
+        Operation::PutImage(Arc::clone(&first)),
+        Operation::Index { key: key(1), structural_hash: first.structural_hash },
+        record(&a, &first),
+        Operation::DeleteName { name: a.clone() },
+        Operation::PruneVersions { name: a.clone(), keep: 0 },
+        Operation::RemoveImage { structural_hash: first.structural_hash },
+    ];
+    let prepared = state.prepare(&commit_of(operations), NOW).unwrap();
+    assert_eq!(prepared.revision, Revision(2));
+    let structural_hash = first.structural_hash;
+    assert!(matches!(&prepared.changes[2], Change::VersionRecorded { version, .. }
+        if version.version == 1 && version.revision == Revision(2) && version.created_at == NOW));
+    assert_eq!(
+        [&prepared.changes[..2], &prepared.changes[3..]].concat(),
+        [
+            Change::ImageAdded(first),
+            Change::Indexed { key: key(1), structural_hash },
+            Change::LoaderSource { name: a.clone(), source_hash },
+            Change::NameDeleted { name: a.clone() },
+            Change::VersionsPruned { name: a, versions: vec![1] },
+            Change::IndexRemoved { key: key(1) },
+            Change::ImageRemoved { structural_hash },
+            Change::SourceRemoved { source_hash },
+        ]
+    );
+}
+
+#[test]
+fn a_refused_commit_leaves_what_is_pending() {
+    let (a, image) = (name("a"), image(1, None));
+    let state = State::new();
+    let mut pending = Pending::new();
+    let verified = |commit| VerifiedCommit::new(commit).unwrap();
+    let first = commit_of([Operation::PutImage(Arc::clone(&image)), record(&a, &image)]);
+    pending.push(&state.prepare_after(&pending, &verified(first), NOW).unwrap());
+    let refused = commit_of([
+        Operation::DeleteName { name: a.clone() },
+        Operation::SetActive { name: a.clone(), version: 9 },
+    ]);
+    let error = state.prepare_after(&pending, &verified(refused), NOW).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let commit = verified(Commit::new().require(a, Precondition::Active(1)));
+    assert!(state.prepare_after(&pending, &commit, NOW).is_ok());
+}
+
+#[test]
+fn a_state_goes_on_after_the_greatest_revision_of_its_parts() {
+    let a = name("a");
+    let mut state = State::new();
+    apply(&mut state, [Operation::PutImage(image(1, None)), record(&a, &image(1, None))]);
+    apply(&mut state, [Operation::PutImage(image(2, None)), record(&a, &image(2, None))]);
+    for (known, expected) in [(0, 2), (2, 2), (7, 7)] {
+        let restored = State::from_parts(Parts { revision: Revision(known), ..parts_of(&state) });
+        assert_eq!(restored.revision(), Revision(expected));
+        let prepared = restored.prepare(&commit_of([Operation::PutSource("x".into())]), NOW).unwrap();
+        assert_eq!(prepared.revision, Revision(expected + 1));
+    }
+}
+
+#[test]
+fn histories_written_by_hand_are_put_in_order() {
+    let a = name("a");
+    let mut history = VersionHistory::new(a.clone());
+    let mut state = State::new();
+    apply(&mut state, [Operation::PutImage(image(1, None)), Operation::PutImage(image(2, None))]);
+    apply(&mut state, [record(&a, &image(1, None)), record(&a, &image(2, None))]);
+    history.versions = state.versions(&a).unwrap().versions.iter().rev().cloned().collect();
+    history.active_version = Some(9);
+    history.next_version = 0;
+    let mut restored = State::from_parts(Parts { histories: vec![history], ..parts_of(&state) });
+    assert_eq!(restored.resolve(&a), None, "there is no version 9");
+    assert_eq!(restored.status().names, 0);
+    let outcomes = apply(&mut restored, [record(&a, &image(2, None))]);
+    assert_eq!(outcomes, [Outcome::Version { changed: true, version: 3, previous: None }]);
+}
+
+#[test]
+fn of_two_histories_of_one_name_the_last_counts() {
+    let a = name("a");
+    let mut state = State::new();
+    apply(&mut state, [Operation::PutImage(image(1, None)), record(&a, &image(1, None))]);
+    let older = VersionHistory::clone(state.versions(&a).unwrap());
+    apply(&mut state, [Operation::PutImage(image(2, None)), record(&a, &image(2, None))]);
+    apply(&mut state, [Operation::PruneVersions { name: a.clone(), keep: 1 }]);
+    let mut parts = parts_of(&state);
+    parts.histories.insert(0, older);
+    assert_eq!(State::from_parts(parts), state);
+}
+
+#[test]
+fn a_version_number_is_not_used_twice_even_at_the_end_of_numbers() {
+    let a = name("a");
+    let mut history = VersionHistory::new(a.clone());
+    history.next_version = u64::MAX;
+    let parts = Parts { histories: vec![history], images: vec![image(1, None)], ..Parts::default() };
+    let error = State::from_parts(parts).prepare(&commit_of([record(&a, &image(1, None))]), NOW).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let parts = Parts { revision: Revision(u64::MAX), ..Parts::default() };
+    let state = State::from_parts(parts);
+    assert!(state.prepare(&commit_of([]), NOW).is_ok());
+    let error = state.prepare(&commit_of([Operation::PutSource("x".into())]), NOW).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn a_damaged_image_is_forgotten_and_can_be_stored_again() {
+    let (a, image) = (name("a"), image(1, Some("text")));
+    let structural_hash = image.structural_hash;
+    let mut state = State::new();
+    let all = || {
+        let index = Operation::Index { key: key(1), structural_hash };
+        [
+            Operation::PutImage(Arc::clone(&image)),
+            Operation::PutSource("text".into()),
+            index,
+            record(&a, &image),
+        ]
+    };
+    apply(&mut state, all());
+    let whole = state.clone();
+    assert_eq!(state.forget_damaged(&structural_hash), [key(1)]);
+    assert_eq!(state.get(&structural_hash), None);
+    assert_eq!(state.lookup_syntactic(&key(1)), None, "so that the program is compiled again");
+    assert!(state.resolve(&a).is_some(), "the name keeps pointing to it");
+    assert!(state.source(&SourceHash::of_bytes(b"text")).is_some(), "it is compiled again from its source");
+    let holder = Holder { name: a.clone(), version: 1 };
+    assert_eq!(state.dangling().images, [(structural_hash, vec![holder])]);
+    let set_active = Operation::SetActive { name: a.clone(), version: 1 };
+    let error = state.prepare(&commit_of([set_active]), NOW).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    // Publishing it again makes no version: the active one is whole again.
+    let outcomes = apply(&mut state, all());
+    assert_eq!(outcomes[0], Outcome::Image { added: true });
+    assert!(matches!(outcomes[3], Outcome::Version { changed: false, version: 1, .. }));
+    assert_eq!(state.dangling(), Dangling::default());
+    state.replay(whole.revision(), &[]);
+    assert_eq!(state.index_entries().len(), 1);
+}
+
+#[test]
+fn references_to_missing_images_are_told() {
+    let (a, lost) = (name("a"), image(1, None));
+    let mut state = State::new();
+    let index = Operation::Index { key: key(1), structural_hash: lost.structural_hash };
+    apply(&mut state, [Operation::PutImage(Arc::clone(&lost)), index, record(&a, &lost)]);
+    let mut state = State::from_parts(Parts { images: vec![], ..parts_of(&state) });
+    let dangling = state.dangling();
+    assert_eq!(dangling.index, [IndexEntry { key: key(1), structural_hash: lost.structural_hash }]);
+    assert_eq!(dangling.images, [(lost.structural_hash, vec![Holder { name: a, version: 1 }])]);
+    assert_eq!(state.forget_damaged(&lost.structural_hash), [key(1)]);
+    assert_eq!(state.dangling().index, []);
+}
+
+#[test]
+fn a_page_shows_the_first_images() {
+    let mut state = State::new();
+    apply(&mut state, (0..100).map(|number| Operation::PutImage(image(number, None))));
+    let options = ListOptions { after: None, limit: Some(3) };
+    let page: Vec<_> = state.list_images(&options).map(|summary| summary.structural_hash).collect();
+    let expected: Vec<_> = state.images().take(3).map(|image| image.structural_hash).collect();
+    assert_eq!(page, expected);
+}
