@@ -201,6 +201,16 @@ fn has_every_option(options: &CallOptions) -> bool {
         && join.is_some()
 }
 
+/// Whether the independent implementation can run. A developer may go without Python; CI may not.
+fn has_python() -> bool {
+    let has_python = Command::new("python3").arg("--version").output().is_ok();
+    assert!(has_python || std::env::var_os("CI").is_none(), "CI needs python3 for this test; install it");
+    if !has_python {
+        println!("skipped: python3 is not installed");
+    }
+    has_python
+}
+
 /// Runs `verify.py`, which knows nothing of this crate.
 fn verify(arguments: &[PathBuf], input: &[u8]) -> Output {
     let mut child = Command::new("python3")
@@ -210,7 +220,7 @@ fn verify(arguments: &[PathBuf], input: &[u8]) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("python3 checks the golden files by itself; install it to run this test");
+        .expect("it was there a moment ago");
     // It may answer before it has read everything.
     let _ = child.stdin.take().expect("it is piped").write_all(input);
     child.wait_with_output().expect("it ends")
@@ -222,6 +232,9 @@ fn text(output: &Output) -> String {
 
 #[test]
 fn an_independent_implementation_finds_the_same_hashes() {
+    if !has_python() {
+        return;
+    }
     let paths: Vec<_> = images().iter().map(|(name, _)| path(name)).collect();
     let output = verify(&paths, b"");
     assert!(output.status.success(), "{}", text(&output));
@@ -232,6 +245,9 @@ fn an_independent_implementation_finds_the_same_hashes() {
 
 #[test]
 fn an_independent_implementation_refuses_what_does_not_match() {
+    if !has_python() {
+        return;
+    }
     let original = || serde_json::from_slice::<Value>(&read("negate")).expect("it is JSON");
     let seal = |document: Value| {
         let Value::Object(members) = document else { unreachable!("an image document is an object") };
