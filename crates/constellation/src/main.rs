@@ -1,1 +1,104 @@
-fn main() {}
+//! The `constellation` binary: arguments and environment to configuration, then the server of
+//! `constellation-server`, until it is told to stop.
+//!
+//! Standard output has one line, `listening on http://ADDRESS`; everything else goes to standard error. Exit codes:
+//! 0 after a stop that was asked for, 1 when starting or serving failed, 64 for a bad configuration.
+//!
+//! **Must not know:** everything that a library of this workspace knows better.
+
+mod announce;
+mod args;
+mod config;
+mod logging;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use constellation_server::{ConstellationServer, shutdown_signal};
+use tokio::net::TcpListener;
+
+use crate::args::{Cli, Command};
+use crate::config::{Config, StoreConfig};
+
+/// Of a command line or an environment that makes no sense, as in `sysexits.h`.
+const BAD_CONFIGURATION: u8 = 64;
+
+fn main() -> ExitCode {
+    let Cli { command: Command::Serve(args) } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors. Who closed the pipe does not want to read on.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::SUCCESS };
+        }
+    };
+    let config = match config::resolve(args, |name| std::env::var_os(name)) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, BAD_CONFIGURATION),
+    };
+    if let Err(error) = logging::start(config.log_format) {
+        return fail(&error, BAD_CONFIGURATION);
+    }
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the threads of the server cannot be started")?;
+    runtime.block_on(async {
+        let Config { store, loader, listen, insecure, log_format } = config;
+        let registry = constellation_stdlib::registry();
+        let mut builder = ConstellationServer::builder(registry);
+        if let StoreConfig::Directory(directory) = store {
+            builder = builder.with_persistent_pipeline_store(directory);
+        }
+        if let Some(loader) = loader {
+            builder = builder.with_pipeline_loader(loader);
+        }
+        if insecure {
+            builder = builder.allow_insecure();
+        }
+        // From here on a signal ends the process in order, also while pipelines are still loading.
+        let mut shutdown = std::pin::pin!(shutdown_signal());
+        let server = tokio::select! {
+            biased;
+            () = &mut shutdown => return Ok(()),
+            server = builder.build() => server?,
+        };
+        let listener =
+            TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let address = listener.local_addr().context("the listener has no address")?;
+        announce::load_report(server.load_report(), log_format);
+        // Who started the server may have closed its end; that is no reason not to serve.
+        let _ = writeln!(std::io::stdout(), "listening on http://{address}");
+        let service = std::sync::Arc::clone(server.service());
+        let nameless = announce::nameless(server.load_report());
+        let announcing = tokio::spawn(async move {
+            announce::pipelines(&service, nameless, address, log_format).await;
+        });
+        // Both wait for the first signal; only this one waits for another.
+        let hurry = async {
+            shutdown_signal().await;
+            shutdown_signal().await;
+        };
+        let outcome = tokio::select! {
+            outcome = server.serve(listener, shutdown) => outcome.map_err(anyhow::Error::from),
+            // Who asks twice does not want to wait. What was acknowledged is safe either way.
+            () = hurry => Err(anyhow::anyhow!("stopped before the requests under way were finished")),
+        };
+        announcing.abort();
+        outcome
+    })
+}
+
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    ExitCode::from(code)
+}

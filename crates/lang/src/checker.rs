@@ -79,6 +79,8 @@ pub(crate) struct Checker<'t, 'a> {
     modules: BTreeMap<(String, u32), &'t FunctionSignature>,
     scope: ScopeId,
     label: Option<&'a str>,
+    /// An example is checked: it is data, as a caller would send it.
+    is_in_example: bool,
     /// A declaration could not be read, so that names may be missing without fault.
     has_unknown_names: bool,
     /// A namespace could not be imported, so that functions may be missing without fault.
@@ -104,6 +106,7 @@ pub(crate) fn check(tree: &SyntaxTree<'_>, functions: &FunctionTable, sink: &mut
         modules: BTreeMap::new(),
         scope: ScopeId::PROGRAM,
         label: None,
+        is_in_example: false,
         has_unknown_names: false,
         has_unknown_imports: false,
     };
@@ -150,10 +153,12 @@ impl<'a> Checker<'_, 'a> {
         let ty = self.resolve_type(ty);
         let mut constants = Vec::new();
         for example in examples {
+            self.is_in_example = true;
             let checked = match ty {
                 Some(ty) => self.check(*example, ty),
                 None => self.infer(*example, None),
             };
+            self.is_in_example = false;
             let Some(value) = checked else { continue };
             if self.graph.node(value.node).is_constant {
                 constants.push(value.node);

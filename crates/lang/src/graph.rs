@@ -106,6 +106,7 @@ impl<'a> Graph<'a> {
                     | NodeKind::List { items: _ }
                     | NodeKind::Record { fields: _ }
                     | NodeKind::Coerce { value: _ }
+                    | NodeKind::Guard { value: _, condition: _ }
             )
         );
         if is_constant {

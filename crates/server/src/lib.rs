@@ -1,1 +1,32 @@
-//! Not written yet.
+//! The Constellation server: pipeline service, startup loader and HTTP API.
+//!
+//! [`ConstellationServer::builder`] puts them together. [`PipelineService`] is what every way in goes through: it
+//! finds a program's image or compiles it, publishes it, and hands out pipelines that are ready to run. The types
+//! of the HTTP API live here and nowhere else.
+//!
+//! **Must not know:** which backend is active (it works on `Arc<dyn PipelineStore>`; only the builder, which can
+//! open one from a directory, names the two that ship).
+
+mod builder;
+mod config;
+mod connections;
+mod error;
+mod example;
+mod http;
+mod loader;
+mod metrics;
+mod service;
+mod stopwatch;
+#[cfg(test)]
+mod test_support;
+mod wire;
+
+/// Of `constellation-store-core`: what a caller names a pipeline by.
+pub use constellation_store_core::Reference;
+
+pub use builder::{Builder, ConstellationServer, StartError, check_address, shutdown_signal};
+pub use config::{AliasStrategy, InvalidAliasStrategy, Limits, LoaderConfig};
+pub use error::ServiceError;
+pub use example::{ExampleRequest, StoredPipeline};
+pub use loader::{FailedFile, LoadError, LoadReport, LoadedFile};
+pub use service::{Found, PipelineService, Publication, Published};

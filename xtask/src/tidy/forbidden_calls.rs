@@ -92,17 +92,37 @@ pub(crate) const BANS: &[Ban] = &[
         paths: &["std::env"],
         methods: &[],
         instead: "take the value as configuration; the binary alone reads the environment",
-        exceptions: &[],
+        exceptions: &[Exception {
+            place: "crates/constellation/src/main.rs",
+            reason: "hands the environment to the configuration",
+        }],
     },
     Ban {
         rule: "sockets and processes",
-        paths: &["std::net", "std::process::Command", "tokio::net", "tokio::process", "tokio::signal"],
+        // Addresses such as `std::net::SocketAddr` are data.
+        paths: &[
+            "std::net::TcpListener",
+            "std::net::TcpStream",
+            "std::net::UdpSocket",
+            "std::os::unix::net",
+            "std::process::Command",
+            "tokio::net",
+            "tokio::process",
+            "tokio::signal",
+        ],
         methods: &[],
         instead: "leave it to the server or the binary",
-        exceptions: &[Exception {
-            place: "crates/server/src/connections.rs",
-            reason: "accepts the connections",
-        }],
+        exceptions: &[
+            Exception { place: "crates/server/src/connections.rs", reason: "accepts the connections" },
+            Exception {
+                place: "crates/server/src/builder.rs",
+                reason: "binds the address, and waits for signals",
+            },
+            Exception {
+                place: "crates/constellation/src/main.rs",
+                reason: "binds the address before it opens the store",
+            },
+        ],
     },
     Ban {
         rule: "backend",

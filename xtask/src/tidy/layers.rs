@@ -47,7 +47,10 @@ pub(crate) const LAYERS: &[Layer] = &[
             "async-trait",
             "blake3",
             "futures-core",
+            // Of the feature `conformance` only.
+            "futures-util",
             "jiff",
+            "libtest-mimic",
             "serde",
             "serde_json",
             "serde_json_canonicalizer",

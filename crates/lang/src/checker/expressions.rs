@@ -117,6 +117,17 @@ impl<'a> Checker<'_, 'a> {
         let tree = self.tree;
         let expression = tree.expression(id);
         let span = expression.span;
+        // There is no literal for an optional, and an example says what a caller sends: the value itself.
+        if self.is_in_example
+            && is_plain_data(&expression.kind)
+            && let Type::Optional(inner) = self.types.get(expected).clone()
+        {
+            let inner = self.types.intern(&inner);
+            let inner = self.bounded(span, inner)?;
+            let value = self.check(id, inner)?.node;
+            let condition = self.add(NodeKind::Literal(Literal::Bool(true)), Ty::BOOLEAN, span).node;
+            return Some(self.add(NodeKind::Guard { value, condition }, expected, span));
+        }
         match &expression.kind {
             ExpressionKind::Integer(int) => {
                 // Where an Int fits, it stays one.
@@ -410,4 +421,17 @@ impl<'a> Checker<'_, 'a> {
         }
         Some(bound)
     }
+}
+
+/// Whether the expression is written as a literal, of one value or of several.
+fn is_plain_data(kind: &ExpressionKind<'_>) -> bool {
+    matches!(
+        kind,
+        ExpressionKind::Integer(_)
+            | ExpressionKind::Float(_)
+            | ExpressionKind::Boolean(_)
+            | ExpressionKind::String(_)
+            | ExpressionKind::List(_)
+            | ExpressionKind::Record(_)
+    )
 }

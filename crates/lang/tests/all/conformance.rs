@@ -130,9 +130,26 @@ fn an_integer_literal_stands_for_a_float() {
     assert_eq!(dag.inputs[0].examples.len(), 1);
     assert!(print(&dag).contains("1 -: Float(5.0) -> Float"), "{}", print(&dag));
     fails("@example(\"5\")\nin x: Float\nout x", "1:10: E010: Type mismatch: expected Float, got String");
-    fails(
+}
+
+#[test]
+fn an_example_of_an_optional_is_the_value_itself() {
+    for source in [
         "@example(5)\nin x: Optional<Int>\nout x",
-        "1:10: E010: Type mismatch: expected Optional<Int>, got Int",
+        "@example(5 when true)\nin x: Optional<Int>\nout x",
+        "@example({ id: 1, note: \"n\" })\nin x: { id: Int, note: Optional<String> }\nout x",
+        "@example([1, 2])\nin x: List<Optional<Int>>\nout x",
+    ] {
+        assert_eq!(dag(source).inputs[0].examples.len(), 1, "{source}");
+        assert_eq!(warnings(source), Vec::<String>::new(), "{source}");
+    }
+    fails(
+        "@example(\"5\")\nin x: Optional<Int>\nout x",
+        "1:10: E010: Type mismatch: expected Int, got String",
+    );
+    fails(
+        "in x: Int\ny = to-string(x)\nz = y ?? 5\nout z",
+        "3:5: E015: Left side of ?? must be Optional, got String",
     );
 }
 

@@ -1,0 +1,113 @@
+//! The command line, as it is written.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use constellation_server::AliasStrategy;
+
+/// Compile, store and run typed dataflow pipelines.
+#[derive(Debug, Parser)]
+#[command(name = "constellation", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(
+        about = "Serve pipelines over HTTP",
+        long_about = "Serve pipelines over HTTP.\n\nOptions win over environment variables. Prints 'listening on \
+                      http://ADDRESS' on standard output when it serves; everything else goes to standard error. \
+                      SIGTERM and Ctrl-C finish the requests under way and exit."
+    )]
+    Serve(ServeArgs),
+}
+
+// Help texts are strings, not doc comments: those would need backticks, which a terminal shows.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ServeArgs {
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "memory",
+        help = "Keep pipelines in this directory [env: CONSTELLATION_STORE] [default: .constellation-store]"
+    )]
+    pub(crate) store: Option<PathBuf>,
+
+    #[arg(long, help = "Keep pipelines in memory only; they are gone when the server stops")]
+    pub(crate) memory: bool,
+
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Publish the .cst files of this directory at start [env: CONSTELLATION_PIPELINE_DIR]"
+    )]
+    pub(crate) pipelines: Option<PathBuf>,
+
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        help = "Search the directories below it too [env: CONSTELLATION_PIPELINE_RECURSIVE] [default: false]"
+    )]
+    pub(crate) recursive: Option<bool>,
+
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        help = "Do not start when one of the files fails [env: CONSTELLATION_PIPELINE_FAIL_ON_ERROR] [default: \
+                false]"
+    )]
+    pub(crate) fail_on_error: Option<bool>,
+
+    #[arg(
+        long,
+        value_name = "STRATEGY",
+        help = "How files get their names: filename, relative-path or hash-only [env: \
+                CONSTELLATION_PIPELINE_ALIAS_STRATEGY] [default: filename]"
+    )]
+    pub(crate) alias_strategy: Option<AliasStrategy>,
+
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        help = "Listen on this address; port 0 takes a free one [env: CONSTELLATION_LISTEN, or CONSTELLATION_PORT \
+                for a port of 127.0.0.1] [default: 127.0.0.1:8080]"
+    )]
+    pub(crate) listen: Option<String>,
+
+    #[arg(
+        long,
+        help = "Allow to listen on an address that others can reach: everybody who does can compile and run \
+                pipelines"
+    )]
+    pub(crate) insecure: bool,
+
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text,
+        hide_possible_values = true,
+        help = "How to write logs to standard error: text, or json for one object a line; RUST_LOG says which"
+    )]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}

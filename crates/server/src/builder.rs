@@ -1,0 +1,332 @@
+//! Putting a server together: store, modules, pipelines, limits; then serving until told to stop.
+//!
+//! The only module that names store backends: it opens the one that was asked for, and hands on `dyn
+//! PipelineStore`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use constellation_module::ModuleRegistry;
+use constellation_store_core::{ErrorKind, PipelineStore, StoreError};
+use constellation_store_fs::FileSystemPipelineStore;
+use constellation_store_mem::InMemoryPipelineStore;
+use tokio::net::TcpListener;
+
+use crate::config::{Limits, LoaderConfig};
+use crate::connections::{self, Drained};
+use crate::http::{App, router};
+use crate::loader::{self, LoadError, LoadReport};
+use crate::metrics::Metrics;
+use crate::service::PipelineService;
+
+/// Where [`Builder::run`] listens unless it is told otherwise.
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// A server that is ready to serve: its store is open and its pipelines are loaded.
+#[derive(Debug)]
+pub struct ConstellationServer {
+    app: Arc<App>,
+    limits: Limits,
+    insecure: bool,
+    report: Option<LoadReport>,
+}
+
+/// Why a server did not start, or did not end as it should.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The store cannot be opened or does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The startup loader did not come to an end.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Everybody on the network could use the server.
+    #[error(
+        "listening on {address} would let everybody who reaches it compile and run pipelines; listen on a loopback \
+         address, or allow it with --insecure"
+    )]
+    Insecure {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The listener has no address.
+    #[error("the listener has no local address: {0}")]
+    Listener(std::io::Error),
+}
+
+/// What a server is made of. The default is an in-memory store and no startup loader.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build`, `serve` or `run`"]
+pub struct Builder {
+    registry: ModuleRegistry,
+    store: StoreChoice,
+    loader: Option<LoaderConfig>,
+    limits: Limits,
+    address: SocketAddr,
+    insecure: bool,
+}
+
+#[derive(Debug)]
+enum StoreChoice {
+    Memory,
+    Directory(PathBuf),
+    Given(Arc<dyn PipelineStore>),
+}
+
+impl ConstellationServer {
+    /// A server whose programs can call the modules of `registry`.
+    ///
+    /// ```
+    /// use constellation_module::{DataType, ModuleBuilder, ModuleRegistry};
+    /// use constellation_server::ConstellationServer;
+    ///
+    /// #[derive(serde::Deserialize, DataType)]
+    /// struct Order {
+    ///     quantity: u32,
+    ///     price: f64,
+    /// }
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut registry = ModuleRegistry::new();
+    /// registry.register(
+    ///     ModuleBuilder::new("Total").function(|order: Order| f64::from(order.quantity) * order.price),
+    /// )?;
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// let shutdown = async { /* completes when the server is to stop */ };
+    /// ConstellationServer::builder(registry).serve(listener, shutdown).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(registry: ModuleRegistry) -> Builder {
+        Builder {
+            registry,
+            store: StoreChoice::Memory,
+            loader: None,
+            limits: Limits::default(),
+            address: DEFAULT_ADDRESS,
+            insecure: false,
+        }
+    }
+
+    /// What the startup loader did; none when there is no loader.
+    pub fn load_report(&self) -> Option<&LoadReport> {
+        self.report.as_ref()
+    }
+
+    /// The service behind the API.
+    pub fn service(&self) -> &Arc<PipelineService> {
+        &self.app.service
+    }
+
+    /// Serves until `shutdown` completes: then `/ready` answers 503, no connection is accepted any more, requests
+    /// under way are answered within a deadline, and the store is closed.
+    ///
+    /// # Errors
+    ///
+    /// * [`StartError::Insecure`] when the listener is not on a loopback address and that was not allowed.
+    /// * [`StartError::Store`] when the store cannot be closed in order. Nothing acknowledged is lost then.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), StartError> {
+        let address = listener.local_addr().map_err(StartError::Listener)?;
+        check_address(address, self.insecure)?;
+        let Self { app, limits, insecure: _, report: _ } = self;
+        let service = Arc::clone(&app.service);
+        let check = tokio::spawn(async move {
+            if let Err(error) = service.check_all().await {
+                tracing::warn!(%error, "the stored pipelines were not all checked");
+            }
+        });
+        let stop = async {
+            shutdown.await;
+            app.drain();
+            tracing::info!("stopping: requests under way are finished");
+            tokio::time::sleep(limits.drain_delay).await;
+        };
+        match connections::serve(listener, router(&app), &limits, stop).await {
+            Drained::Completely => tracing::info!("every request was answered"),
+            Drained::Deadline { connections } => {
+                tracing::warn!(connections, deadline = ?limits.drain_deadline, "connections were closed at the deadline");
+            }
+        }
+        check.abort();
+        app.service.store().close().await?;
+        tracing::info!("the store is closed");
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn router(&self) -> axum::Router {
+        router(&self.app)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+}
+
+impl Builder {
+    /// Keeps pipelines in `directory`, which is made if it is not there.
+    pub fn with_persistent_pipeline_store(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.store = StoreChoice::Directory(directory.into());
+        self
+    }
+
+    /// Keeps pipelines in this store. It is closed when the server stops.
+    pub fn with_store(mut self, store: Arc<dyn PipelineStore>) -> Self {
+        self.store = StoreChoice::Given(store);
+        self
+    }
+
+    /// Publishes the `.cst` files of a directory at start.
+    pub fn with_pipeline_loader(mut self, config: LoaderConfig) -> Self {
+        self.loader = Some(config);
+        self
+    }
+
+    /// Other limits than the default ones.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Where [`Builder::run`] listens: `127.0.0.1:8080` by default.
+    pub fn with_address(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// Allows to listen on an address that others can reach. There are no API keys yet: everybody who reaches it
+    /// can compile and run pipelines.
+    pub fn allow_insecure(mut self) -> Self {
+        self.insecure = true;
+        self
+    }
+
+    /// Opens the store and loads the pipelines. One that cannot be loaded does not keep the server from starting,
+    /// unless the loader was told so.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Store`] and [`StartError::Load`].
+    pub async fn build(self) -> Result<ConstellationServer, StartError> {
+        let Self { registry, store, loader, limits, address: _, insecure } = self;
+        let store = match store {
+            StoreChoice::Memory => Arc::new(InMemoryPipelineStore::new()),
+            StoreChoice::Directory(directory) => open_directory(directory).await?,
+            StoreChoice::Given(store) => store,
+        };
+        let metrics = Arc::new(Metrics::new());
+        let service = PipelineService::with_metrics(store, registry, &limits, Arc::clone(&metrics));
+        let service = Arc::new(service);
+        let loaded = load(&service, loader.as_ref()).await;
+        let report = match loaded {
+            Ok(report) => report,
+            Err(error) => {
+                // The first error is the one to tell.
+                if let Err(error) = service.store().close().await {
+                    tracing::warn!(%error, "the store was not closed in order");
+                }
+                return Err(error);
+            }
+        };
+        let app = Arc::new(App::new(service, metrics, &limits));
+        Ok(ConstellationServer { app, limits, insecure, report })
+    }
+
+    /// Builds the server and serves on a listener until `shutdown` completes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Builder::build`] and [`ConstellationServer::serve`].
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), StartError> {
+        self.build().await?.serve(listener, shutdown).await
+    }
+
+    /// Builds the server and serves on its address until the process is told to stop.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Builder::build`] and [`ConstellationServer::serve`], and [`StartError::Listen`].
+    pub async fn run(self) -> Result<(), StartError> {
+        let address = self.address;
+        check_address(address, self.insecure)?;
+        let server = self.build().await?;
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+        server.serve(listener, shutdown_signal()).await
+    }
+}
+
+/// Completes when the process is told to stop: by Ctrl-C, or by SIGTERM where there is such a thing.
+///
+/// # Panics
+///
+/// When the system does not let the process wait for signals, or outside of a tokio runtime.
+pub async fn shutdown_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).expect("a process can wait for SIGTERM");
+        let mut interrupt = signal(SignalKind::interrupt()).expect("a process can wait for SIGINT");
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.expect("a process can wait for Ctrl-C");
+}
+
+/// Refuses an address that others can reach, unless that is allowed.
+///
+/// # Errors
+///
+/// [`StartError::Insecure`].
+pub fn check_address(address: SocketAddr, insecure: bool) -> Result<(), StartError> {
+    if insecure || address.ip().to_canonical().is_loopback() {
+        Ok(())
+    } else {
+        Err(StartError::Insecure { address })
+    }
+}
+
+async fn load(
+    service: &PipelineService,
+    config: Option<&LoaderConfig>,
+) -> Result<Option<LoadReport>, StartError> {
+    let report = match config {
+        Some(config) => Some(loader::load(service, config).await?),
+        None => None,
+    };
+    // After the loader: a file that was edited needs no healing of what it replaces.
+    service.restore_missing().await?;
+    Ok(report)
+}
+
+async fn open_directory(directory: PathBuf) -> Result<Arc<dyn PipelineStore>, StoreError> {
+    let opened = tokio::task::spawn_blocking(|| FileSystemPipelineStore::open(directory)).await;
+    let store = opened.unwrap_or_else(|error| {
+        let message = "opening it did not come to an end";
+        Err(StoreError::new(ErrorKind::Unavailable, "open store", message).with_source(error))
+    })?;
+    Ok(Arc::new(store))
+}

@@ -1,0 +1,74 @@
+//! The HTTP API: routes, and what holds for all of them.
+
+mod body;
+mod health;
+mod layer;
+mod pipelines;
+mod programs;
+mod respond;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{get, post, put};
+
+use crate::config::Limits;
+use crate::metrics::Metrics;
+use crate::service::PipelineService;
+
+/// What handlers share.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) service: Arc<PipelineService>,
+    pub(crate) metrics: Arc<Metrics>,
+    max_body_bytes: usize,
+    body_read_timeout: Duration,
+    draining: AtomicBool,
+}
+
+impl App {
+    pub(crate) fn new(service: Arc<PipelineService>, metrics: Arc<Metrics>, limits: &Limits) -> Self {
+        Self {
+            service,
+            metrics,
+            max_body_bytes: limits.max_body_bytes,
+            body_read_timeout: limits.body_read_timeout,
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on the server is not ready, so that a balancer sends requests elsewhere.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}
+
+/// The routes of the API.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    Router::new()
+        .route("/compile", post(programs::compile))
+        .route("/execute", post(programs::execute))
+        .route("/run", post(programs::run))
+        .route("/pipelines", get(pipelines::list))
+        .route("/pipelines/{ref}", get(pipelines::show))
+        .route("/pipelines/{name}/alias", put(pipelines::alias))
+        .route("/health", get(health::health))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/live", get(health::live))
+        .route("/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .method_not_allowed_fallback(respond::method_not_allowed)
+        .fallback(respond::no_route)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(app), layer::around))
+        .with_state(Arc::clone(app))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Reading request bodies: counted as they arrive, in bounded time, as JSON whatever the media type.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::App;
+use super::respond::Failure;
+
+/// Why a body is not what a route needs.
+#[derive(Debug)]
+pub(super) enum BodyError {
+    /// The route says so in its own shape.
+    Malformed(String),
+    /// The same for all routes.
+    Refused(Failure),
+}
+
+/// Reads a body as JSON.
+pub(super) async fn read_json<T: DeserializeOwned>(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, BodyError> {
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        // A few bytes could unpack to gigabytes.
+        return Err(BodyError::Refused(Failure::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            "Encoded bodies are not accepted; send the body as it is, without Content-Encoding",
+        )));
+    }
+    let too_large = |length: Option<u64>| {
+        let limit = app.max_body_bytes;
+        let message = match length {
+            Some(length) => format!("Request body too large: {length} bytes (max {limit})"),
+            None => format!("Request body too large: more than {limit} bytes"),
+        };
+        BodyError::Refused(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message))
+    };
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<u64>().ok());
+    if let Some(length) = announced
+        && length > app.max_body_bytes as u64
+    {
+        return Err(too_large(Some(length)));
+    }
+    let limited = Limited::new(body, app.max_body_bytes);
+    let collected = match tokio::time::timeout(app.body_read_timeout, limited.collect()).await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(None)),
+        Ok(Err(error)) => {
+            return Err(BodyError::Malformed(format!("the body did not arrive whole: {error}")));
+        }
+        Err(_) => {
+            return Err(BodyError::Refused(Failure::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "RequestTimeout",
+                format!("The body did not arrive within {} seconds", app.body_read_timeout.as_secs()),
+            )));
+        }
+    };
+    serde_json::from_slice(&collected).map_err(|error| BodyError::Malformed(error.to_string()))
+}

@@ -1,0 +1,74 @@
+//! For operators: whether the process lives, whether it is ready, and what it counts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use constellation_store_core::StoreStatus;
+
+use super::App;
+use super::respond::json;
+use crate::metrics::CONTENT_TYPE;
+use crate::wire::{Health, Readiness, StoreHealth};
+
+/// `GET /health`
+pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
+    if app.is_draining() {
+        return json(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "draining" });
+    }
+    json(StatusCode::OK, &Health { status: "ok" })
+}
+
+/// `GET /live` and `GET /health/live`: the process answers, whatever else is wrong.
+pub(super) async fn live() -> Response {
+    json(StatusCode::OK, &Health { status: "alive" })
+}
+
+/// `GET /ready` and `GET /health/ready`: requests can be served. A store that only reads still serves runs.
+pub(super) async fn ready(
+    State(app): State<Arc<App>>,
+    query: Result<Query<BTreeMap<String, String>>, QueryRejection>,
+) -> Response {
+    let draining = app.is_draining();
+    let status = app.service.store().status().await;
+    let is_ready = !draining && status.is_ok();
+    let (code, text) =
+        if is_ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
+    let verbose = query
+        .ok()
+        .and_then(|Query(parameters)| parameters.get("verbose").cloned())
+        .is_some_and(|value| !matches!(value.as_str(), "false" | "0" | "no"));
+    if !verbose {
+        return json(code, &Health { status: text });
+    }
+    let store = match status {
+        Ok(StoreStatus { revision, images, names, read_only, warnings }) => StoreHealth {
+            revision: Some(revision.0),
+            images: Some(images),
+            names: Some(names),
+            read_only,
+            warnings,
+            error: None,
+        },
+        Err(error) => StoreHealth {
+            revision: None,
+            images: None,
+            names: None,
+            read_only: None,
+            warnings: Vec::new(),
+            error: Some(error.message().to_owned()),
+        },
+    };
+    let problems = app.service.problems();
+    let problems = problems.into_iter().map(|(name, reason)| (name.to_string(), reason)).collect();
+    json(code, &Readiness { status: text, draining, store, problems })
+}
+
+/// `GET /metrics`
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let images = app.service.store().status().await.ok().map(|status| status.images);
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], app.metrics.encode(images)).into_response()
+}

@@ -1,0 +1,106 @@
+//! Around every handler: the request's id, its log line, its measured time, and an answer when it panics.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::FutureExt as _;
+use tracing::Instrument as _;
+
+use super::App;
+use super::respond::Failure;
+use crate::stopwatch::{Stopwatch, new_id};
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest id that is taken from a client.
+const MAX_ID_LENGTH: usize = 64;
+
+/// What names a request in answers and logs: the client's `X-Request-ID` if it is harmless, else a new id.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(Arc<str>);
+
+impl RequestId {
+    fn of(request: &Request) -> Self {
+        let given = request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok());
+        Self(given.filter(|id| is_harmless(id)).map_or_else(|| new_id().into(), Into::into))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self(new_id().into())))
+    }
+}
+
+pub(super) async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let stopwatch = Stopwatch::start();
+    let request_id = RequestId::of(&request);
+    request.extensions_mut().insert(request_id.clone());
+    let method = method_label(request.method());
+    // The pattern, never the path: a label for each path that a client can think of would fill the memory.
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = tracing::info_span!("request", id = %request_id, method, route);
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+    let mut response = handled.unwrap_or_else(|_| {
+        // The panic itself was printed by the hook, with its place.
+        span.in_scope(|| tracing::error!("a handler panicked"));
+        let message = "The server failed to answer; its log tells more under this request id";
+        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message).respond(&request_id)
+    });
+    let id = HeaderValue::from_str(&request_id.0).expect("an id is made of visible ASCII characters");
+    response.headers_mut().insert(X_REQUEST_ID.clone(), id);
+    let status = response.status().as_u16();
+    let elapsed = stopwatch.elapsed();
+    app.metrics.answered(route, method, status, elapsed);
+    span.in_scope(|| tracing::debug!(status, ?elapsed, "answered"));
+    response
+}
+
+fn is_harmless(id: &str) -> bool {
+    !id.is_empty()
+        && id.len() <= MAX_ID_LENGTH
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+}
+
+/// A client can invent methods; labels are bounded.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        _ => "OTHER",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_could_forge_log_lines_are_not_taken() {
+        assert!(is_harmless("0193-abc_D.4:5"));
+        for id in ["", "a b", "a\"b", "a{b", &"x".repeat(65)] {
+            assert!(!is_harmless(id), "{id}");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! `/compile`, `/execute` and `/run`.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use constellation_rehydrate::LoadedPipeline;
+use constellation_runtime::{Inputs, RunError, RunReport, RunStatus};
+use constellation_store_core::{Origin, PipelineName, Reference, StoreError};
+use constellation_types::decode_json;
+
+use super::App;
+use super::body::{BodyError, read_json};
+use super::layer::RequestId;
+use super::respond::{Failure, json};
+use crate::error::ServiceError;
+use crate::metrics::ExecutionStatus;
+use crate::service::Publication;
+use crate::stopwatch::new_id;
+use crate::wire::{
+    CompileRequest, CompileResponse, DiagnosticBody, ExecuteRequest, ExecuteResponse, InputsBody,
+    OutputsBody, RunRequest, RunResponse, type_text,
+};
+
+/// How alike two names must be for one to be suggested for the other.
+const SUGGESTION_SIMILARITY: f64 = 0.7;
+
+/// `POST /compile`
+pub(super) async fn compile(
+    State(app): State<Arc<App>>,
+    request_id: RequestId,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let refuse = |message: String| {
+        let body = CompileResponse { errors: vec![message], ..CompileResponse::default() };
+        json(StatusCode::BAD_REQUEST, &body)
+    };
+    let CompileRequest { source, name, dag_name } = match read_json(&app, &headers, body).await {
+        Ok(request) => request,
+        Err(BodyError::Malformed(message)) => {
+            return refuse(format!("Invalid request: expected JSON body with 'source' field: {message}"));
+        }
+        Err(BodyError::Refused(failure)) => return failure.respond(&request_id),
+    };
+    let name = match name.or(dag_name).map(|name| name.parse::<PipelineName>()).transpose() {
+        Ok(name) => name,
+        Err(error) => return refuse(invalid_name(&error)),
+    };
+    let publication = Publication { name: name.clone(), origin: Origin::Compile };
+    let published = match app.service.publish(source.into(), publication).await {
+        Ok(published) => published,
+        Err(ServiceError::Compile(diagnostics)) => {
+            let body = CompileResponse {
+                errors: DiagnosticBody::messages(&diagnostics),
+                diagnostics: DiagnosticBody::of(&diagnostics),
+                ..CompileResponse::default()
+            };
+            return json(StatusCode::BAD_REQUEST, &body);
+        }
+        Err(error @ ServiceError::Unsupported(_)) => return refuse(error.to_string()),
+        Err(error) => return Failure::from(error).respond(&request_id),
+    };
+    let name = name.map(|name| name.to_string());
+    let found = &published.found;
+    let body = CompileResponse {
+        success: true,
+        structural_hash: Some(found.structural_hash().to_string()),
+        syntactic_hash: Some(found.key.syntactic.to_string()),
+        dag_name: name.clone(),
+        name,
+        errors: Vec::new(),
+        diagnostics: DiagnosticBody::of(&found.warnings),
+    };
+    let mut response = json(StatusCode::OK, &body);
+    if let Some(active) = published.active {
+        response.headers_mut().insert(header::ETAG, version_tag(active.version));
+    }
+    response
+}
+
+/// `POST /execute`
+pub(super) async fn execute(
+    State(app): State<Arc<App>>,
+    request_id: RequestId,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let refuse = |message: String| {
+        let body = ExecuteResponse { error: Some(message), ..ExecuteResponse::default() };
+        json(StatusCode::BAD_REQUEST, &body)
+    };
+    let ExecuteRequest { reference, dag_name, inputs } = match read_json(&app, &headers, body).await {
+        Ok(request) => request,
+        Err(BodyError::Malformed(message)) => {
+            return refuse(format!(
+                "Invalid request: expected JSON body with 'ref' and 'inputs' fields: {message}"
+            ));
+        }
+        Err(BodyError::Refused(failure)) => return failure.respond(&request_id),
+    };
+    let Some(reference) = reference.or(dag_name) else {
+        return refuse("Missing 'ref' or 'dagName' field".to_owned());
+    };
+    if reference.trim().is_empty() {
+        return refuse("Invalid ref: Pipeline reference cannot be blank".to_owned());
+    }
+    let reference: Reference = match reference.parse() {
+        Ok(reference) => reference,
+        Err(error) => return refuse(format!("Invalid ref: {}", invalid_name(&error))),
+    };
+    let pipeline = match app.service.load(&reference).await {
+        Ok(pipeline) => pipeline,
+        Err(error) => return Failure::from(error).respond(&request_id),
+    };
+    match decode_inputs(&pipeline, &inputs) {
+        Ok(inputs) => {
+            let source = app.service.source_of(&reference, &pipeline);
+            json(StatusCode::OK, &run_pipeline(&app, &pipeline, inputs, source).await)
+        }
+        Err(message) => refuse(message),
+    }
+}
+
+/// `POST /run`
+pub(super) async fn run(
+    State(app): State<Arc<App>>,
+    request_id: RequestId,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let RunRequest { source, inputs } = match read_json(&app, &headers, body).await {
+        Ok(request) => request,
+        Err(BodyError::Malformed(message)) => {
+            let message =
+                format!("Invalid request: expected JSON body with 'source' and 'inputs' fields: {message}");
+            let body = RunResponse { error: Some(message), ..RunResponse::default() };
+            return json(StatusCode::BAD_REQUEST, &body);
+        }
+        Err(BodyError::Refused(failure)) => return failure.respond(&request_id),
+    };
+    let publication = Publication { name: None, origin: Origin::Compile };
+    let published = match app.service.publish(source.into(), publication).await {
+        Ok(published) => published,
+        Err(ServiceError::Compile(diagnostics)) => {
+            let body = RunResponse {
+                compilation_errors: DiagnosticBody::messages(&diagnostics),
+                diagnostics: DiagnosticBody::of(&diagnostics),
+                ..RunResponse::default()
+            };
+            return json(StatusCode::BAD_REQUEST, &body);
+        }
+        Err(error @ ServiceError::Unsupported(_)) => {
+            let body = RunResponse { compilation_errors: vec![error.to_string()], ..RunResponse::default() };
+            return json(StatusCode::BAD_REQUEST, &body);
+        }
+        Err(error) => return Failure::from(error).respond(&request_id),
+    };
+    let found = &published.found;
+    let (status, executed) = match decode_inputs(&found.pipeline, &inputs) {
+        Ok(inputs) => {
+            let source = std::future::ready(Some(Arc::clone(&found.source)));
+            (StatusCode::OK, run_pipeline(&app, &found.pipeline, inputs, source).await)
+        }
+        Err(message) => {
+            (StatusCode::BAD_REQUEST, ExecuteResponse { error: Some(message), ..ExecuteResponse::default() })
+        }
+    };
+    let body = RunResponse {
+        structural_hash: Some(found.structural_hash().to_string()),
+        diagnostics: DiagnosticBody::of(&found.warnings),
+        ..RunResponse::new(executed)
+    };
+    json(status, &body)
+}
+
+/// `ETag` is the active version.
+pub(super) fn version_tag(version: u64) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{version}\"")).expect("digits and quotes are visible ASCII characters")
+}
+
+/// What is wrong with a name, without what a server was doing when it noticed.
+pub(super) fn invalid_name(error: &StoreError) -> String {
+    error.message().to_owned()
+}
+
+/// The inputs by their types, or what is wrong with them.
+fn decode_inputs(pipeline: &LoadedPipeline, given: &InputsBody) -> Result<Inputs, String> {
+    let mut inputs = Inputs::new();
+    for (name, json) in &given.0 {
+        let Some(place) = pipeline.input(name) else {
+            return Err(format!("Input error: {}", unknown_input(pipeline, name)));
+        };
+        let input = &pipeline.inputs[place];
+        let value = decode_json(json, pipeline.ty(input.ty), name)
+            .map_err(|error| format!("Input error: Input '{name}': {error}"))?;
+        inputs.insert(Arc::clone(&input.name), value);
+    }
+    Ok(inputs)
+}
+
+fn unknown_input(pipeline: &LoadedPipeline, name: &str) -> String {
+    // The name comes from the client and may be of any length.
+    let shown: String = name.chars().take(80).collect();
+    if pipeline.inputs.is_empty() {
+        return format!("Unknown input '{shown}': the pipeline has no inputs");
+    }
+    let nearest = pipeline
+        .inputs
+        .iter()
+        .map(|input| (strsim::jaro_winkler(&shown, &input.name), &input.name))
+        .filter(|(similarity, _)| *similarity >= SUGGESTION_SIMILARITY)
+        .max_by(|(left, _), (right, _)| left.total_cmp(right));
+    let inputs: Vec<&str> = pipeline.inputs.iter().map(|input| &*input.name).collect();
+    match nearest {
+        Some((_, nearest)) => format!("Unknown input '{shown}'; did you mean '{nearest}'?"),
+        None => format!("Unknown input '{shown}'; the pipeline has: {}", inputs.join(", ")),
+    }
+}
+
+/// Runs a pipeline. `source` is asked only when something fails, to tell where.
+async fn run_pipeline(
+    app: &App,
+    pipeline: &Arc<LoadedPipeline>,
+    inputs: Inputs,
+    source: impl Future<Output = Option<Arc<str>>>,
+) -> ExecuteResponse {
+    let execution_id = new_id();
+    let RunReport { status, outputs, errors, missing_inputs, pending_outputs } =
+        app.service.run(pipeline, inputs).await;
+    let status = match status {
+        RunStatus::Completed => ExecutionStatus::Completed,
+        RunStatus::Suspended => ExecutionStatus::Suspended,
+        RunStatus::Failed => ExecutionStatus::Failed,
+    };
+    app.metrics.executed(status);
+    let outputs = outputs.into_iter().filter_map(|(name, value)| {
+        let output = pipeline.outputs.iter().find(|output| output.name == name)?;
+        Some((name.to_string(), value, pipeline.ty(output.ty).clone()))
+    });
+    let errors = describe(app, pipeline, &errors, source).await;
+    let missing = missing_inputs.iter().map(|input| (input.name.to_string(), type_text(&input.ty)));
+    let pending: Vec<String> = pending_outputs.iter().map(|output| output.name.to_string()).collect();
+    ExecuteResponse {
+        success: status != ExecutionStatus::Failed,
+        outputs: OutputsBody(outputs.collect()),
+        error: (!errors.is_empty()).then(|| errors.join("; ")),
+        status: Some(status.as_str()),
+        execution_id: Some(execution_id),
+        missing_inputs: (!missing_inputs.is_empty()).then(|| missing.collect()),
+        pending_outputs: (!pending.is_empty()).then_some(pending),
+        resumption_count: Some(0),
+    }
+}
+
+/// The errors of a run, with the places of the nodes that failed.
+async fn describe(
+    app: &App,
+    pipeline: &LoadedPipeline,
+    errors: &[RunError],
+    source: impl Future<Output = Option<Arc<str>>>,
+) -> Vec<String> {
+    let mut places = None;
+    if errors.iter().any(|error| error.node.is_some())
+        && let Some(source) = source.await
+    {
+        places = app.service.places(pipeline, source).await;
+    }
+    let describe = |error: &RunError| {
+        let place = error.node.zip(places.as_ref()).and_then(|(node, places)| places.get(node.index()));
+        match place {
+            Some(place) => format!("{error} (line {}, column {})", place.line, place.column),
+            None => error.to_string(),
+        }
+    };
+    errors.iter().map(describe).collect()
+}

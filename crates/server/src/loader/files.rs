@@ -1,0 +1,122 @@
+//! Finding and reading `.cst` files: the only place of the crate that reads files.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use constellation_lang::MAX_SOURCE_BYTES;
+
+use crate::config::{AliasStrategy, LoaderConfig};
+
+/// A file that was found, and its text or why there is none.
+#[derive(Debug)]
+pub(super) struct SourceFile {
+    /// The path below the loader's directory, with `/` between segments.
+    pub(super) path: String,
+    /// The name that the strategy gives; none for [`AliasStrategy::HashOnly`].
+    pub(super) name: Option<String>,
+    /// The text, read once.
+    pub(super) text: Result<Arc<str>, String>,
+}
+
+/// All `.cst` files of the directory, sorted by path.
+///
+/// Links are followed; a directory that was reached before, in whatever way, is not searched again. Files and
+/// directories whose name starts with a dot are passed over: they belong to editors and version control.
+///
+/// # Errors
+///
+/// When the directory itself cannot be read. What is wrong with a file stands in place of its text.
+pub(super) fn scan(config: &LoaderConfig) -> std::io::Result<Vec<SourceFile>> {
+    let mut visited = BTreeSet::new();
+    visited.insert(fs::canonicalize(&config.directory)?);
+    let mut files = Vec::new();
+    let mut pending = vec![(config.directory.clone(), PathBuf::new())];
+    while let Some((directory, relative)) = pending.pop() {
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if relative.as_os_str().is_empty() => return Err(error),
+            Err(error) => {
+                files.push(unreadable(&relative, &error));
+                continue;
+            }
+        };
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    files.push(unreadable(&relative, &error));
+                    break;
+                }
+            };
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let relative = relative.join(entry.file_name());
+            let is_source = relative.extension() == Some(OsStr::new("cst"));
+            // Follows links.
+            match fs::metadata(entry.path()) {
+                Ok(metadata) if metadata.is_dir() => {
+                    let mut is_new = || fs::canonicalize(entry.path()).is_ok_and(|path| visited.insert(path));
+                    if config.recursive && is_new() {
+                        pending.push((entry.path(), relative));
+                    }
+                }
+                // Anything else, a pipe for instance, could block the reader.
+                Ok(metadata) if is_source && metadata.is_file() => {
+                    files.push(read(&entry.path(), &relative, config.alias_strategy));
+                }
+                Err(error) if is_source => files.push(unreadable(&relative, &error)),
+                _ => {}
+            }
+        }
+    }
+    files.sort_by(|left, right| left.path.cmp(&right.path));
+    Ok(files)
+}
+
+/// Whether there is a directory that can be listed.
+pub(crate) fn check_directory(directory: &Path) -> std::io::Result<()> {
+    fs::read_dir(directory).map(drop)
+}
+
+fn read(path: &Path, relative: &Path, strategy: AliasStrategy) -> SourceFile {
+    let text = name_text(relative).and_then(|_| read_text(path));
+    let stem = relative.with_extension("");
+    let name = match strategy {
+        AliasStrategy::FileName => stem.file_name().map(|name| name.to_string_lossy().into_owned()),
+        AliasStrategy::RelativePath => Some(slashed(&stem)),
+        AliasStrategy::HashOnly => None,
+    };
+    SourceFile { path: slashed(relative), name, text }
+}
+
+fn name_text(relative: &Path) -> Result<&str, String> {
+    relative.to_str().ok_or_else(|| "its path is not UTF-8; rename it".to_owned())
+}
+
+fn read_text(path: &Path) -> Result<Arc<str>, String> {
+    let cannot_read = |error: std::io::Error| format!("it cannot be read: {error}");
+    let mut bytes = Vec::new();
+    let limit = MAX_SOURCE_BYTES as u64 + 1;
+    File::open(path).map_err(cannot_read)?.take(limit).read_to_end(&mut bytes).map_err(cannot_read)?;
+    if bytes.len() > MAX_SOURCE_BYTES {
+        return Err(format!("it is larger than {MAX_SOURCE_BYTES} bytes; split it"));
+    }
+    String::from_utf8(bytes).map(Into::into).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        format!("it is not UTF-8 (at byte {offset}); save it as UTF-8")
+    })
+}
+
+fn unreadable(relative: &Path, error: &std::io::Error) -> SourceFile {
+    SourceFile { path: slashed(relative), name: None, text: Err(format!("it cannot be read: {error}")) }
+}
+
+fn slashed(path: &Path) -> String {
+    let segments: Vec<_> = path.iter().map(OsStr::to_string_lossy).collect();
+    segments.join("/")
+}

@@ -1,0 +1,160 @@
+//! Metrics in the text format of Prometheus. All counters are there from the start, at 0, and labels are bounded.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// The media type of [`Metrics::encode`].
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Seconds; from an answer out of memory to a slow module.
+const DURATION_BUCKETS: [f64; 12] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExecutionStatus {
+    /// All outputs are there.
+    Completed,
+    /// An input is missing, so nothing ran.
+    Suspended,
+    /// A node failed.
+    Failed,
+}
+
+impl ExecutionStatus {
+    const ALL: [Self; 3] = [Self::Completed, Self::Suspended, Self::Failed];
+
+    /// As it stands in answers and labels.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Suspended => "suspended",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ExecutionLabels {
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    method: &'static str,
+    status: u16,
+}
+
+/// The metrics of one server.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    compilations: Counter,
+    executions: Family<ExecutionLabels, Counter>,
+    store_images: Gauge,
+    store_commits: Counter,
+    request_duration: Family<RequestLabels, Histogram>,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("constellation");
+        let compilations = Counter::default();
+        registry.register(
+            "compilations",
+            "Programs that were compiled; a program that was found again is not counted",
+            compilations.clone(),
+        );
+        let executions = Family::<ExecutionLabels, Counter>::default();
+        for status in ExecutionStatus::ALL {
+            drop(executions.get_or_create(&ExecutionLabels { status: status.as_str() }));
+        }
+        registry.register("executions", "Runs, by how they ended", executions.clone());
+        let store_images = Gauge::default();
+        registry.register("store_images", "Images in the store", store_images.clone());
+        let store_commits = Counter::default();
+        registry.register(
+            "store_commits",
+            "Commits that the store acknowledged to this process",
+            store_commits.clone(),
+        );
+        let request_duration =
+            Family::<RequestLabels, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
+        registry.register(
+            "http_request_duration_seconds",
+            "Time from the head of a request to the head of its answer",
+            request_duration.clone(),
+        );
+        Self { registry, compilations, executions, store_images, store_commits, request_duration }
+    }
+
+    pub(crate) fn compiled(&self) {
+        self.compilations.inc();
+    }
+
+    pub(crate) fn compilations(&self) -> u64 {
+        self.compilations.get()
+    }
+
+    pub(crate) fn committed(&self) {
+        self.store_commits.inc();
+    }
+
+    pub(crate) fn executed(&self, status: ExecutionStatus) {
+        self.executions.get_or_create(&ExecutionLabels { status: status.as_str() }).inc();
+    }
+
+    /// `route` is the pattern that matched, never the path of a request.
+    pub(crate) fn answered(&self, route: &str, method: &'static str, status: u16, duration: Duration) {
+        let labels = RequestLabels { route: route.to_owned(), method, status };
+        self.request_duration.get_or_create(&labels).observe(duration.as_secs_f64());
+    }
+
+    /// The metrics as text. `images` is unknown when the store does not answer; then the last count stands.
+    pub(crate) fn encode(&self, images: Option<u64>) -> String {
+        if let Some(images) = images {
+            self.store_images.set(i64::try_from(images).unwrap_or(i64::MAX));
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)
+            .expect("writing to a string succeeds");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_is_there_from_the_start_at_zero() {
+        let text = Metrics::new().encode(Some(3));
+        for line in [
+            "constellation_compilations_total 0",
+            "constellation_executions_total{status=\"completed\"} 0",
+            "constellation_executions_total{status=\"suspended\"} 0",
+            "constellation_executions_total{status=\"failed\"} 0",
+            "constellation_store_images 3",
+            "constellation_store_commits_total 0",
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_counted_by_route_method_and_status() {
+        let metrics = Metrics::new();
+        metrics.answered("/pipelines/{ref}", "GET", 404, Duration::from_millis(2));
+        let text = metrics.encode(None);
+        let line = "constellation_http_request_duration_seconds_count\
+                    {route=\"/pipelines/{ref}\",method=\"GET\",status=\"404\"} 1";
+        assert!(text.lines().any(|known| known == line), "{text}");
+    }
+}

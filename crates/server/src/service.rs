@@ -1,0 +1,465 @@
+//! The pipeline service: the one way from a source or a reference to a pipeline that runs.
+
+mod cache;
+mod heal;
+mod places;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use constellation_lang::{Compilation, Diagnostic, FunctionTable, compile, tokenize};
+use constellation_module::ModuleRegistry;
+use constellation_rehydrate::{LoadedPipeline, RehydrateError, rehydrate};
+use constellation_runtime::{Inputs, RunOptions, RunReport, Runtime};
+use constellation_store_core::{
+    ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageMetadata, Operation, Origin, Outcome,
+    PipelineImage, PipelineName, PipelineStore, Reference, SourceHash, StoreError, StructuralHash,
+    SyntacticKey, SystemClock,
+};
+use tokio::sync::Semaphore;
+
+use crate::config::Limits;
+use crate::error::ServiceError;
+use crate::metrics::Metrics;
+use cache::PipelineCache;
+use places::Places;
+
+/// A source of at most so many bytes is cut into tokens where the request runs: handing it to another thread
+/// would take longer.
+const INLINE_TOKENIZE_BYTES: usize = 16 * 1024;
+
+/// A graph of at most so many nodes is bound where the request runs.
+const INLINE_REHYDRATE_NODES: usize = 2_000;
+
+/// Finds a program's image or compiles it, publishes it, and hands out pipelines that are ready to run.
+///
+/// * A source is read once: what is compiled, retained and indexed is the same text.
+/// * Whether something had to be compiled never decides whether a name is published.
+/// * What one call publishes is one commit.
+/// * Nothing is acknowledged that this server could not run.
+#[derive(Debug)]
+pub struct PipelineService {
+    store: Arc<dyn PipelineStore>,
+    registry: ModuleRegistry,
+    functions: Arc<FunctionTable>,
+    runtime: Runtime,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    cache: PipelineCache,
+    compile_slots: Arc<Semaphore>,
+    run_slots: Semaphore,
+    /// Programs that are being compiled, so that one program that many ask for is compiled once.
+    flights: Mutex<HashMap<SyntacticKey, Weak<tokio::sync::Mutex<()>>>>,
+    /// What was compiled and may not be committed yet.
+    fresh: Mutex<HashMap<SyntacticKey, Weak<LoadedPipeline>>>,
+    /// Where nodes of pipelines that failed were written.
+    places: Mutex<Places>,
+    /// Why names cannot be run, for operators.
+    problems: Mutex<BTreeMap<PipelineName, String>>,
+}
+
+/// A program that was found or compiled. Nothing of it is published yet.
+#[derive(Debug)]
+pub struct Found {
+    /// The pipeline, ready to run.
+    pub pipeline: Arc<LoadedPipeline>,
+    /// The key it is found by.
+    pub key: SyntacticKey,
+    /// The hash of the source as it was given; a source with other comments has the same pipeline.
+    pub source_hash: SourceHash,
+    /// Whether it was compiled just now.
+    pub compiled: bool,
+    /// What the compiler warns of; known only when it was compiled just now.
+    pub warnings: Vec<Diagnostic>,
+    pub(crate) source: Arc<str>,
+    /// Whether the store has the image and finds it by the key.
+    is_stored: bool,
+}
+
+impl Found {
+    /// The hash that names the image.
+    pub fn structural_hash(&self) -> StructuralHash {
+        self.pipeline.image.structural_hash
+    }
+
+    /// What publishes it, with the image also when the store had it a moment ago if `with_image`.
+    fn operations(&self, publication: &Publication, with_image: bool) -> Vec<Operation> {
+        let mut operations = Vec::new();
+        let structural_hash = self.structural_hash();
+        let with_image = with_image || !self.is_stored;
+        if with_image {
+            operations.push(Operation::PutImage(Arc::clone(&self.pipeline.image)));
+        }
+        if with_image || publication.name.is_some() {
+            operations.push(Operation::PutSource(Arc::clone(&self.source)));
+        }
+        if with_image {
+            operations.push(Operation::Index { key: self.key, structural_hash });
+        }
+        if let Some(name) = &publication.name {
+            operations.push(Operation::RecordVersion {
+                name: name.clone(),
+                structural_hash,
+                origin: publication.origin,
+                source_hash: Some(self.source_hash),
+            });
+        }
+        operations
+    }
+}
+
+/// What a caller wants published.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// The name to point to the pipeline; none to store it only.
+    pub name: Option<PipelineName>,
+    /// What asks for it.
+    pub origin: Origin,
+}
+
+/// A program that was published.
+#[derive(Debug)]
+pub struct Published {
+    /// The program.
+    pub found: Found,
+    /// What its name points to now; none when none was asked for.
+    pub active: Option<ActiveVersion>,
+    /// Whether a version was made.
+    pub changed: bool,
+}
+
+/// Why a stored image is not at hand.
+#[derive(Debug)]
+enum LoadFailure {
+    /// It is not there.
+    Missing,
+    /// It is there and damaged, or of a format that this version does not know.
+    Damaged(StoreError),
+    /// It does not bind to the modules of this server.
+    Unbindable(RehydrateError),
+    /// The store does not answer.
+    Store(StoreError),
+    /// A defect.
+    Internal(String),
+}
+
+impl PipelineService {
+    /// A service over a store, with the modules that its programs may call.
+    pub fn new(store: Arc<dyn PipelineStore>, registry: ModuleRegistry, limits: &Limits) -> Self {
+        Self::with_metrics(store, registry, limits, Arc::new(Metrics::new()))
+    }
+
+    pub(crate) fn with_metrics(
+        store: Arc<dyn PipelineStore>,
+        registry: ModuleRegistry,
+        limits: &Limits,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            store,
+            functions: Arc::new(FunctionTable::new(registry.signatures().cloned())),
+            registry,
+            runtime: Runtime::default(),
+            clock: Arc::new(SystemClock),
+            metrics,
+            cache: PipelineCache::new(limits.max_loaded_pipelines),
+            compile_slots: Arc::new(Semaphore::new(limits.max_compilations.max(1))),
+            run_slots: Semaphore::new(limits.max_executions.max(1)),
+            flights: Mutex::default(),
+            fresh: Mutex::default(),
+            places: Mutex::default(),
+            problems: Mutex::default(),
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn PipelineStore> {
+        &self.store
+    }
+
+    /// The modules.
+    pub fn registry(&self) -> &ModuleRegistry {
+        &self.registry
+    }
+
+    /// How many programs were compiled since the service was made.
+    pub fn compilations(&self) -> u64 {
+        self.metrics.compilations()
+    }
+
+    /// Finds the program among those stored, or compiles it. Publishes nothing.
+    ///
+    /// # Errors
+    ///
+    /// * [`ServiceError::Compile`] when the source has errors.
+    /// * [`ServiceError::Unsupported`] when the program cannot be run here.
+    /// * [`ServiceError::Store`] when the store does not answer.
+    pub async fn find_or_compile(&self, source: Arc<str>) -> Result<Found, ServiceError> {
+        let key = self.key_of(&source).await?;
+        let source_hash = SourceHash::of_bytes(source.as_bytes());
+        if let Some((pipeline, is_stored)) = self.find(&key).await? {
+            let warnings = Vec::new();
+            return Ok(Found { pipeline, key, source_hash, compiled: false, warnings, source, is_stored });
+        }
+        let flight = {
+            let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            flights.retain(|_, flight| flight.strong_count() > 0);
+            let known = flights.get(&key).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let flight = Arc::new(tokio::sync::Mutex::new(()));
+                flights.insert(key, Arc::downgrade(&flight));
+                flight
+            })
+        };
+        let _turn = flight.lock().await;
+        // Another request may have compiled it while this one waited.
+        if let Some((pipeline, is_stored)) = self.find(&key).await? {
+            let warnings = Vec::new();
+            return Ok(Found { pipeline, key, source_hash, compiled: false, warnings, source, is_stored });
+        }
+        let (pipeline, warnings) = self.compile(&source, key, source_hash).await?;
+        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.retain(|_, pipeline| pipeline.strong_count() > 0);
+        fresh.insert(key, Arc::downgrade(&pipeline));
+        drop(fresh);
+        Ok(Found { pipeline, key, source_hash, compiled: true, warnings, source, is_stored: false })
+    }
+
+    /// Finds or compiles a program, and publishes it in one commit. A program that is known and needs no name
+    /// changes nothing, so that this works on a store that is read-only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PipelineService::find_or_compile`], and those of the commit.
+    pub async fn publish(
+        &self,
+        source: Arc<str>,
+        publication: Publication,
+    ) -> Result<Published, ServiceError> {
+        let found = self.find_or_compile(source).await?;
+        self.publish_found(found, &publication).await
+    }
+
+    pub(crate) async fn publish_found(
+        &self,
+        found: Found,
+        publication: &Publication,
+    ) -> Result<Published, ServiceError> {
+        let operations = found.operations(publication, false);
+        if operations.is_empty() {
+            return Ok(Published { found, active: None, changed: false });
+        }
+        let committed = match self.commit(operations).await {
+            // The image was collected since it was found.
+            Err(error) if error.kind() == ErrorKind::NotFound && found.is_stored => {
+                self.commit(found.operations(publication, true)).await?
+            }
+            other => other?,
+        };
+        self.cache.insert(&found.pipeline);
+        let (changed, active) = version_outcome(&committed, found.structural_hash());
+        if let Some(name) = &publication.name {
+            self.forget_problem(name);
+        }
+        Ok(Published { found, active, changed })
+    }
+
+    /// Publishes several programs in one commit: all or none.
+    pub(crate) async fn publish_all(&self, programs: &[(Found, Publication)]) -> Result<(), ServiceError> {
+        let operations: Vec<Operation> =
+            programs.iter().flat_map(|(found, publication)| found.operations(publication, true)).collect();
+        if !operations.is_empty() {
+            self.commit(operations).await?;
+        }
+        Ok(())
+    }
+
+    /// Points a name to a stored image. Answers what it points to now, and whether that is new.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::NotFound`] when there is no such image, and those of the commit.
+    pub async fn alias(
+        &self,
+        name: &PipelineName,
+        structural_hash: StructuralHash,
+    ) -> Result<(ActiveVersion, bool), ServiceError> {
+        let not_found = || ServiceError::NotFound(Reference::Hash(structural_hash));
+        let image = self.store.get(&structural_hash).await?.ok_or_else(not_found)?;
+        let operation = Operation::RecordVersion {
+            name: name.clone(),
+            structural_hash,
+            origin: Origin::Alias,
+            source_hash: image.metadata.source_hash,
+        };
+        let committed = match self.commit(vec![operation]).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(not_found()),
+            other => other?,
+        };
+        self.forget_problem(name);
+        let (changed, active) = version_outcome(&committed, structural_hash);
+        let active =
+            active.ok_or_else(|| ServiceError::Internal("the store told no version of the name".into()))?;
+        Ok((active, changed))
+    }
+
+    /// The pipeline that a reference leads to, ready to run. One that a name leads to and that does not load is
+    /// compiled again from its retained source.
+    ///
+    /// # Errors
+    ///
+    /// * [`ServiceError::NotFound`] when there is none.
+    /// * [`ServiceError::NotLoadable`] when it is stored and cannot be run.
+    /// * [`ServiceError::Store`] when the store does not answer.
+    pub async fn load(&self, reference: &Reference) -> Result<Arc<LoadedPipeline>, ServiceError> {
+        match reference {
+            Reference::Name(name) => self.load_name(name).await,
+            Reference::Hash(hash) => {
+                // A pipeline stays loaded for a while after its image was removed.
+                if self.store.get(hash).await?.is_none() {
+                    return Err(ServiceError::NotFound(reference.clone()));
+                }
+                self.load_hash(hash).await.map_err(|failure| match failure {
+                    LoadFailure::Missing => ServiceError::NotFound(reference.clone()),
+                    LoadFailure::Unbindable(error) => ServiceError::NotLoadable {
+                        reference: reference.to_string(),
+                        reason: error.to_string(),
+                    },
+                    LoadFailure::Damaged(error) | LoadFailure::Store(error) => error.into(),
+                    LoadFailure::Internal(message) => ServiceError::Internal(message),
+                })
+            }
+        }
+    }
+
+    /// Runs a pipeline.
+    pub async fn run(&self, pipeline: &Arc<LoadedPipeline>, inputs: Inputs) -> RunReport {
+        let _slot = self.run_slots.acquire().await.expect("the semaphore is never closed");
+        self.runtime.run(pipeline, inputs, RunOptions::default()).await
+    }
+
+    /// Applies a commit, and counts it.
+    async fn commit(&self, operations: Vec<Operation>) -> Result<Committed, StoreError> {
+        self.commit_with(Commit { preconditions: Vec::new(), operations }).await
+    }
+
+    async fn commit_with(&self, commit: Commit) -> Result<Committed, StoreError> {
+        let committed = self.store.commit(commit).await?;
+        self.metrics.committed();
+        Ok(committed)
+    }
+
+    async fn key_of(&self, source: &Arc<str>) -> Result<SyntacticKey, ServiceError> {
+        if source.len() <= INLINE_TOKENIZE_BYTES {
+            return Ok(tokenize(source).syntactic_key(&self.functions));
+        }
+        let (source, functions) = (Arc::clone(source), Arc::clone(&self.functions));
+        blocking(move || tokenize(&source).syntactic_key(&functions)).await
+    }
+
+    /// The pipeline of a key and whether the store has it. One whose image is missing, damaged or does not bind
+    /// is none: it has to be compiled.
+    async fn find(&self, key: &SyntacticKey) -> Result<Option<(Arc<LoadedPipeline>, bool)>, ServiceError> {
+        if let Some(hash) = self.store.lookup_syntactic(key).await? {
+            match self.load_hash(&hash).await {
+                Ok(pipeline) => return Ok(Some((pipeline, true))),
+                Err(LoadFailure::Store(error)) => return Err(error.into()),
+                Err(LoadFailure::Internal(message)) => return Err(ServiceError::Internal(message)),
+                Err(LoadFailure::Missing | LoadFailure::Damaged(_) | LoadFailure::Unbindable(_)) => {}
+            }
+        }
+        let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(fresh.get(key).and_then(Weak::upgrade).map(|pipeline| (pipeline, false)))
+    }
+
+    async fn compile(
+        &self,
+        source: &Arc<str>,
+        key: SyntacticKey,
+        source_hash: SourceHash,
+    ) -> Result<(Arc<LoadedPipeline>, Vec<Diagnostic>), ServiceError> {
+        let slot =
+            Arc::clone(&self.compile_slots).acquire_owned().await.expect("the semaphore is never closed");
+        self.metrics.compiled();
+        let source = Arc::clone(source);
+        let functions = Arc::clone(&self.functions);
+        let registry = self.registry.clone();
+        let compiled_at = self.clock.now();
+        blocking(move || {
+            // Given back when the work is done, not when the client goes away.
+            let _slot = slot;
+            let Compilation { dag_spec, diagnostics, node_spans: _ } =
+                compile(&tokenize(&source), &functions);
+            let Some(dag_spec) = dag_spec else { return Err(ServiceError::Compile(diagnostics)) };
+            let metadata = ImageMetadata {
+                source_hash: Some(source_hash),
+                syntactic_hash: Some(key.syntactic),
+                compiler: Some(env!("CARGO_PKG_VERSION").to_owned()),
+                ..ImageMetadata::new(&dag_spec, compiled_at)
+            };
+            let image = Arc::new(PipelineImage::new(dag_spec, metadata));
+            let pipeline = rehydrate(image, &registry).map_err(ServiceError::Unsupported)?;
+            Ok((Arc::new(pipeline), diagnostics))
+        })
+        .await?
+    }
+
+    async fn load_hash(&self, hash: &StructuralHash) -> Result<Arc<LoadedPipeline>, LoadFailure> {
+        if let Some(pipeline) = self.cache.get(hash) {
+            return Ok(pipeline);
+        }
+        let pipeline = self.bind(hash).await?;
+        self.cache.insert(&pipeline);
+        Ok(pipeline)
+    }
+
+    /// Binds a stored image, past the cache.
+    async fn bind(&self, hash: &StructuralHash) -> Result<Arc<LoadedPipeline>, LoadFailure> {
+        let image = match self.store.get(hash).await {
+            Ok(Some(image)) => image,
+            Ok(None) => return Err(LoadFailure::Missing),
+            Err(error) if is_damage(error.kind()) => return Err(LoadFailure::Damaged(error)),
+            Err(error) => return Err(LoadFailure::Store(error)),
+        };
+        let bound = if image.dag_spec.nodes.len() <= INLINE_REHYDRATE_NODES {
+            rehydrate(image, &self.registry)
+        } else {
+            let registry = self.registry.clone();
+            blocking(move || rehydrate(image, &registry))
+                .await
+                .map_err(|error| LoadFailure::Internal(error.to_string()))?
+        };
+        bound.map(Arc::new).map_err(LoadFailure::Unbindable)
+    }
+}
+
+/// Whether stored bytes cannot be used, so that compiling again can help.
+fn is_damage(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Corrupt
+            | ErrorKind::UnsupportedFormat
+            | ErrorKind::HashMismatch
+            | ErrorKind::InvalidImage
+            | ErrorKind::NotFound
+    )
+}
+
+/// Whether a version was made, and what the name points to.
+fn version_outcome(committed: &Committed, structural_hash: StructuralHash) -> (bool, Option<ActiveVersion>) {
+    let version = committed.outcomes.iter().find_map(|outcome| match outcome {
+        Outcome::Version { changed, version, previous: _ } => Some((*changed, *version)),
+        _ => None,
+    });
+    match version {
+        Some((changed, version)) => (changed, Some(ActiveVersion { version, structural_hash })),
+        None => (false, None),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ServiceError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "a task ended without an answer");
+        ServiceError::Internal("a task ended without an answer; the log tells more".into())
+    })
+}

@@ -1,0 +1,190 @@
+//! Pipelines that are stored and do not load: compiled again from their retained source, or kept in sight.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+use constellation_rehydrate::LoadedPipeline;
+use constellation_store_core::{
+    ActiveVersion, Commit, ErrorKind, ListOptions, Origin, PipelineName, Precondition, Reference, StoreError,
+    StructuralHash,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+
+use super::{LoadFailure, PipelineService, Publication};
+use crate::error::ServiceError;
+
+impl PipelineService {
+    /// Why names cannot be run, as far as it was noticed.
+    pub fn problems(&self) -> BTreeMap<PipelineName, String> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks for versions whose image the store does not have, and compiles those again whose source is retained.
+    /// As long as nothing is missing this reads only listings and histories, so it is cheap enough to stand before
+    /// the first answer.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store. What is wrong with one pipeline is kept among the problems.
+    pub async fn restore_missing(&self) -> Result<(), StoreError> {
+        let images = self.stored_images().await?;
+        let mut names = self.store.list_names(ListOptions::default());
+        while let Some(entry) = names.try_next().await? {
+            let Some(history) = self.store.versions(&entry.name).await? else { continue };
+            for version in &history.versions {
+                if images.contains(&version.structural_hash) {
+                    continue;
+                }
+                if history.active_version == Some(version.version) {
+                    // What cannot be restored has been noted and logged.
+                    let _ = self.load_name(&entry.name).await;
+                } else if let Some(source_hash) = version.source_hash
+                    && let Some(source) = self.store.source(&source_hash).await.ok().flatten()
+                {
+                    self.restore(version.structural_hash, source).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The hashes of all images that the store has.
+    pub(crate) async fn stored_images(&self) -> Result<BTreeSet<StructuralHash>, StoreError> {
+        let images = self.store.list_images(ListOptions::default());
+        images.map_ok(|image| image.structural_hash).try_collect().await
+    }
+
+    /// Stores an image again that was lost, if this is its source.
+    pub(crate) async fn restore(&self, structural_hash: StructuralHash, source: Arc<str>) {
+        let restored = match self.find_or_compile(source).await {
+            Ok(found) if found.structural_hash() == structural_hash => {
+                let unnamed = Publication { name: None, origin: Origin::Import };
+                self.publish_found(found, &unnamed).await.map_err(|error| error.to_string())
+            }
+            Ok(found) => Err(format!("its source has another image now: {}", found.structural_hash())),
+            Err(error) => Err(error.to_string()),
+        };
+        match restored {
+            Ok(_) => tracing::warn!(%structural_hash, "a lost image was compiled again from its source"),
+            Err(reason) => tracing::warn!(%structural_hash, %reason, "a lost image cannot be restored"),
+        }
+    }
+
+    /// Binds every named pipeline, so that those that no longer fit the modules are compiled again, or reported,
+    /// before someone calls them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store. What is wrong with one pipeline is kept among the problems.
+    pub async fn check_all(&self) -> Result<(), StoreError> {
+        for (name, active) in self.active_names().await? {
+            // Past the cache: what nobody calls need not stay in memory.
+            match self.bind(&active.structural_hash).await {
+                Ok(_) => {}
+                Err(LoadFailure::Store(error)) => return Err(error),
+                Err(_) => {
+                    let _ = self.load_name(&name).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn load_name(&self, name: &PipelineName) -> Result<Arc<LoadedPipeline>, ServiceError> {
+        // A second time when the name was pointed elsewhere meanwhile.
+        for _ in 0..2 {
+            let not_found = || ServiceError::NotFound(Reference::Name(name.clone()));
+            let active = self.store.resolve(name).await?.ok_or_else(not_found)?;
+            let failure = match self.load_hash(&active.structural_hash).await {
+                Ok(pipeline) => return Ok(pipeline),
+                Err(LoadFailure::Store(error)) => return Err(error.into()),
+                Err(failure) => failure,
+            };
+            match self.compile_again(name, active, &failure).await {
+                Ok(Some(pipeline)) => return Ok(pipeline),
+                Ok(None) => {}
+                Err(reason) => {
+                    let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+                    // Told once, not with each call.
+                    if problems.insert(name.clone(), reason.clone()).as_ref() != Some(&reason) {
+                        tracing::error!(%name, %reason, "a stored pipeline cannot be run");
+                    }
+                    return Err(ServiceError::NotLoadable { reference: name.to_string(), reason });
+                }
+            }
+        }
+        let message = "the name was pointed elsewhere while it was loaded; try again";
+        Err(StoreError::new(ErrorKind::Unavailable, "load pipeline", message).with("name", name).into())
+    }
+
+    pub(super) fn forget_problem(&self, name: &PipelineName) {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    async fn active_names(&self) -> Result<Vec<(PipelineName, ActiveVersion)>, StoreError> {
+        self.store
+            .list_names(ListOptions::default())
+            .try_filter_map(|entry| async move { Ok(entry.active.map(|active| (entry.name, active))) })
+            .boxed()
+            .try_collect()
+            .await
+    }
+
+    /// Compiles the active version of a name from its retained source. None when the name was pointed elsewhere
+    /// meanwhile; an error is the reason why it cannot be run.
+    async fn compile_again(
+        &self,
+        name: &PipelineName,
+        active: ActiveVersion,
+        failure: &LoadFailure,
+    ) -> Result<Option<Arc<LoadedPipeline>>, String> {
+        let reason = match failure {
+            LoadFailure::Missing => "its image is missing or was damaged".to_owned(),
+            LoadFailure::Damaged(error) | LoadFailure::Store(error) => error.to_string(),
+            LoadFailure::Unbindable(error) if !error.recompiling_may_help() => return Err(error.to_string()),
+            LoadFailure::Unbindable(error) => error.to_string(),
+            LoadFailure::Internal(message) => return Err(message.clone()),
+        };
+        let history = self.store.versions(name).await.map_err(|error| error.to_string())?;
+        let source_hash = history
+            .as_ref()
+            .and_then(|history| history.get(active.version))
+            .and_then(|version| version.source_hash);
+        // A name that came from elsewhere may tell no source; its image may.
+        let source_hash = match source_hash {
+            Some(source_hash) => Some(source_hash),
+            None => match self.store.get(&active.structural_hash).await {
+                Ok(Some(image)) => image.metadata.source_hash,
+                _ => None,
+            },
+        };
+        let Some(source_hash) = source_hash else {
+            return Err(format!("{reason}; it has no retained source to compile again: publish it anew"));
+        };
+        let source = match self.store.source(&source_hash).await {
+            Ok(Some(source)) => source,
+            Ok(None) => {
+                return Err(format!("{reason}; its source {source_hash} is not retained: publish it anew"));
+            }
+            Err(error) => return Err(format!("{reason}; its retained source cannot be read: {error}")),
+        };
+        let found = self
+            .find_or_compile(source)
+            .await
+            .map_err(|error| format!("{reason}; compiling its retained source again fails: {error}"))?;
+        let publication = Publication { name: Some(name.clone()), origin: Origin::Reload };
+        let commit = Commit {
+            preconditions: vec![(name.clone(), Precondition::Active(active.version))],
+            operations: found.operations(&publication, true),
+        };
+        self.cache.insert(&found.pipeline);
+        match self.commit_with(commit).await {
+            Ok(_) => tracing::warn!(%name, %reason, "a stored pipeline was compiled again from its source"),
+            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(None),
+            // It runs all the same; whoever looks at the store learns why it is not stored.
+            Err(error) => tracing::warn!(%name, %error, "a pipeline that was compiled again is not stored"),
+        }
+        self.forget_problem(name);
+        Ok(Some(found.pipeline))
+    }
+}

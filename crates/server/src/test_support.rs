@@ -1,0 +1,159 @@
+//! What the tests of this crate share: a server in memory, calls without sockets, a store that refuses.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use constellation_module::{ModuleBuilder, ModuleRegistry};
+use constellation_store_core::{
+    ActiveVersion, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry,
+    PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError, StoreStatus, StructuralHash,
+    SyntacticKey, VersionHistory,
+};
+use constellation_store_mem::InMemoryPipelineStore;
+use constellation_types::{Type, Value};
+use futures_util::stream::BoxStream;
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+use crate::builder::ConstellationServer;
+
+/// The source of a pipeline that most tests use.
+pub(crate) const SHOUT: &str = "in text: String\nloud = Uppercase(text)\nout loud";
+
+/// A server in memory with the standard library.
+pub(crate) async fn server() -> ConstellationServer {
+    ConstellationServer::builder(constellation_stdlib::registry()).build().await.unwrap()
+}
+
+/// A server over a store, with the standard library.
+pub(crate) async fn server_over(store: &Arc<dyn PipelineStore>) -> ConstellationServer {
+    let builder = ConstellationServer::builder(constellation_stdlib::registry());
+    builder.with_store(Arc::clone(store)).build().await.unwrap()
+}
+
+/// A registry with the one module `double`, whose parameter has this name. Another name is another contract.
+pub(crate) fn registry_with_parameter(parameter: &str) -> ModuleRegistry {
+    let mut registry = ModuleRegistry::new();
+    let module = ModuleBuilder::new("Double").function_name("double").values(
+        [(parameter, Type::Int)],
+        [("out", Type::Int)],
+        |arguments: &[Value]| match arguments {
+            [Value::Int(int)] => Ok(Value::Int(int * 2)),
+            _ => unreachable!("the arguments are of the signature"),
+        },
+    );
+    registry.register(module).unwrap();
+    registry
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+}
+
+pub(crate) async fn get(router: &Router, path: &str) -> Answer {
+    send(router, Request::get(path).body(Body::empty()).unwrap()).await
+}
+
+pub(crate) async fn post(router: &Router, path: &str, body: impl fmt::Display) -> Answer {
+    send(router, Request::post(path).body(Body::from(body.to_string())).unwrap()).await
+}
+
+pub(crate) async fn put(router: &Router, path: &str, body: impl fmt::Display) -> Answer {
+    send(router, Request::put(path).body(Body::from(body.to_string())).unwrap()).await
+}
+
+/// A store in memory that refuses commits when it is told to.
+#[derive(Debug, Default)]
+pub(crate) struct RefusingStore {
+    inner: InMemoryPipelineStore,
+    refuses: AtomicBool,
+}
+
+impl RefusingStore {
+    pub(crate) fn refuse(&self) {
+        self.refuses.store(true, Ordering::Release);
+    }
+}
+
+impl fmt::Display for RefusingStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a store that refuses")
+    }
+}
+
+#[async_trait]
+impl PipelineStore for RefusingStore {
+    async fn commit(&self, commit: Commit) -> Result<Committed> {
+        if self.refuses.load(Ordering::Acquire) {
+            let message = "the store was opened for reading only";
+            return Err(StoreError::new(ErrorKind::ReadOnly, "commit", message).with("path", "/secret"));
+        }
+        self.inner.commit(commit).await
+    }
+
+    async fn get(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        self.inner.get(structural_hash).await
+    }
+
+    async fn resolve(&self, name: &PipelineName) -> Result<Option<ActiveVersion>> {
+        self.inner.resolve(name).await
+    }
+
+    async fn lookup_syntactic(&self, key: &SyntacticKey) -> Result<Option<StructuralHash>> {
+        self.inner.lookup_syntactic(key).await
+    }
+
+    async fn versions(&self, name: &PipelineName) -> Result<Option<Arc<VersionHistory>>> {
+        self.inner.versions(name).await
+    }
+
+    async fn source(&self, source_hash: &SourceHash) -> Result<Option<Arc<str>>> {
+        self.inner.source(source_hash).await
+    }
+
+    fn list_images(&self, options: ListOptions<StructuralHash>) -> BoxStream<'static, Result<ImageSummary>> {
+        self.inner.list_images(options)
+    }
+
+    fn list_names(&self, options: ListOptions<PipelineName>) -> BoxStream<'static, Result<NameEntry>> {
+        self.inner.list_names(options)
+    }
+
+    fn list_index(&self, options: ListOptions<SyntacticKey>) -> BoxStream<'static, Result<IndexEntry>> {
+        self.inner.list_index(options)
+    }
+
+    async fn status(&self) -> Result<StoreStatus> {
+        self.inner.status().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+}

@@ -1,0 +1,321 @@
+//! The JSON of the HTTP API: member names, their order and explicit nulls are those of the reference
+//! implementation. What this server adds stands last.
+
+mod type_text;
+
+use std::collections::BTreeMap;
+
+use constellation_lang::{Diagnostic, Severity};
+use constellation_store_core::StrictJson;
+use constellation_types::{Json, Type, Value};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub(crate) use type_text::type_text;
+
+/// The body of every error that is not the route's own.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ErrorResponse {
+    pub(crate) error: &'static str,
+    pub(crate) message: String,
+    pub(crate) request_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CompileRequest {
+    pub(crate) source: String,
+    pub(crate) name: Option<String>,
+    /// The older name of `name`, which wins.
+    pub(crate) dag_name: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CompileResponse {
+    pub(crate) success: bool,
+    pub(crate) structural_hash: Option<String>,
+    pub(crate) syntactic_hash: Option<String>,
+    pub(crate) dag_name: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) errors: Vec<String>,
+    pub(crate) diagnostics: Vec<DiagnosticBody>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExecuteRequest {
+    #[serde(rename = "ref")]
+    pub(crate) reference: Option<String>,
+    /// The older name of `ref`, which wins.
+    pub(crate) dag_name: Option<String>,
+    pub(crate) inputs: InputsBody,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct RunRequest {
+    pub(crate) source: String,
+    pub(crate) inputs: InputsBody,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AliasRequest {
+    pub(crate) structural_hash: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AliasResponse {
+    pub(crate) name: String,
+    pub(crate) structural_hash: String,
+    pub(crate) version: u64,
+    pub(crate) changed: bool,
+}
+
+/// Inputs by name. A repeated key is refused at every level: which one counts would be a guess.
+#[derive(Debug, Default)]
+pub(crate) struct InputsBody(pub(crate) serde_json::Map<String, serde_json::Value>);
+
+impl<'de> Deserialize<'de> for InputsBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match StrictJson::deserialize(deserializer)? {
+            StrictJson(serde_json::Value::Object(inputs)) => Ok(Self(inputs)),
+            _ => Err(serde::de::Error::custom("'inputs' is an object from names to values")),
+        }
+    }
+}
+
+/// The answer to `/execute`.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExecuteResponse {
+    pub(crate) success: bool,
+    pub(crate) outputs: OutputsBody,
+    pub(crate) error: Option<String>,
+    pub(crate) status: Option<&'static str>,
+    pub(crate) execution_id: Option<String>,
+    pub(crate) missing_inputs: Option<BTreeMap<String, String>>,
+    pub(crate) pending_outputs: Option<Vec<String>>,
+    pub(crate) resumption_count: Option<u32>,
+}
+
+/// The answer to `/run`.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RunResponse {
+    pub(crate) success: bool,
+    pub(crate) outputs: OutputsBody,
+    pub(crate) structural_hash: Option<String>,
+    pub(crate) compilation_errors: Vec<String>,
+    pub(crate) error: Option<String>,
+    pub(crate) status: Option<&'static str>,
+    pub(crate) execution_id: Option<String>,
+    pub(crate) missing_inputs: Option<BTreeMap<String, String>>,
+    pub(crate) pending_outputs: Option<Vec<String>>,
+    pub(crate) resumption_count: Option<u32>,
+    pub(crate) diagnostics: Vec<DiagnosticBody>,
+}
+
+impl RunResponse {
+    pub(crate) fn new(executed: ExecuteResponse) -> Self {
+        let ExecuteResponse {
+            success,
+            outputs,
+            error,
+            status,
+            execution_id,
+            missing_inputs,
+            pending_outputs,
+            resumption_count,
+        } = executed;
+        Self {
+            success,
+            outputs,
+            structural_hash: None,
+            compilation_errors: Vec::new(),
+            error,
+            status,
+            execution_id,
+            missing_inputs,
+            pending_outputs,
+            resumption_count,
+            diagnostics: Vec::new(),
+        }
+    }
+}
+
+/// Outputs by name, each written by its type.
+#[derive(Debug, Default)]
+pub(crate) struct OutputsBody(pub(crate) Vec<(String, Value, Type)>);
+
+impl Serialize for OutputsBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value, ty) in &self.0 {
+            map.serialize_entry(name, &Json { value, ty })?;
+        }
+        map.end()
+    }
+}
+
+/// A finding of the compiler.
+#[derive(Debug, Serialize)]
+pub(crate) struct DiagnosticBody {
+    severity: &'static str,
+    code: &'static str,
+    message: String,
+    line: u32,
+    column: u32,
+    /// Bytes of the source: `[start, end)`.
+    span: SpanBody,
+    /// What to do next; null when there is nothing better to say than the message.
+    suggestion: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SpanBody {
+    start: u32,
+    end: u32,
+}
+
+impl DiagnosticBody {
+    pub(crate) fn of(diagnostics: &[Diagnostic]) -> Vec<Self> {
+        diagnostics
+            .iter()
+            .map(|diagnostic| Self {
+                severity: match diagnostic.severity {
+                    Severity::Error => "error",
+                    Severity::Warning => "warning",
+                },
+                code: diagnostic.code.as_str(),
+                message: diagnostic.message.clone(),
+                line: diagnostic.position.line,
+                column: diagnostic.position.column,
+                span: SpanBody { start: diagnostic.span.start, end: diagnostic.span.end },
+                suggestion: diagnostic.suggestions.first().cloned(),
+            })
+            .collect()
+    }
+
+    /// The messages of the errors, as the reference lists them.
+    pub(crate) fn messages(diagnostics: &[Diagnostic]) -> Vec<String> {
+        let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+        errors.map(|diagnostic| diagnostic.message.clone()).collect()
+    }
+}
+
+/// The answer to `GET /pipelines`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PipelineList {
+    pub(crate) pipelines: Vec<PipelineSummary>,
+    /// What to send as `cursor` for the next page; null on the last one.
+    pub(crate) next_cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PipelineSummary {
+    pub(crate) structural_hash: String,
+    pub(crate) syntactic_hash: Option<String>,
+    pub(crate) aliases: Vec<String>,
+    pub(crate) compiled_at: String,
+    pub(crate) module_count: u64,
+    pub(crate) declared_outputs: Vec<String>,
+    /// Why it cannot be run; null when nothing is known to be wrong.
+    pub(crate) load_error: Option<String>,
+}
+
+/// The answer to `GET /pipelines/{ref}`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PipelineDetail {
+    pub(crate) structural_hash: String,
+    pub(crate) syntactic_hash: Option<String>,
+    pub(crate) aliases: Vec<String>,
+    pub(crate) compiled_at: String,
+    pub(crate) modules: Vec<ModuleInfo>,
+    pub(crate) declared_outputs: Vec<String>,
+    pub(crate) input_schema: BTreeMap<String, String>,
+    pub(crate) output_schema: BTreeMap<String, String>,
+    /// Why it cannot be run; null when nothing is known to be wrong.
+    pub(crate) load_error: Option<String>,
+}
+
+/// A module that a pipeline calls.
+#[derive(Debug, Serialize)]
+pub(crate) struct ModuleInfo {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) version: String,
+    pub(crate) inputs: TypesBody,
+    pub(crate) outputs: TypesBody,
+}
+
+/// Names and their types, in the order of declaration.
+#[derive(Debug, Default)]
+pub(crate) struct TypesBody(pub(crate) Vec<(String, String)>);
+
+impl Serialize for TypesBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, ty)| (name, ty)))
+    }
+}
+
+/// The answer to the health routes without `verbose`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Health {
+    pub(crate) status: &'static str,
+}
+
+/// The answer to `/ready?verbose`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Readiness {
+    pub(crate) status: &'static str,
+    pub(crate) draining: bool,
+    pub(crate) store: StoreHealth,
+    /// Names that cannot be run, with the reason.
+    pub(crate) problems: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StoreHealth {
+    pub(crate) revision: Option<u64>,
+    pub(crate) images: Option<u64>,
+    pub(crate) names: Option<u64>,
+    pub(crate) read_only: Option<String>,
+    pub(crate) warnings: Vec<String>,
+    /// Why the store does not answer; null when it does.
+    pub(crate) error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_members_are_explicit_nulls_in_the_order_of_the_reference() {
+        let text = serde_json::to_string(&RunResponse::new(ExecuteResponse::default())).unwrap();
+        assert_eq!(
+            text,
+            r#"{"success":false,"outputs":{},"structuralHash":null,"compilationErrors":[],"error":null,"status":null,"executionId":null,"missingInputs":null,"pendingOutputs":null,"resumptionCount":null,"diagnostics":[]}"#
+        );
+        let text = serde_json::to_string(&CompileResponse::default()).unwrap();
+        assert_eq!(
+            text,
+            r#"{"success":false,"structuralHash":null,"syntacticHash":null,"dagName":null,"name":null,"errors":[],"diagnostics":[]}"#
+        );
+    }
+
+    #[test]
+    fn a_repeated_input_is_refused() {
+        let text = r#"{"ref":"x","inputs":{"a":{"b":1,"b":2}}}"#;
+        let error = serde_json::from_str::<ExecuteRequest>(text).unwrap_err();
+        assert!(error.to_string().contains("duplicate key 'b'"), "{error}");
+        assert!(serde_json::from_str::<ExecuteRequest>(r#"{"ref":"x","inputs":[]}"#).is_err());
+    }
+}

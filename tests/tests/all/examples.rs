@@ -1,0 +1,96 @@
+//! The examples of the tree, as a user would try them.
+
+use std::fs;
+use std::process::Command;
+
+use constellation_tests::{Launch, examples, examples_directory};
+use serde_json::Value;
+use tempfile::TempDir;
+
+#[test]
+fn every_example_gives_its_expected_outputs() {
+    let directory = TempDir::new().unwrap();
+    let launch = Launch::new(directory.path()).arg_pipelines();
+    let server = launch.start();
+    let examples = examples().unwrap();
+    assert!(examples.len() >= 8);
+    for example in &examples {
+        for case in &example.cases {
+            let outputs = server.execute(&example.name, &case.inputs);
+            assert_eq!(outputs, case.outputs, "{}: {}", example.name, case.description);
+        }
+    }
+    assert_eq!(server.compilations(), examples.len() as u64);
+}
+
+#[test]
+fn a_printed_curl_line_works_when_it_is_pasted() {
+    let directory = TempDir::new().unwrap();
+    let server = Launch::new(directory.path()).arg_pipelines().start();
+    let examples = examples().unwrap();
+    let curl_lines = |text: &str| -> Vec<String> {
+        text.lines().map(str::trim).filter(|line| line.starts_with("curl ")).map(str::to_owned).collect()
+    };
+    server.wait_until("every pipeline is announced", |server| {
+        curl_lines(&server.stderr()).len() == examples.len()
+    });
+    let text = server.stderr();
+    for example in &examples {
+        let announced = format!("{}  {}", example.name, server.hash_of(&example.name));
+        assert!(text.lines().any(|line| line == announced), "{announced} is not in\n{text}");
+    }
+    for line in curl_lines(&text) {
+        let has_curl = Command::new("curl").arg("--version").output().is_ok();
+        // Without curl, the shell still tells how it reads the line.
+        let line = if has_curl { line } else { line.replacen("curl ", "printf '%s\\n' ", 1) };
+        let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        if has_curl {
+            let body: Value =
+                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}: {text}"));
+            assert_eq!(body["status"], "completed", "{line}: {body}");
+        } else {
+            let body: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+            assert_eq!(server.post("/execute", &body).json()["status"], "completed", "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_printed_curl_line_is_quoted_for_the_shell_and_tells_what_to_add() {
+    let directory = TempDir::new().unwrap();
+    let sources = directory.path().join("sources");
+    fs::create_dir(&sources).unwrap();
+    let source = r#"
+        @example("it's $HOME `id` !! \\ \"quoted\"\n  * ; & end")
+        in text: String
+        in count: Int
+        shown = text
+        out shown
+        out count
+    "#;
+    fs::write(sources.join("it's tricky.cst"), source).unwrap();
+    let server = Launch::new(directory.path()).args(["--memory", "--pipelines", "sources"]).start();
+    server.wait_until("it is announced", |server| server.stderr().contains("curl "));
+    let text = server.stderr();
+    assert!(text.contains("# add these inputs, which have no example: count"), "{text}");
+    let line = text.lines().find(|line| line.trim().starts_with("curl ")).unwrap();
+    let line = line.trim().replacen("curl ", "printf '%s\\n' ", 1);
+    let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+    let words = String::from_utf8(output.stdout).unwrap();
+    let body: Value = serde_json::from_str(words.lines().last().unwrap()).unwrap();
+    assert_eq!(body["ref"], "it's tricky");
+    assert_eq!(body["inputs"]["text"], "it's $HOME `id` !! \\ \"quoted\"\n  * ; & end");
+    let answer = server.post("/execute", &body).json();
+    assert_eq!(answer["missingInputs"], serde_json::json!({ "count": "CInt" }));
+}
+
+trait ArgPipelines {
+    fn arg_pipelines(self) -> Self;
+}
+
+impl ArgPipelines for Launch {
+    fn arg_pipelines(self) -> Self {
+        self.args(["--pipelines".as_ref(), examples_directory().as_os_str()])
+    }
+}

@@ -1,0 +1,7 @@
+//! End-to-end tests that drive the real binary.
+
+mod configuration;
+mod durability;
+mod examples;
+mod loading;
+mod operations;
