@@ -81,10 +81,6 @@ pub(crate) const BANS: &[Ban] = &[
                 reason: "durations for metrics and ids of requests, which no result depends on",
             },
             Exception { place: "crates/store-core/src/clock.rs", reason: "the `Clock` of real stores" },
-            Exception {
-                place: "crates/store-fs/src/manifest.rs",
-                reason: "the id of a checkpoint has to be new, also in a copy of the store",
-            },
         ],
     },
     Ban {

@@ -1,0 +1,447 @@
+//! The store as a synchronous state machine: no threads, no clock of its own, one step at a time.
+//!
+//! [`Core`] is what [`FileSystemPipelineStore`](crate::FileSystemPipelineStore) runs on its writer thread, and
+//! what tests step through, so that every interleaving of commits, checkpoint steps and crashes can be enumerated.
+
+mod checkpoint;
+mod files;
+mod recovery;
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use constellation_store_core::{Clock, Committed, ErrorKind, Result, StoreError, StoreStatus, SystemClock};
+use constellation_store_mem::{Pending, State, VerifiedCommit};
+
+use self::checkpoint::{Checkpoint, Dirty, Stepped, Upto};
+use self::files::Files;
+use crate::error::{FileError, in_one_line};
+use crate::journal::{AppendError, Journal};
+use crate::layout::{JOURNAL, LOCK};
+use crate::manifest::{Manifest, new_id};
+use crate::record;
+use crate::vfs::{Vfs, VfsLock};
+
+/// The most bytes that a commit may take in the journal.
+const MAX_COMMIT_BYTES: usize = 64 << 20;
+/// How often a read-only opening starts again because a checkpoint went on meanwhile.
+const READ_ATTEMPTS: usize = 20;
+
+/// What a core does by itself.
+#[derive(Debug, Clone)]
+pub struct CoreOptions {
+    /// Where the times of versions come from.
+    pub clock: Arc<dyn Clock>,
+    /// How many bytes the journal may have before a checkpoint is due.
+    pub checkpoint_bytes: u64,
+    /// How many bytes the journal may have at all. A commit beyond it waits for a checkpoint, and fails with
+    /// `StorageFull` when that fails.
+    pub backlog_bytes: u64,
+}
+
+impl Default for CoreOptions {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), checkpoint_bytes: 4 << 20, backlog_bytes: 64 << 20 }
+    }
+}
+
+/// What readers see of a core: they share it, and take nothing but a read lock.
+#[derive(Debug, Default)]
+pub struct Shared {
+    state: RwLock<State>,
+    health: Mutex<Health>,
+    is_closed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    read_only: Option<String>,
+    /// What was found when the store was opened.
+    found: Vec<String>,
+    /// Why the JSON files are behind.
+    write_behind: Option<String>,
+    /// Why frames of an earlier opening are not known to be durable.
+    unsettled: Option<String>,
+}
+
+impl Shared {
+    /// The state; all of it is durable.
+    pub fn state(&self) -> RwLockReadGuard<'_, State> {
+        // A panic while a commit is applied would be a defect of the state; readers go on with what there is.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the store is.
+    pub fn status(&self) -> StoreStatus {
+        let mut status = self.state().status();
+        let health = self.health();
+        let Health { read_only, found, write_behind, unsettled } = &*health;
+        status.read_only.clone_from(read_only);
+        status.warnings = found.iter().chain(write_behind).chain(unsettled).cloned().collect();
+        status
+    }
+
+    /// Whether the store is closed.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A store that is stepped.
+///
+/// # Durability
+///
+/// When [`Core::commit`] returns a result, the commit is durable. When it returns an error, nothing changed, but
+/// for `OutcomeUnknown`: then the core is read-only from there on.
+///
+/// A core that is dropped without [`Core::close`] leaves its journal; the next opening replays it.
+pub struct Core {
+    files: Files,
+    options: CoreOptions,
+    shared: Arc<Shared>,
+    manifest: Manifest,
+    journal: Journal,
+    /// Where the frames start that earlier openings wrote.
+    first_sequence: u64,
+    dirty: Dirty,
+    checkpoint: Option<Checkpoint>,
+    /// Whether it writes: it is not read-only, closed, or in doubt of its journal.
+    is_writer: bool,
+    /// Held until it is closed, also when it does not write any more: its readers rely on nobody else writing.
+    lock: Option<VfsLock>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("vfs", &self.files.vfs)
+            .field("journal", &self.journal)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Opens the store of a directory, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// * `Locked`: another process, or another core, has it open for writing.
+    /// * `UnsupportedFormat`: a later version or the reference implementation made it.
+    /// * `Corrupt`: its journal is of another store.
+    /// * `StorageFull`, `Unavailable`: a file access failed.
+    ///
+    /// Damaged files are no errors: they are put aside, and told by [`Shared::status`].
+    pub fn open(vfs: Arc<dyn Vfs>, options: CoreOptions) -> Result<Self> {
+        const OPERATION: &str = "open store";
+        let failed = |error: FileError| error.into_store_error(OPERATION);
+        // Before anything is written: what is refused is left as it is.
+        recovery::refuse_foreign(&*vfs)?;
+        vfs.create_root().map_err(FileError::at("create", ".")).map_err(failed)?;
+        let lock = lock(&*vfs)?;
+        let mut reading = recovery::read(&*vfs)?;
+
+        let mut files = Files::new(Arc::clone(&vfs));
+        files.sweep();
+        reading.quarantine(&mut files);
+        files.ensure_directory(JOURNAL).map_err(failed)?;
+        let is_new = reading.manifest.is_none();
+        let manifest = reading.manifest.take().unwrap_or_else(|| reading.new_manifest(options.clock.now()));
+        let recovery::Reading { state, found, dirty, warnings, is_repaired, .. } = reading;
+        let epoch = found.epoch.max(manifest.epoch).saturating_add(1);
+        let journal = Journal::new(vfs, manifest.store_id, epoch, manifest.sequence, &found);
+        let shared = Shared {
+            state: RwLock::new(state),
+            health: Mutex::new(Health { found: warnings, ..Health::default() }),
+            is_closed: AtomicBool::new(false),
+        };
+        let mut core = Self {
+            first_sequence: manifest.sequence + 1,
+            files,
+            options,
+            shared: Arc::new(shared),
+            manifest,
+            journal,
+            dirty,
+            checkpoint: None,
+            is_writer: true,
+            lock: Some(lock),
+        };
+        // A full disk must not keep the store from being read, so failures are told and tried again. Without
+        // `store.json` the next opening does again what this one did.
+        let _ = core.settle();
+        if is_new || is_repaired {
+            core.plan_checkpoint();
+            let _ = core.checkpoint();
+        }
+        Ok(core)
+    }
+
+    /// Reads the store of a directory without changing anything, also while another process writes it. What that
+    /// process does afterwards is not seen.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Core::open`] but `Locked`. `Unavailable` also when there is no store, and when checkpoints
+    /// follow one another so fast that none can be read in between.
+    pub fn open_read_only(vfs: &Arc<dyn Vfs>, options: CoreOptions) -> Result<Self> {
+        recovery::refuse_foreign(&**vfs)?;
+        for _ in 0..READ_ATTEMPTS {
+            let mut reading = recovery::read(&**vfs)?;
+            if !reading.is_current(&**vfs)? {
+                continue;
+            }
+            let manifest =
+                reading.manifest.take().unwrap_or_else(|| reading.new_manifest(options.clock.now()));
+            let recovery::Reading { state, found, warnings, .. } = reading;
+            let reason = "it was opened for reading only".to_owned();
+            let health = Health { found: warnings, read_only: Some(reason), ..Health::default() };
+            let shared = Shared {
+                state: RwLock::new(state),
+                health: Mutex::new(health),
+                is_closed: AtomicBool::new(false),
+            };
+            let journal = Journal::new(
+                Arc::clone(vfs),
+                manifest.store_id,
+                found.epoch,
+                manifest.sequence,
+                &recovery::nothing_found(),
+            );
+            return Ok(Self {
+                files: Files::new(Arc::clone(vfs)),
+                options,
+                shared: Arc::new(shared),
+                first_sequence: manifest.sequence + 1,
+                manifest,
+                journal,
+                dirty: Dirty::default(),
+                checkpoint: None,
+                is_writer: false,
+                lock: None,
+            });
+        }
+        let message = "its files changed while they were read; try again";
+        Err(StoreError::new(ErrorKind::Unavailable, "open store", message).with("store", vfs))
+    }
+
+    /// What readers share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Applies a commit, durably.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PipelineStore::commit`](constellation_store_core::PipelineStore::commit).
+    pub fn commit(&mut self, commit: &VerifiedCommit) -> Result<Committed> {
+        const OPERATION: &str = "commit";
+        self.check_writable(OPERATION)?;
+        // Before anything is judged: also an answer that changes nothing must not depend on what is not durable.
+        if !self.journal.is_settled() {
+            self.settle().map_err(|error| error.into_store_error(OPERATION))?;
+        }
+        let prepared =
+            self.shared.state().prepare_after(&Pending::new(), commit, self.options.clock.now())?;
+        if !prepared.changes.is_empty() {
+            let payload = record::encode([(prepared.revision, &*prepared.changes)].into_iter());
+            if payload.len() > MAX_COMMIT_BYTES {
+                let message = format!("a commit takes at most {MAX_COMMIT_BYTES} bytes; split it");
+                return Err(
+                    StoreError::new(ErrorKind::InvalidImage, OPERATION, message).with("bytes", payload.len())
+                );
+            }
+            self.make_room(payload.len() as u64)?;
+            self.append(&payload)?;
+            let state = self.shared.state();
+            for change in &prepared.changes {
+                self.dirty.note(change, &state);
+            }
+        }
+        let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(state.apply(prepared))
+    }
+
+    fn append(&mut self, payload: &[u8]) -> Result<()> {
+        match self.journal.append(payload) {
+            Ok(()) => Ok(()),
+            Err(AppendError::NothingChanged(error)) => Err(error.into_store_error("commit")),
+            Err(AppendError::OutcomeUnknown(error)) => {
+                // What is on disk is unknown, so nothing may be built on it: no frame, and no checkpoint either,
+                // which would retire the frame that may be there.
+                self.checkpoint = None;
+                self.is_writer = false;
+                let reason = format!(
+                    "a write of the journal failed, and only opening the store again settles it: {error}"
+                );
+                tracing::error!(%error, "the store only reads until it is opened again");
+                self.shared.health().read_only = Some(reason);
+                let message =
+                    "whether the commit is durable is unknown; open the store again, which settles it";
+                Err(StoreError::new(ErrorKind::OutcomeUnknown, "commit", message).with_source(error))
+            }
+        }
+    }
+
+    /// At the bound of the backlog, a commit waits for the JSON files.
+    fn make_room(&mut self, bytes: u64) -> Result<()> {
+        let is_over = |core: &Self| {
+            core.journal.bytes() > 0
+                && core.journal.bytes().saturating_add(bytes) > core.options.backlog_bytes
+        };
+        if is_over(self) {
+            self.checkpoint().map_err(|error| {
+                let message =
+                    "the journal has reached its bound, and the files that follow it cannot be written";
+                StoreError::new(ErrorKind::StorageFull, "commit", message).with_source(error)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), FileError> {
+        let settled = self.journal.settle(self.first_sequence);
+        self.shared.health().unsettled = settled.as_ref().err().map(|error| {
+            format!("commits of before the store was opened are read, but could not be made durable: {error}")
+        });
+        settled
+    }
+
+    /// Whether a checkpoint is due because of the size of the journal.
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.is_writer && self.journal.bytes() > self.options.checkpoint_bytes
+    }
+
+    /// Whether there is anything that a checkpoint would write.
+    pub fn is_dirty(&self) -> bool {
+        let is_behind = self.manifest.sequence < self.journal.sequence();
+        self.is_writer && (is_behind || !self.dirty.is_empty())
+    }
+
+    /// Whether a checkpoint is under way.
+    pub fn is_in_checkpoint(&self) -> bool {
+        self.checkpoint.is_some()
+    }
+
+    /// Starts a checkpoint of everything that is committed, unless one is under way or there is nothing to write.
+    /// Commits may come between its steps; they are not in it.
+    pub fn begin_checkpoint(&mut self) {
+        if self.checkpoint.is_none() && self.is_dirty() {
+            self.plan_checkpoint();
+        }
+    }
+
+    fn plan_checkpoint(&mut self) {
+        self.journal.seal();
+        let dirty = std::mem::take(&mut self.dirty);
+        let upto = Upto {
+            before: &self.manifest,
+            checkpoint_id: new_id(self.options.clock.now()),
+            epoch: self.journal.epoch(),
+            sequence: self.journal.sequence(),
+        };
+        self.checkpoint = Some(Checkpoint::plan(&self.shared.state(), dirty, upto));
+    }
+
+    /// Does one step of the checkpoint that is under way: it writes, removes or syncs one file or directory.
+    ///
+    /// # Errors
+    ///
+    /// Those of file access. The checkpoint is over then, what it did not write is still to be written, the
+    /// journal keeps it, and the next checkpoint tries again.
+    pub fn step(&mut self) -> Result<()> {
+        let Some(checkpoint) = &mut self.checkpoint else { return Ok(()) };
+        match checkpoint.step(&mut self.files) {
+            Ok(Stepped::More) => Ok(()),
+            Ok(Stepped::Done(manifest)) => {
+                self.checkpoint = None;
+                self.journal.retire(manifest.sequence);
+                self.manifest = manifest;
+                let mut health = self.shared.health();
+                health.write_behind = None;
+                if self.journal.is_settled() {
+                    health.unsettled = None;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                if let Some(checkpoint) = self.checkpoint.take() {
+                    checkpoint.abandon(&mut self.dirty);
+                }
+                tracing::warn!(%error, "the JSON files cannot be written; the journal keeps what they lack");
+                let warning = format!(
+                    "the JSON files are behind the journal, which keeps what they lack: {}",
+                    in_one_line(&error)
+                );
+                self.shared.health().write_behind = Some(warning);
+                Err(error.into_store_error("write files"))
+            }
+        }
+    }
+
+    /// Finishes the checkpoint that is under way, and writes everything that is not in it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Core::step`].
+    pub fn checkpoint(&mut self) -> Result<()> {
+        loop {
+            while self.is_in_checkpoint() {
+                self.step()?;
+            }
+            if !self.is_dirty() {
+                return Ok(());
+            }
+            self.begin_checkpoint();
+        }
+    }
+
+    /// Writes everything, and gives up the lock. Closing twice is fine.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing; the store is closed all the same, and the journal keeps what was not written.
+    pub fn close(&mut self) -> Result<()> {
+        let written = if self.is_writer { self.checkpoint() } else { Ok(()) };
+        self.abandon();
+        written
+    }
+
+    /// Gives up the lock without writing anything, as the end of the process does.
+    pub fn abandon(&mut self) {
+        self.checkpoint = None;
+        self.is_writer = false;
+        self.lock = None;
+        self.shared.is_closed.store(true, Ordering::Release);
+    }
+
+    fn check_writable(&self, operation: &'static str) -> Result<()> {
+        if self.shared.is_closed() {
+            let message = "the store is closed; open it again";
+            return Err(StoreError::new(ErrorKind::Unavailable, operation, message));
+        }
+        match &self.shared.health().read_only {
+            None => Ok(()),
+            Some(reason) => Err(StoreError::new(ErrorKind::ReadOnly, operation, reason.clone())),
+        }
+    }
+}
+
+fn lock(vfs: &dyn Vfs) -> Result<VfsLock> {
+    const OPERATION: &str = "open store";
+    vfs.lock(LOCK).map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            let message =
+                "another process has the store open; stop it, use another directory, or open it read-only";
+            StoreError::new(ErrorKind::Locked, OPERATION, message).with("store", vfs)
+        } else {
+            FileError::new("lock", LOCK, error).into_store_error(OPERATION)
+        }
+    })
+}

@@ -1,0 +1,264 @@
+//! Write-behind: what is in the journal only, and the steps that bring it into the JSON files.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use constellation_store_core::{PipelineImage, PipelineName, SourceHash, StructuralHash, VersionHistory};
+use constellation_store_mem::{Change, State};
+use uuid::Uuid;
+
+use super::files::Files;
+use crate::documents::{encode_flat_map, encode_history};
+use crate::error::FileError;
+use crate::layout::{ALIASES, IMAGES, INDEX, SOURCES, VERSIONS, image_path, source_path, versions_path};
+use crate::manifest::{Manifest, STORE_FORMAT};
+
+/// The longest image document that is read back.
+pub(crate) const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
+
+/// What the JSON files do not have yet.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty {
+    /// Images that were added or removed.
+    pub(crate) images: BTreeSet<StructuralHash>,
+    /// Those of them whose files were there when a journal was replayed. Their bytes stay, but whether the files
+    /// are durable is unknown.
+    pub(crate) images_with_files: BTreeSet<StructuralHash>,
+    /// Sources that were added or removed.
+    pub(crate) sources: BTreeSet<SourceHash>,
+    /// Names whose history changed.
+    pub(crate) names: BTreeSet<PipelineName>,
+    pub(crate) aliases: bool,
+    pub(crate) index: bool,
+}
+
+impl Dirty {
+    /// Notes a change, before `state` has it.
+    pub(crate) fn note(&mut self, change: &Change, state: &State) {
+        match change {
+            Change::ImageAdded(image) => {
+                let hash = image.structural_hash;
+                if state.get(&hash).is_some() && !self.images.contains(&hash) {
+                    self.images_with_files.insert(hash);
+                }
+                self.images.insert(hash);
+            }
+            Change::ImageRemoved { structural_hash } => {
+                self.images_with_files.remove(structural_hash);
+                self.images.insert(*structural_hash);
+            }
+            Change::SourceAdded { source_hash, text: _ } | Change::SourceRemoved { source_hash } => {
+                self.sources.insert(*source_hash);
+            }
+            Change::Indexed { key: _, structural_hash: _ } | Change::IndexRemoved { key: _ } => {
+                self.index = true;
+            }
+            Change::VersionRecorded { name, version: _ }
+            | Change::Activated { name, version: _ }
+            | Change::NameDeleted { name } => {
+                self.names.insert(name.clone());
+                self.aliases = true;
+            }
+            Change::VersionsPruned { name, versions: _ } | Change::LoaderSource { name, source_hash: _ } => {
+                self.names.insert(name.clone());
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { images, images_with_files: _, sources, names, aliases, index } = self;
+        images.is_empty() && sources.is_empty() && names.is_empty() && !aliases && !index
+    }
+
+    /// Adds what an abandoned checkpoint did not finish.
+    fn merge(&mut self, other: Self) {
+        let Self { images, images_with_files, sources, names, aliases, index } = other;
+        self.images.extend(images);
+        self.images_with_files.extend(images_with_files);
+        self.sources.extend(sources);
+        self.names.extend(names);
+        self.aliases |= aliases;
+        self.index |= index;
+    }
+}
+
+/// A checkpoint under way: the steps that are left, with everything they write as it was at its start.
+///
+/// The order of the steps is what makes the JSON files alone a store at every moment: nothing is written before
+/// what it refers to.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    steps: VecDeque<Step>,
+    dirty: Dirty,
+    manifest: Manifest,
+}
+
+/// Up to where a checkpoint goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Upto<'a> {
+    /// The manifest of the checkpoint before.
+    pub(crate) before: &'a Manifest,
+    pub(crate) checkpoint_id: Uuid,
+    pub(crate) epoch: u64,
+    pub(crate) sequence: u64,
+}
+
+#[derive(Debug)]
+enum Step {
+    EnsureDirectory(&'static str),
+    Write(String, Content),
+    Remove(String),
+    SyncDirectory(&'static str),
+    Manifest,
+}
+
+#[derive(Debug)]
+enum Content {
+    Image(Arc<PipelineImage>),
+    /// The bytes that the file has, if they are those of an image of this hash.
+    SameImage(Arc<PipelineImage>),
+    Source(Arc<str>),
+    History(Arc<VersionHistory>),
+    Bytes(Vec<u8>),
+}
+
+/// What a step came to.
+#[derive(Debug)]
+pub(crate) enum Stepped {
+    /// More steps are left.
+    More,
+    /// It is done: the frames up to the manifest's sequence number are in the JSON files.
+    Done(Manifest),
+}
+
+impl Checkpoint {
+    /// Plans a checkpoint of `state`, which has all frames up to the sequence number.
+    pub(crate) fn plan(state: &State, dirty: Dirty, upto: Upto<'_>) -> Self {
+        let Upto { before, checkpoint_id, epoch, sequence } = upto;
+        let mut steps = VecDeque::new();
+        let mut removals = VecDeque::new();
+        let mut phase = |directory, writes: Vec<Step>| {
+            if !writes.is_empty() {
+                steps.push_back(Step::EnsureDirectory(directory));
+                steps.extend(writes);
+                steps.push_back(Step::SyncDirectory(directory));
+            }
+        };
+
+        let (present, absent): (Vec<_>, Vec<_>) =
+            dirty.images.iter().map(|hash| (hash, state.get(hash))).partition(|(_, image)| image.is_some());
+        let writes = present.into_iter().filter_map(|(hash, image)| {
+            let image = Arc::clone(image?);
+            let same = dirty.images_with_files.contains(hash);
+            let content = if same { Content::SameImage(image) } else { Content::Image(image) };
+            Some(Step::Write(image_path(hash), content))
+        });
+        phase(IMAGES, writes.collect());
+        if !absent.is_empty() {
+            removals.push_back(Step::EnsureDirectory(IMAGES));
+            removals.extend(absent.into_iter().map(|(hash, _)| Step::Remove(image_path(hash))));
+            removals.push_back(Step::SyncDirectory(IMAGES));
+        }
+
+        let (present, absent): (Vec<_>, Vec<_>) =
+            dirty.sources.iter().map(|hash| (hash, state.source(hash))).partition(|(_, text)| text.is_some());
+        let writes = present.into_iter().filter_map(|(hash, text)| {
+            Some(Step::Write(source_path(hash), Content::Source(Arc::clone(text?))))
+        });
+        phase(SOURCES, writes.collect());
+        if !absent.is_empty() {
+            removals.push_back(Step::EnsureDirectory(SOURCES));
+            removals.extend(absent.into_iter().map(|(hash, _)| Step::Remove(source_path(hash))));
+            removals.push_back(Step::SyncDirectory(SOURCES));
+        }
+
+        let histories = dirty.names.iter().filter_map(|name| {
+            let history = Arc::clone(state.versions(name)?);
+            Some(Step::Write(versions_path(name), Content::History(history)))
+        });
+        phase(VERSIONS, histories.collect());
+
+        if dirty.aliases {
+            let bytes = encode_aliases(state);
+            steps.push_back(Step::Write(ALIASES.to_owned(), Content::Bytes(bytes)));
+        }
+        if dirty.index {
+            let bytes = encode_index(state);
+            steps.push_back(Step::Write(INDEX.to_owned(), Content::Bytes(bytes)));
+        }
+        if dirty.aliases || dirty.index {
+            steps.push_back(Step::SyncDirectory(""));
+        }
+        // After everything that referred to them is gone from the files.
+        steps.append(&mut removals);
+        steps.push_back(Step::Manifest);
+
+        let manifest = Manifest {
+            format_version: STORE_FORMAT,
+            store_id: before.store_id,
+            checkpoint_id,
+            epoch,
+            sequence,
+            revision: state.revision(),
+            extra: before.extra.clone(),
+        };
+        Self { steps, dirty, manifest }
+    }
+
+    /// Does the next step.
+    ///
+    /// # Errors
+    ///
+    /// When a step fails the checkpoint cannot go on; [`Checkpoint::abandon`] it.
+    pub(crate) fn step(&mut self, files: &mut Files) -> Result<Stepped, FileError> {
+        match self.steps.pop_front() {
+            None => {}
+            Some(Step::EnsureDirectory(path)) => files.ensure_directory(path)?,
+            Some(Step::SyncDirectory(path)) => files.sync_directory(path)?,
+            Some(Step::Remove(path)) => files.remove(&path)?,
+            Some(Step::Write(path, content)) => {
+                let bytes = content.encode(&path, files);
+                files.replace(&path, &bytes)?;
+            }
+            Some(Step::Manifest) => files.write_manifest(&self.manifest.encode())?,
+        }
+        Ok(if self.steps.is_empty() { Stepped::Done(self.manifest.clone()) } else { Stepped::More })
+    }
+
+    /// Gives back what the files do not have, as far as it is known.
+    pub(crate) fn abandon(self, dirty: &mut Dirty) {
+        dirty.merge(self.dirty);
+    }
+}
+
+impl Content {
+    fn encode(&self, path: &str, files: &Files) -> Vec<u8> {
+        match self {
+            Self::Image(image) => image.encode(),
+            Self::SameImage(image) => {
+                let bytes = files.vfs.read(path, MAX_DOCUMENT_BYTES).unwrap_or_default();
+                match PipelineImage::decode(&bytes) {
+                    Ok(decoded) if decoded.image == **image => bytes,
+                    _ => image.encode(),
+                }
+            }
+            Self::Source(text) => text.as_bytes().to_vec(),
+            Self::History(history) => encode_history(history),
+            Self::Bytes(bytes) => bytes.clone(),
+        }
+    }
+}
+
+/// `aliases.json` of a state.
+pub(crate) fn encode_aliases(state: &State) -> Vec<u8> {
+    encode_flat_map(
+        state.histories().filter_map(|history| {
+            Some((history.pipeline_name.to_string(), history.active()?.structural_hash))
+        }),
+    )
+}
+
+/// `syntactic-index.json` of a state.
+pub(crate) fn encode_index(state: &State) -> Vec<u8> {
+    encode_flat_map(state.index_entries().map(|(key, hash)| (key.to_string(), *hash)))
+}

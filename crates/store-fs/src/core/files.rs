@@ -1,0 +1,124 @@
+//! Files that appear whole or not at all, and the quarantine.
+
+use std::sync::Arc;
+
+use crate::error::FileError;
+use crate::layout::{IMAGES, JOURNAL, MANIFEST, QUARANTINE, SOURCES, TEMPORARY_PREFIX, VERSIONS};
+use crate::vfs::{EntryKind, Vfs, parent};
+
+/// How many names for a temporary or quarantined file are tried.
+const NAME_ATTEMPTS: u64 = 1000;
+
+/// Writes files of a store whose lock is held.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    next_temporary: u64,
+}
+
+impl Files {
+    pub(crate) fn new(vfs: Arc<dyn Vfs>) -> Self {
+        Self { vfs, next_temporary: 0 }
+    }
+
+    /// Writes a file under another name, makes its data durable, and gives it its name. The entry is durable after
+    /// a sync of the directory.
+    pub(crate) fn replace(&mut self, path: &str, bytes: &[u8]) -> Result<(), FileError> {
+        let directory = parent(path);
+        let separator = if directory.is_empty() { "" } else { "/" };
+        let last = self.next_temporary + NAME_ATTEMPTS;
+        let (temporary, mut file) = loop {
+            let temporary = format!("{directory}{separator}{TEMPORARY_PREFIX}{:x}", self.next_temporary);
+            self.next_temporary += 1;
+            match self.vfs.create(&temporary) {
+                Ok(file) => break (temporary, file),
+                // Left by an earlier opening, and could not be removed.
+                Err(error)
+                    if error.kind() == std::io::ErrorKind::AlreadyExists && self.next_temporary < last => {}
+                Err(error) => return Err(FileError::new("create", &temporary, error)),
+            }
+        };
+        let written = file
+            .write_all_at(0, bytes)
+            .map_err(FileError::at("write", &temporary))
+            .and_then(|()| file.sync().map_err(FileError::at("sync", &temporary)));
+        drop(file);
+        let renamed = written
+            .and_then(|()| self.vfs.rename(&temporary, path).map_err(FileError::at("rename to", path)));
+        if renamed.is_err() {
+            // Only to save room: the next opening sweeps it.
+            let _ = self.vfs.remove(&temporary);
+        }
+        renamed
+    }
+
+    /// Makes a directory below the root, durably, unless it is there.
+    pub(crate) fn ensure_directory(&self, path: &str) -> Result<(), FileError> {
+        match self.vfs.create_directory(path) {
+            Ok(()) => {}
+            // It may be there without being durable, so it is synced in either case.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(FileError::new("create", path, error)),
+        }
+        self.sync_directory("")
+    }
+
+    pub(crate) fn sync_directory(&self, path: &str) -> Result<(), FileError> {
+        self.vfs.sync_directory(path).map_err(FileError::at("sync", if path.is_empty() { "." } else { path }))
+    }
+
+    /// Removes a file, unless it is not there.
+    pub(crate) fn remove(&self, path: &str) -> Result<(), FileError> {
+        match self.vfs.remove(path).map_err(FileError::at("remove", path)) {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what earlier openings left unfinished. What cannot be removed stays and does no harm.
+    pub(crate) fn sweep(&self) {
+        for directory in ["", IMAGES, SOURCES, VERSIONS, JOURNAL, QUARANTINE] {
+            let Ok(entries) = self.vfs.list(directory) else { continue };
+            for entry in entries {
+                if entry.kind == EntryKind::File && entry.name.starts_with(TEMPORARY_PREFIX) {
+                    let separator = if directory.is_empty() { "" } else { "/" };
+                    let _ = self.vfs.remove(&format!("{directory}{separator}{}", entry.name));
+                }
+            }
+        }
+    }
+
+    /// Moves a damaged file, or with `keep` copies it, to the quarantine, with the reason beside it. Returns where
+    /// it is now.
+    pub(crate) fn quarantine(
+        &mut self,
+        path: &str,
+        reason: &str,
+        keep: Option<&[u8]>,
+    ) -> Result<String, FileError> {
+        self.ensure_directory(QUARANTINE)?;
+        let taken = self.vfs.list(QUARANTINE).map_err(FileError::at("list", QUARANTINE))?;
+        let flat = path.replace('/', "-");
+        let target = (1..NAME_ATTEMPTS)
+            .map(|number| if number == 1 { flat.clone() } else { format!("{flat}.{number}") })
+            .find(|name| !taken.iter().any(|entry| entry.name == *name))
+            .unwrap_or(flat);
+        let target = format!("{QUARANTINE}/{target}");
+        self.replace(&format!("{target}.reason"), format!("{path}: {reason}\n").as_bytes())?;
+        match keep {
+            Some(bytes) => self.replace(&target, bytes)?,
+            None => self.vfs.rename(path, &target).map_err(FileError::at("move", path))?,
+        }
+        self.sync_directory(QUARANTINE)?;
+        if keep.is_none() {
+            self.sync_directory(parent(path))?;
+        }
+        Ok(target)
+    }
+
+    /// Writes `store.json`, durably.
+    pub(crate) fn write_manifest(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.replace(MANIFEST, bytes)?;
+        self.sync_directory("")
+    }
+}

@@ -1,0 +1,205 @@
+//! The JSON files of a store, apart from images and `store.json`.
+
+use std::collections::BTreeMap;
+
+use constellation_store_core::{
+    ErrorKind, PipelineName, Result, StoreError, StrictJson, StructuralHash, SyntacticKey, VersionHistory,
+    open_document, seal_document,
+};
+use serde_json::{Map, Value};
+
+use crate::layout::escape;
+
+/// A version document that was read.
+#[derive(Debug)]
+pub(crate) struct OpenedHistory {
+    pub(crate) history: VersionHistory,
+    /// Whether it had a checksum.
+    pub(crate) checked: bool,
+}
+
+/// The version document of a name.
+pub(crate) fn encode_history(history: &VersionHistory) -> Vec<u8> {
+    let value = serde_json::to_value(history).expect("a history serializes");
+    let Value::Object(members) = value else { unreachable!("a struct serializes as an object") };
+    seal_document(members)
+}
+
+/// Reads a version document.
+///
+/// # Errors
+///
+/// `Corrupt`.
+pub(crate) fn decode_history(bytes: &[u8]) -> Result<OpenedHistory> {
+    let document = open_document(bytes)?;
+    let checked = document.checked;
+    let history = serde_json::from_value(Value::Object(document.members)).map_err(|error| {
+        StoreError::new(ErrorKind::Corrupt, "read version document", "a member is missing or malformed")
+            .with_source(error)
+    })?;
+    Ok(OpenedHistory { history, checked })
+}
+
+/// What can still be told from a version document that is damaged: whose it is, and a number above all that stand
+/// in it, so that no number is used twice.
+///
+/// `names` are candidates that are known from elsewhere.
+pub(crate) fn salvage_history<'a>(
+    file_stem: &str,
+    bytes: &[u8],
+    names: impl Iterator<Item = &'a PipelineName>,
+) -> Option<VersionHistory> {
+    let name = unescape(file_stem).or_else(|| {
+        let mut names = names;
+        names.find(|name| escape(name.as_str()) == file_stem).cloned()
+    })?;
+    let text = String::from_utf8_lossy(bytes);
+    // Of `version`, `activeVersion` and `nextVersion`, also where a letter of them is damaged.
+    let numbers = text.split(':').skip(1).filter_map(|after| {
+        let digits = after.trim_start();
+        let end = digits.find(|character: char| !character.is_ascii_digit()).unwrap_or(digits.len());
+        // A number is followed by a comma or the end of its object; times and hashes are not.
+        let ends = digits[end..].trim_start().starts_with([',', '}']);
+        if ends { digits[..end].parse::<u64>().ok() } else { None }
+    });
+    // Numbers of revisions count too; a gap does no harm.
+    let greatest = numbers.filter(|number| *number < u64::MAX / 2).max().unwrap_or(0);
+    let mut history = VersionHistory::new(name);
+    history.next_version = greatest + 1;
+    Some(history)
+}
+
+/// The name that a file name was made of, unless it was cut.
+fn unescape(escaped: &str) -> Option<PipelineName> {
+    let bytes = percent_decode(escaped)?;
+    let name: PipelineName = String::from_utf8(bytes).ok()?.parse().ok()?;
+    (escape(name.as_str()) == escaped).then_some(name)
+}
+
+fn percent_decode(escaped: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(escaped.len());
+    let mut rest = escaped.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        if *byte == b'%' {
+            let (digits, tail) = rest.split_at_checked(2)?;
+            bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+            rest = tail;
+        } else {
+            bytes.push(*byte);
+        }
+    }
+    Some(bytes)
+}
+
+/// A flat map as its file: pretty, sorted by key, one trailing newline.
+pub(crate) fn encode_flat_map(entries: impl Iterator<Item = (String, StructuralHash)>) -> Vec<u8> {
+    let map: Map<String, Value> = entries.map(|(key, hash)| (key, hash.to_string().into())).collect();
+    let mut bytes = serde_json::to_vec_pretty(&Value::Object(map)).expect("JSON values serialize");
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The entries of a flat map's file that have the right form, and how many have not.
+pub(crate) struct FlatMap<K> {
+    pub(crate) entries: BTreeMap<K, StructuralHash>,
+    pub(crate) malformed: usize,
+}
+
+/// Reads a flat map.
+///
+/// # Errors
+///
+/// `Corrupt` when it is not a JSON object without duplicate keys. A single entry of another form is counted only.
+fn decode_flat_map<K: Ord>(bytes: &[u8], parse: impl Fn(&str) -> Option<K>) -> Result<FlatMap<K>> {
+    const OPERATION: &str = "read map";
+    let StrictJson(value) = serde_json::from_slice(bytes).map_err(|error| {
+        StoreError::new(ErrorKind::Corrupt, OPERATION, "it is not a JSON document").with_source(error)
+    })?;
+    let Value::Object(members) = value else {
+        return Err(StoreError::new(ErrorKind::Corrupt, OPERATION, "it is not a JSON object"));
+    };
+    let mut map = FlatMap { entries: BTreeMap::new(), malformed: 0 };
+    for (key, value) in members {
+        match (parse(&key), value.as_str().and_then(|text| text.parse().ok())) {
+            (Some(key), Some(hash)) => {
+                map.entries.insert(key, hash);
+            }
+            _ => map.malformed += 1,
+        }
+    }
+    Ok(map)
+}
+
+/// Reads `aliases.json`.
+///
+/// # Errors
+///
+/// `Corrupt`.
+pub(crate) fn decode_aliases(bytes: &[u8]) -> Result<FlatMap<PipelineName>> {
+    decode_flat_map(bytes, |key| key.parse().ok())
+}
+
+/// Reads `syntactic-index.json`.
+///
+/// # Errors
+///
+/// `Corrupt`.
+pub(crate) fn decode_index(bytes: &[u8]) -> Result<FlatMap<SyntacticKey>> {
+    decode_flat_map(bytes, |key| key.parse().ok())
+}
+
+/// Whether an image file is one of the reference implementation: its graph refers to nodes by UUID, and the calls'
+/// options stand beside it.
+pub(crate) fn is_of_the_reference(bytes: &[u8]) -> bool {
+    let Ok(StrictJson(value)) = serde_json::from_slice(bytes) else { return false };
+    let graph = &value["dagSpec"];
+    graph.is_object()
+        && (value.get("moduleOptions").is_some()
+            || graph.get("data").is_some()
+            || graph.get("inEdges").is_some())
+        && graph.get("nodes").is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_version_document_still_tells_its_name_and_a_fresh_number() {
+        let mut history = VersionHistory::new("pricing/quote".parse().unwrap());
+        history.next_version = 8;
+        let mut bytes = encode_history(&history);
+        bytes[20] ^= 1;
+        let salvaged = salvage_history("pricing%2fquote", &bytes, std::iter::empty()).unwrap();
+        assert_eq!(salvaged.pipeline_name, history.pipeline_name);
+        assert!(salvaged.next_version >= 8);
+        let name: PipelineName = "x".repeat(220).parse().unwrap();
+        let stem = escape(name.as_str());
+        assert!(salvage_history(&stem, &bytes, std::iter::empty()).is_none());
+        assert_eq!(salvage_history(&stem, &bytes, [&name].into_iter()).unwrap().pipeline_name, name);
+        assert_eq!(salvage_history("a", b"\xff\xfe", std::iter::empty()).unwrap().next_version, 1);
+    }
+
+    #[test]
+    fn entries_of_another_form_are_left_out_and_counted() {
+        let hash = StructuralHash::of_bytes(b"x");
+        let text = format!(r#"{{ "a": "{hash}", "b/": "{hash}", "c": "abc", "d": 1 }}"#);
+        let map = decode_aliases(text.as_bytes()).unwrap();
+        assert_eq!(map.entries.len(), 1);
+        assert_eq!(map.malformed, 3);
+        assert!(decode_aliases(b"{\"a\": \"x\", \"a\": \"x\"}").is_err());
+    }
+
+    #[test]
+    fn a_flat_map_is_sorted_and_ends_in_one_newline() {
+        let hash = StructuralHash::of_bytes(b"x");
+        let entries = [("a".to_owned(), hash), ("b".to_owned(), hash)];
+        let bytes = encode_flat_map(entries.into_iter());
+        assert_eq!(
+            String::from_utf8(bytes).unwrap(),
+            format!("{{\n  \"a\": \"{hash}\",\n  \"b\": \"{hash}\"\n}}\n")
+        );
+        assert_eq!(encode_flat_map(std::iter::empty()), b"{}\n");
+    }
+}

@@ -1,0 +1,70 @@
+//! Errors of files, and what they are to the callers of a store.
+
+use std::io;
+
+use constellation_store_core::{ErrorKind, StoreError};
+
+/// A call of the file system that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} '{path}': {source}")]
+pub(crate) struct FileError {
+    action: &'static str,
+    path: String,
+    source: io::Error,
+}
+
+impl FileError {
+    /// What `action` (a verb) did to `path`.
+    pub(crate) fn new(action: &'static str, path: &str, source: io::Error) -> Self {
+        Self { action, path: path.to_owned(), source }
+    }
+
+    /// For [`Result::map_err`].
+    pub(crate) fn at(action: &'static str, path: &str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::new(action, path, source)
+    }
+
+    /// Whether there was no room. A size limit of the process or the file system is no room, too.
+    pub(crate) fn is_full(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull, WriteZero};
+        matches!(self.source.kind(), StorageFull | QuotaExceeded | FileTooLarge | WriteZero)
+    }
+
+    /// Whether the path leads nowhere.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+
+    /// Whether the path leads to something that is not a directory.
+    pub(crate) fn is_not_a_directory(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput)
+    }
+
+    /// Whether the file cannot be read whatever is tried: it is too large, or no regular file.
+    pub(crate) fn is_unusable(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, InvalidInput, IsADirectory};
+        matches!(self.source.kind(), FileTooLarge | InvalidInput | IsADirectory)
+    }
+
+    /// The error of `operation` where nothing changed.
+    pub(crate) fn into_store_error(self, operation: &'static str) -> StoreError {
+        let (kind, advice) = if self.is_full() {
+            (ErrorKind::StorageFull, "there is no room; free some and try again")
+        } else {
+            (ErrorKind::Unavailable, "a file access failed; see the cause")
+        };
+        StoreError::new(kind, operation, advice).with("path", &self.path).with_source(self)
+    }
+}
+
+/// An error with its causes, in one line, for a warning.
+pub(crate) fn in_one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

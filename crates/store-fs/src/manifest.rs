@@ -1,0 +1,132 @@
+//! `store.json`: which store a directory is, and up to where its journal is in the JSON files.
+
+use constellation_store_core::{
+    ErrorKind, Result, Revision, StoreError, Timestamp, open_document, seal_document,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::layout::{MANIFEST, MAX_COUNT};
+
+/// The version of the directory's format that this crate writes.
+pub(crate) const STORE_FORMAT: u32 = 1;
+
+/// The members of `store.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Manifest {
+    pub(crate) format_version: u32,
+    /// Names the store; a journal of another one is refused.
+    pub(crate) store_id: Uuid,
+    /// Names this checkpoint.
+    pub(crate) checkpoint_id: Uuid,
+    /// The greatest epoch whose frames may be below the checkpoint.
+    pub(crate) epoch: u64,
+    /// Frames up to this number are in the JSON files.
+    pub(crate) sequence: u64,
+    /// The latest revision at the checkpoint.
+    pub(crate) revision: Revision,
+    /// Members that this version does not know; they are kept.
+    #[serde(flatten)]
+    pub(crate) extra: Map<String, Value>,
+}
+
+/// A new identifier: its first part is the time, the rest is random.
+pub(crate) fn new_id(now: Timestamp) -> Uuid {
+    let milliseconds = now.as_milliseconds().max(0).unsigned_abs();
+    let nanoseconds = u32::try_from(milliseconds % 1000 * 1_000_000).expect("less than a second");
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, milliseconds / 1000, nanoseconds))
+}
+
+impl Manifest {
+    /// That of a store without commits.
+    pub(crate) fn new(store_id: Uuid, checkpoint_id: Uuid) -> Self {
+        Self {
+            format_version: STORE_FORMAT,
+            store_id,
+            checkpoint_id,
+            epoch: 0,
+            sequence: 0,
+            revision: Revision(0),
+            extra: Map::new(),
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let value = serde_json::to_value(self).expect("its members serialize");
+        let Value::Object(members) = value else { unreachable!("a struct serializes as an object") };
+        seal_document(members)
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, and `UnsupportedFormat` when a later version wrote it.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
+        const OPERATION: &str = "read store.json";
+        let document = open_document(bytes)?;
+        // Before anything else is interpreted: a later version may have other members.
+        if let Some(version) = document.members.get("formatVersion").and_then(Value::as_u64)
+            && version > u64::from(STORE_FORMAT)
+        {
+            let message = format!(
+                "the directory has format version {version}, and this version reads up to {STORE_FORMAT}; use a later one"
+            );
+            return Err(StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, message));
+        }
+        // Unlike other documents it always has a checksum: nobody writes it by hand.
+        if !document.checked {
+            let message = "it has no checksum";
+            return Err(StoreError::new(ErrorKind::Corrupt, OPERATION, message).with("path", MANIFEST));
+        }
+        let manifest: Self = serde_json::from_value(Value::Object(document.members)).map_err(|error| {
+            StoreError::new(ErrorKind::Corrupt, OPERATION, "a member is missing or malformed")
+                .with("path", MANIFEST)
+                .with_source(error)
+        })?;
+        if manifest.epoch.max(manifest.sequence) > MAX_COUNT {
+            let message = "its epoch or sequence number is out of range";
+            return Err(StoreError::new(ErrorKind::Corrupt, OPERATION, message).with("path", MANIFEST));
+        }
+        Ok(manifest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_back_with_members_it_does_not_know() {
+        let mut manifest = Manifest::new(Uuid::from_u128(7), Uuid::from_u128(8));
+        manifest.sequence = 3;
+        manifest.extra.insert("note".into(), "kept".into());
+        assert_eq!(Manifest::decode(&manifest.encode()).unwrap(), manifest);
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_counted_on_from_is_damage() {
+        let mut manifest = Manifest::new(Uuid::from_u128(7), Uuid::from_u128(8));
+        manifest.sequence = u64::MAX;
+        assert_eq!(Manifest::decode(&manifest.encode()).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn ids_differ_at_the_same_time_and_at_any_time() {
+        let times = [-1, 0, 1_700_000_000_123].map(|time| Timestamp::from_milliseconds(time).unwrap());
+        for now in times {
+            assert_ne!(new_id(now), new_id(now));
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_damage() {
+        let mut manifest = Manifest::new(Uuid::from_u128(7), Uuid::from_u128(8));
+        manifest.format_version = STORE_FORMAT + 1;
+        let bytes = manifest.encode();
+        assert_eq!(Manifest::decode(&bytes).unwrap_err().kind(), ErrorKind::UnsupportedFormat);
+        assert_eq!(Manifest::decode(&bytes[1..]).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}

@@ -1,0 +1,334 @@
+//! The store: a thread that owns the core, and readers that share its state.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use constellation_store_core::{
+    ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry,
+    PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError, StoreStatus, StructuralHash,
+    SyntacticKey, VersionHistory,
+};
+use constellation_store_mem::{State, VerifiedCommit};
+use futures_channel::oneshot;
+use futures_core::stream::BoxStream;
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::core::{Core, CoreOptions, Shared};
+use crate::vfs::{RealVfs, Vfs};
+
+/// A store in a directory: every commit is in its journal before it is acknowledged, and the JSON files that people
+/// read and copy follow within seconds.
+///
+/// Reads take no system call. Commits are made durable by one thread, which ends with the store.
+///
+/// ```
+/// use constellation_store_fs::FileSystemPipelineStore;
+/// # let directory = std::env::temp_dir().join(format!("constellation-doc-{}", std::process::id()));
+/// let store = FileSystemPipelineStore::open(&directory)?;
+/// assert_eq!(store.to_string(), directory.display().to_string());
+/// # drop(store);
+/// # std::fs::remove_dir_all(&directory).expect("just made");
+/// # Ok::<(), constellation_store_core::StoreError>(())
+/// ```
+///
+/// # Durability
+///
+/// A commit that was acknowledged survives the end of the process and the loss of power, provided that the disk
+/// keeps what it says it has synced. Nothing is lost when a store is dropped instead of closed; closing it writes
+/// the JSON files and leaves an empty journal.
+///
+/// # Limitations
+///
+/// One process writes; others are refused, or open read-only. The directory is on a local file system: locks and
+/// syncs of network file systems may not do what they say.
+pub struct FileSystemPipelineStore {
+    shared: Arc<Shared>,
+    vfs: Arc<dyn Vfs>,
+    requests: Mutex<Option<Sender<Request>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    core: CoreOptions,
+    idle: Duration,
+    is_read_only: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { core: CoreOptions::default(), idle: Duration::from_secs(2), is_read_only: false }
+    }
+}
+
+impl OpenOptions {
+    /// Takes the times of versions from `clock`; otherwise from the system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.core.clock = clock;
+        self
+    }
+
+    /// Writes the JSON files when the journal has more than `bytes`; otherwise 4 MiB.
+    pub fn checkpoint_after_bytes(mut self, bytes: u64) -> Self {
+        self.core.checkpoint_bytes = bytes;
+        self
+    }
+
+    /// Writes the JSON files when there was no commit for this long; otherwise two seconds. Failed writes are tried
+    /// again as often.
+    pub fn checkpoint_after_idle(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// Lets the journal have at most `bytes`; otherwise 64 MiB. At the bound a commit waits until the JSON files
+    /// are written, and fails with `StorageFull` when they cannot be.
+    pub fn backlog_bytes(mut self, bytes: u64) -> Self {
+        self.core.backlog_bytes = bytes;
+        self
+    }
+
+    /// Only reads. Nothing in the directory is changed, and another process may have it open; what that does after
+    /// the opening is not seen.
+    pub fn read_only(mut self, is_read_only: bool) -> Self {
+        self.is_read_only = is_read_only;
+        self
+    }
+
+    /// Opens the store in `directory`, which is made, with its parents, unless it is there. Blocks while it reads.
+    ///
+    /// # Errors
+    ///
+    /// * `Locked`: another process has it open for writing.
+    /// * `UnsupportedFormat`: a later version or the reference implementation made it; it is left untouched.
+    /// * `Corrupt`: its journal is of another store.
+    /// * `StorageFull`, `Unavailable`: a file access failed. With `read_only` also when it is not there.
+    ///
+    /// Damaged files are no errors: they go to `quarantine/`, and
+    /// [`status`](PipelineStore::status) and the log tell what was lost.
+    pub fn open(self, directory: impl AsRef<Path>) -> Result<FileSystemPipelineStore> {
+        self.open_on(Arc::new(RealVfs::new(directory.as_ref())))
+    }
+
+    /// Opens the store in the root of a [`Vfs`], as [`OpenOptions::open`] does in a directory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OpenOptions::open`].
+    pub fn open_on(self, vfs: Arc<dyn Vfs>) -> Result<FileSystemPipelineStore> {
+        let Self { core: options, idle, is_read_only } = self;
+        let core = if is_read_only {
+            Core::open_read_only(&vfs, options)?
+        } else {
+            Core::open(Arc::clone(&vfs), options)?
+        };
+        let shared = Arc::clone(core.shared());
+        let (sender, receiver) = channel();
+        let writer = std::thread::Builder::new()
+            .name("constellation-store".to_owned())
+            .spawn(move || write(core, &receiver, idle))
+            .map_err(|error| {
+                let message = "no thread can be started to write it";
+                StoreError::new(ErrorKind::Unavailable, "open store", message).with_source(error)
+            })?;
+        Ok(FileSystemPipelineStore {
+            shared,
+            vfs,
+            requests: Mutex::new(Some(sender)),
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+}
+
+enum Request {
+    Commit(VerifiedCommit, oneshot::Sender<Result<Committed>>),
+    Close(oneshot::Sender<Result<()>>),
+}
+
+/// What the writer thread does: commits first, checkpoint steps in between.
+fn write(mut core: Core, requests: &Receiver<Request>, idle: Duration) {
+    // A failed checkpoint is in the status. It is tried again after a pause, or at the bound of the backlog, and
+    // commits go on meanwhile.
+    let mut has_failed = false;
+    loop {
+        if core.is_checkpoint_due() && !has_failed {
+            core.begin_checkpoint();
+        }
+        let request = if core.is_in_checkpoint() {
+            match requests.try_recv() {
+                Err(TryRecvError::Empty) => {
+                    has_failed = core.step().is_err();
+                    continue;
+                }
+                Err(TryRecvError::Disconnected) => None,
+                Ok(request) => Some(request),
+            }
+        } else if core.is_dirty() {
+            match requests.recv_timeout(idle) {
+                Err(RecvTimeoutError::Timeout) => {
+                    has_failed = false;
+                    core.begin_checkpoint();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => None,
+                Ok(request) => Some(request),
+            }
+        } else {
+            requests.recv().ok()
+        };
+        match request {
+            Some(Request::Commit(commit, reply)) => {
+                // Whoever asked may have gone; the commit is made all the same.
+                let _ = reply.send(core.commit(&commit));
+                has_failed &= core.is_checkpoint_due();
+                // Under a load that never pauses the files would never be written, until the journal is full.
+                if core.is_in_checkpoint() && core.is_checkpoint_due() {
+                    has_failed = core.step().is_err();
+                }
+            }
+            Some(Request::Close(reply)) => {
+                let _ = reply.send(core.close());
+                return;
+            }
+            None => {
+                core.abandon();
+                return;
+            }
+        }
+    }
+}
+
+impl FileSystemPipelineStore {
+    /// Opens the store in `directory` for writing. Blocks while it reads.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OpenOptions::open`].
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open(directory)
+    }
+
+    /// How a store is opened, to be changed.
+    pub fn options() -> OpenOptions {
+        OpenOptions::default()
+    }
+
+    fn read<T>(&self, operation: &'static str, read: impl FnOnce(&State) -> T) -> Result<T> {
+        if self.shared.is_closed() { Err(closed(operation)) } else { Ok(read(&self.shared.state())) }
+    }
+
+    fn list<T: Send + 'static, I: Iterator<Item = T> + Send + 'static>(
+        &self,
+        operation: &'static str,
+        list: impl FnOnce(&State) -> I,
+    ) -> BoxStream<'static, Result<T>> {
+        match self.read(operation, list) {
+            Ok(entries) => stream::iter(entries.map(Ok)).boxed(),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
+    fn send(&self, request: Request) -> bool {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.as_ref().is_some_and(|requests| requests.send(request).is_ok())
+    }
+}
+
+fn closed(operation: &'static str) -> StoreError {
+    StoreError::new(ErrorKind::Unavailable, operation, "the store is closed; open it again")
+}
+
+impl Drop for FileSystemPipelineStore {
+    /// Waits for the commit under way, so that the lock is free afterwards. Writes no files: the journal has
+    /// everything.
+    fn drop(&mut self) {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // If it panicked, the panic was told when it happened.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl fmt::Debug for FileSystemPipelineStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileSystemPipelineStore").field("vfs", &self.vfs).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for FileSystemPipelineStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.vfs, f)
+    }
+}
+
+#[async_trait]
+impl PipelineStore for FileSystemPipelineStore {
+    async fn commit(&self, commit: Commit) -> Result<Committed> {
+        const OPERATION: &str = "commit";
+        let commit = VerifiedCommit::new(commit)?;
+        let (reply, answer) = oneshot::channel();
+        if !self.send(Request::Commit(commit, reply)) {
+            return Err(closed(OPERATION));
+        }
+        answer.await.unwrap_or_else(|_| {
+            // The writer ended without an answer. If the store was closed, it never looked at the commit.
+            if self.shared.is_closed() {
+                return Err(closed(OPERATION));
+            }
+            let message = "the writer ended with a defect while it had the commit; open the store again";
+            Err(StoreError::new(ErrorKind::OutcomeUnknown, OPERATION, message))
+        })
+    }
+
+    async fn get(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        self.read("get image", |state| state.get(structural_hash).cloned())
+    }
+
+    async fn resolve(&self, name: &PipelineName) -> Result<Option<ActiveVersion>> {
+        self.read("resolve name", |state| state.resolve(name))
+    }
+
+    async fn lookup_syntactic(&self, key: &SyntacticKey) -> Result<Option<StructuralHash>> {
+        self.read("look up program", |state| state.lookup_syntactic(key))
+    }
+
+    async fn versions(&self, name: &PipelineName) -> Result<Option<Arc<VersionHistory>>> {
+        self.read("read versions", |state| state.versions(name).cloned())
+    }
+
+    async fn source(&self, source_hash: &SourceHash) -> Result<Option<Arc<str>>> {
+        self.read("read source", |state| state.source(source_hash).cloned())
+    }
+
+    fn list_images(&self, options: ListOptions<StructuralHash>) -> BoxStream<'static, Result<ImageSummary>> {
+        self.list("list images", |state| state.list_images(&options))
+    }
+
+    fn list_names(&self, options: ListOptions<PipelineName>) -> BoxStream<'static, Result<NameEntry>> {
+        self.list("list names", |state| state.list_names(&options))
+    }
+
+    fn list_index(&self, options: ListOptions<SyntacticKey>) -> BoxStream<'static, Result<IndexEntry>> {
+        self.list("list index", |state| state.list_index(&options))
+    }
+
+    async fn status(&self) -> Result<StoreStatus> {
+        if self.shared.is_closed() { Err(closed("read status")) } else { Ok(self.shared.status()) }
+    }
+
+    async fn close(&self) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        if !self.send(Request::Close(reply)) {
+            return Ok(());
+        }
+        // Without an answer another call closed it first.
+        answer.await.unwrap_or(Ok(()))
+    }
+}

@@ -1,0 +1,189 @@
+//! The seam between the store and the file system: every file access of the store goes through [`Vfs`].
+
+#[cfg(any(test, feature = "testing"))]
+mod fault;
+#[cfg(any(test, feature = "testing"))]
+mod model;
+mod real;
+
+use std::any::Any;
+use std::fmt::{self, Debug, Display};
+use std::io;
+
+#[cfg(any(test, feature = "testing"))]
+pub use fault::{Fault, FaultMode, FaultVfs};
+#[cfg(any(test, feature = "testing"))]
+pub use model::{Fate, ModelVfs, Pending};
+pub use real::RealVfs;
+
+/// A directory tree, as far as a store needs one.
+///
+/// Paths are relative to the root of the tree, with `/` between their parts; the root itself is the empty path.
+/// A path is never taken from outside: it is a fixed name, a hash in hexadecimal, or an escaped name.
+///
+/// # Durability
+///
+/// What [`VfsFile::sync`] returned from is durable as data of the file. Whether a directory has an entry for the
+/// file is durable only after [`Vfs::sync_directory`]. A failed sync says nothing about what is durable, and a
+/// later one that succeeds does not say more.
+pub trait Vfs: Debug + Display + Send + Sync + 'static {
+    /// Makes the root and its parents, durably, unless they are there.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn create_root(&self) -> io::Result<()>;
+
+    /// Makes a directory whose parent is there.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists`, and those of the system.
+    fn create_directory(&self, path: &str) -> io::Result<()>;
+
+    /// The entries of a directory, in no order. Entries whose names are not UTF-8 are left out.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `NotADirectory`, and those of the system.
+    fn list(&self, path: &str) -> io::Result<Vec<Entry>>;
+
+    /// The content of a regular file of at most `limit` bytes. Symbolic links are not followed.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `FileTooLarge` past the limit; `InvalidInput` when it is not a regular file; those of the
+    /// system.
+    fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>>;
+
+    /// Makes a file that is not there yet, and opens it for writing.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists`, and those of the system.
+    fn create(&self, path: &str) -> io::Result<Box<dyn VfsFile>>;
+
+    /// Opens a file that is there for writing.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `InvalidInput` when it is not a regular file; those of the system.
+    fn open(&self, path: &str) -> io::Result<Box<dyn VfsFile>>;
+
+    /// Gives a file another name, in one step, replacing a file that has it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, and those of the system.
+    fn remove(&self, path: &str) -> io::Result<()>;
+
+    /// Makes the entries of a directory durable.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; then nothing is known of what is durable.
+    fn sync_directory(&self, path: &str) -> io::Result<()>;
+
+    /// Locks a file for this process alone, making it if need be. The lock ends with its guard and with the
+    /// process, however that ends.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when another has it, and those of the system.
+    fn lock(&self, path: &str) -> io::Result<VfsLock>;
+}
+
+/// A file that is open for writing.
+pub trait VfsFile: Debug + Send + Sync {
+    /// Writes some of `bytes` at `offset`, and tells how many.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Cuts the file, or extends it with zeros.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn set_length(&mut self, length: u64) -> io::Result<()>;
+
+    /// Makes the data of the file durable, and its length.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; then nothing is known of what is durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl dyn VfsFile {
+    /// Writes all of `bytes` at `offset`, however many calls that takes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`VfsFile::write_at`]; some bytes may have been written. `WriteZero` when no progress is made.
+    pub fn write_all_at(&mut self, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.write_at(offset, bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    bytes = &bytes[written..];
+                    offset += written as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What an entry of a directory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// Something else: a symbolic link, a pipe, a device.
+    Other,
+}
+
+/// Holds a lock until it is dropped.
+#[must_use = "dropping the guard gives up the lock"]
+pub struct VfsLock(#[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send + Sync>);
+
+impl VfsLock {
+    /// A lock that ends when `guard` is dropped.
+    pub fn new(guard: impl Any + Send + Sync) -> Self {
+        Self(Box::new(guard))
+    }
+}
+
+impl Debug for VfsLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VfsLock")
+    }
+}
+
+/// The directory that holds `path`.
+pub(crate) fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}

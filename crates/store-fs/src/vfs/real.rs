@@ -1,0 +1,194 @@
+//! The file system of the machine: the only place of the workspace's libraries that uses `std::fs`.
+
+use std::fmt;
+use std::fs::{self, File, FileType, OpenOptions, TryLockError};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::{Entry, EntryKind, Vfs, VfsFile, VfsLock};
+
+/// A directory of the machine.
+///
+/// # Limitations
+///
+/// A symbolic link is not followed where the last part of a path is one. A directory below the root that someone
+/// exchanges for a link while the store is open is not noticed.
+///
+/// # Durability
+///
+/// Files are synced with `fdatasync`, directories with `fsync`, where the system has them. On systems that cannot
+/// open a directory, directory syncs do nothing.
+#[derive(Debug)]
+pub struct RealVfs {
+    root: PathBuf,
+}
+
+impl RealVfs {
+    /// The tree below `root`, which need not be there.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        // Joining an empty path would add a separator.
+        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
+    }
+
+    /// The path of a regular file. A pipe would block whoever opens it, and a link leads elsewhere.
+    fn regular_file(&self, path: &str) -> io::Result<(PathBuf, u64)> {
+        let path = self.path(path);
+        let metadata = fs::symlink_metadata(&path)?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok((path, metadata.len()))
+    }
+}
+
+impl fmt::Display for RealVfs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.root.display(), f)
+    }
+}
+
+fn entry_kind(file_type: FileType) -> EntryKind {
+    if file_type.is_file() {
+        EntryKind::File
+    } else if file_type.is_dir() {
+        EntryKind::Directory
+    } else {
+        EntryKind::Other
+    }
+}
+
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+impl Vfs for RealVfs {
+    fn create_root(&self) -> io::Result<()> {
+        let mut missing = Vec::new();
+        for path in self.root.ancestors().filter(|path| !path.as_os_str().is_empty()) {
+            if path.is_dir() {
+                break;
+            }
+            missing.push(path);
+        }
+        for path in missing.into_iter().rev() {
+            match fs::create_dir(path) {
+                Ok(()) => {}
+                // Another process made it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+                Err(error) => return Err(error),
+            }
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            sync_directory(parent.unwrap_or(Path::new(".")))?;
+        }
+        Ok(())
+    }
+
+    fn create_directory(&self, path: &str) -> io::Result<()> {
+        fs::create_dir(self.path(path))
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(self.path(path))? {
+            let entry = entry?;
+            let kind = match entry.file_type() {
+                Ok(file_type) => entry_kind(file_type),
+                // Removed since it was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if let Ok(name) = entry.file_name().into_string() {
+                entries.push(Entry { name, kind });
+            }
+        }
+        Ok(entries)
+    }
+
+    fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
+        let (path, length) = self.regular_file(path)?;
+        let file = File::open(path)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(length.min(limit)).unwrap_or(0));
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(bytes)
+    }
+
+    fn create(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {
+        // `create_new` does not follow a link in the last part.
+        let file = OpenOptions::new().write(true).create_new(true).open(self.path(path))?;
+        Ok(Box::new(RealFile(file)))
+    }
+
+    fn open(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {
+        let (path, _) = self.regular_file(path)?;
+        Ok(Box::new(RealFile(OpenOptions::new().write(true).open(path)?)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        fs::remove_file(self.path(path))
+    }
+
+    fn sync_directory(&self, path: &str) -> io::Result<()> {
+        sync_directory(&self.path(path))
+    }
+
+    fn lock(&self, path: &str) -> io::Result<VfsLock> {
+        match self.regular_file(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(self.path(path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(VfsLock::new(file)),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(File);
+
+impl VfsFile for RealFile {
+    #[cfg(unix)]
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::write_at(&self.0, bytes, offset)
+    }
+
+    #[cfg(not(unix))]
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        use std::io::{Seek as _, Write as _};
+        self.0.seek(io::SeekFrom::Start(offset))?;
+        self.0.write(bytes)
+    }
+
+    fn set_length(&mut self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}

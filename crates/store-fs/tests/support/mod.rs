@@ -1,0 +1,219 @@
+//! What the tests of this crate share: small images, commits, and the content of a store as text.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use constellation_store_core::{
+    Clock, Commit, Committed, DagSpec, ErrorKind, ImageMetadata, Literal, NodeIndex, NodeKind, NodeSpec,
+    Operation, Origin, OutputSpec, PipelineImage, PipelineName, RegistryHash, Result, SourceHash,
+    SyntacticHash, SyntacticKey, Timestamp, TypeIndex, TypeSpec,
+};
+use constellation_store_fs::core::{Core, CoreOptions};
+use constellation_store_fs::vfs::{ModelVfs, Vfs};
+use constellation_store_mem::{State, VerifiedCommit};
+
+/// A clock that stands still.
+#[derive(Debug)]
+pub(crate) struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        "2026-02-02T14:30:00Z".parse().unwrap()
+    }
+}
+
+pub(crate) fn name(text: &str) -> PipelineName {
+    text.parse().unwrap()
+}
+
+pub(crate) fn source(number: i64) -> Arc<str> {
+    format!("out x = {number}\n").into()
+}
+
+pub(crate) fn key(number: i64) -> SyntacticKey {
+    SyntacticKey {
+        syntactic: SyntacticHash::of_bytes(source(number).as_bytes()),
+        registry: RegistryHash::of_bytes(b"registry"),
+    }
+}
+
+/// The image of a program whose output is a number.
+pub(crate) fn image(number: i64) -> Arc<PipelineImage> {
+    let dag_spec = DagSpec {
+        outputs: vec![OutputSpec { name: "x".into(), node: NodeIndex(0) }],
+        types: vec![TypeSpec::Int],
+        nodes: vec![NodeSpec {
+            label: Some("x".into()),
+            ty: TypeIndex(0),
+            operation: NodeKind::Literal(Literal::Int(number)),
+        }],
+        ..DagSpec::default()
+    };
+    let mut metadata = ImageMetadata::new(&dag_spec, FixedClock.now());
+    metadata.source_hash = Some(SourceHash::of_bytes(source(number).as_bytes()));
+    metadata.syntactic_hash = Some(key(number).syntactic);
+    Arc::new(PipelineImage::new(dag_spec, metadata))
+}
+
+/// Everything that a compile writes: image, source, index entry, version.
+pub(crate) fn publish(name_text: &str, number: i64) -> Commit {
+    let image = image(number);
+    let structural_hash = image.structural_hash;
+    let source_hash = image.metadata.source_hash;
+    Commit::new()
+        .then(Operation::PutImage(image))
+        .then(Operation::PutSource(source(number)))
+        .then(Operation::Index { key: key(number), structural_hash })
+        .then(Operation::RecordVersion {
+            name: name(name_text),
+            structural_hash,
+            origin: Origin::Loader,
+            source_hash,
+        })
+}
+
+/// Image, source and index entry without a name.
+pub(crate) fn put(number: i64) -> Commit {
+    let mut commit = publish("unused", number);
+    commit.operations.pop();
+    commit
+}
+
+pub(crate) fn alias(name_text: &str, number: i64) -> Commit {
+    Commit::new().then(Operation::RecordVersion {
+        name: name(name_text),
+        structural_hash: image(number).structural_hash,
+        origin: Origin::Alias,
+        source_hash: None,
+    })
+}
+
+pub(crate) fn one(operation: Operation) -> Commit {
+    Commit::new().then(operation)
+}
+
+pub(crate) fn options() -> CoreOptions {
+    CoreOptions { clock: Arc::new(FixedClock), ..CoreOptions::default() }
+}
+
+pub(crate) fn open(vfs: &ModelVfs) -> Core {
+    Core::open(Arc::new(vfs.clone()), options()).unwrap()
+}
+
+pub(crate) fn commit(core: &mut Core, commit: &Commit) -> Result<Committed> {
+    core.commit(&VerifiedCommit::new(commit.clone()).unwrap())
+}
+
+/// Everything that a state holds, as text, so that a difference can be read.
+pub(crate) fn describe(state: &State) -> String {
+    let mut text = format!("revision {}\n", state.revision());
+    text.push_str(&describe_content(state));
+    text
+}
+
+/// [`describe`] without the revision.
+pub(crate) fn describe_content(state: &State) -> String {
+    let mut text = String::new();
+    for image in state.images() {
+        let metadata = serde_json::to_string(&image.metadata).unwrap();
+        writeln!(text, "image {} {metadata}", image.structural_hash).unwrap();
+    }
+    for (hash, source) in state.sources() {
+        writeln!(text, "source {hash} {source:?}").unwrap();
+    }
+    for (key, hash) in state.index_entries() {
+        writeln!(text, "index {key} {hash}").unwrap();
+    }
+    for history in state.histories() {
+        writeln!(text, "name {}", serde_json::to_string(&**history).unwrap()).unwrap();
+    }
+    text
+}
+
+pub(crate) fn content(core: &Core) -> String {
+    describe(&core.shared().state())
+}
+
+/// What a crash, or a death, leaves: everything that is in the tree, without locks.
+pub(crate) fn after_kill(vfs: &ModelVfs) -> ModelVfs {
+    vfs.copy()
+}
+
+/// The files of a tree, as a key by which trees are compared: what is random in them is left out.
+pub(crate) fn fingerprint(vfs: &ModelVfs) -> BTreeMap<String, Vec<u8>> {
+    let mut files = vfs.files();
+    if let Some(bytes) = files.get_mut("store.json")
+        && let Ok(mut manifest) = serde_json::from_slice::<serde_json::Value>(bytes)
+        && let Some(members) = manifest.as_object_mut()
+        && members.contains_key("checksum")
+    {
+        members.remove("checkpointId");
+        members.remove("checksum");
+        *bytes = manifest.to_string().into_bytes();
+    }
+    files
+}
+
+/// A store with two names, one with two versions and one of them pruned before, an image that nothing refers to,
+/// and sources and index entries, all in the JSON files.
+pub(crate) fn small_store() -> ModelVfs {
+    let vfs = ModelVfs::new();
+    let mut core = open(&vfs);
+    for change in [
+        publish("a", 1),
+        publish("a", 2),
+        publish("a", 1),
+        one(Operation::PruneVersions { name: name("a"), keep: 2 }),
+        publish("B/c", 3),
+        put(4),
+    ] {
+        commit(&mut core, &change).unwrap();
+    }
+    core.close().unwrap();
+    vfs.copy()
+}
+
+/// The same with two commits that are in the journal only.
+pub(crate) fn small_store_with_journal() -> ModelVfs {
+    let vfs = small_store();
+    let mut core = open(&vfs);
+    commit(&mut core, &publish("d", 5)).unwrap();
+    commit(&mut core, &one(Operation::SetActive { name: name("a"), version: 2 })).unwrap();
+    drop(core);
+    vfs.copy()
+}
+
+/// The store that the JSON files alone are.
+pub(crate) fn json_files_alone(vfs: &ModelVfs) -> ModelVfs {
+    let copy = vfs.copy();
+    for path in ["store.json", "LOCK", "journal", "quarantine"] {
+        copy.discard(path);
+    }
+    copy
+}
+
+pub(crate) fn kind_of<T>(result: Result<T>) -> Option<ErrorKind> {
+    result.err().map(|error| error.kind())
+}
+
+pub(crate) fn as_vfs(vfs: &ModelVfs) -> Arc<dyn Vfs> {
+    Arc::new(vfs.clone())
+}
+
+/// Fails with the lines that differ.
+#[track_caller]
+pub(crate) fn assert_same(actual: &str, expected: &str) {
+    let only = |a: &str, b: &str| {
+        let b: std::collections::BTreeSet<_> = b.lines().collect();
+        a.lines().filter(|line| !b.contains(line)).collect::<Vec<_>>().join("\n")
+    };
+    assert!(
+        actual == expected,
+        "only in what is there:\n{}\nonly in what is expected:\n{}",
+        only(actual, expected),
+        only(expected, actual)
+    );
+}
