@@ -43,6 +43,13 @@ fn a_bad_configuration_ends_with_64() {
 }
 
 #[test]
+fn a_cause_is_told_once() {
+    let directory = TempDir::new().unwrap();
+    let exited = Launch::new(directory.path()).args(["--pipelines", "gone"]).run();
+    assert_eq!(exited.stderr.matches("os error").count(), 1, "{}", exited.stderr);
+}
+
+#[test]
 fn an_open_address_can_be_allowed() {
     let directory = TempDir::new().unwrap();
     let launch = Launch::new(directory.path()).args(["--memory", "--insecure", "--listen", "0.0.0.0:0"]);

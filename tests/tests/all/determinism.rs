@@ -52,7 +52,8 @@ fn compile_in_a_new_process(directory: &Path, source: &str) -> (String, String) 
     let server = Launch::new(directory).args(["--store", "store"]).start();
     let hash = server.compile("program", source);
     assert!(server.signal("TERM").status.success());
-    let document = fs::read_to_string(directory.join(format!("store/images/{hash}.json"))).unwrap();
+    let document = fs::read_to_string(directory.join(format!("store/images/{hash}.json")))
+        .expect("a store that was closed has the file of each image");
     let (_, graph) = document.split_once("\"dagSpec\"").expect("an image has a graph");
     let (graph, _) = graph.rsplit_once("\"metadata\"").expect("the metadata follow it");
     (hash, graph.to_owned())

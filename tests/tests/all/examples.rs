@@ -24,6 +24,15 @@ fn every_example_gives_its_expected_outputs() {
 }
 
 #[test]
+fn the_readme_shows_every_example() {
+    let readme = fs::read_to_string(examples_directory().join("../../README.md")).unwrap();
+    for example in examples().unwrap() {
+        let row = format!("| [{0}](examples/pipelines/{0}.cst) | ", example.name);
+        assert!(readme.contains(&row), "README.md has no line {row}");
+    }
+}
+
+#[test]
 fn a_printed_curl_line_works_when_it_is_pasted() {
     let directory = TempDir::new().unwrap();
     let server = Launch::new(directory.path()).arg_pipelines().start();
