@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the tests of the workspace, then each crate alone.
+//! `cargo xtask test`: the tests of the workspace, then each crate alone, then a workspace outside of it.
 
 use std::ffi::OsString;
 
@@ -11,11 +11,25 @@ use xshell::{Shell, cmd};
 const BINARY_VARIABLE: &str = "CONSTELLATION_BIN";
 const BINARY_PACKAGE: &str = "constellation";
 
+/// The workspace that depends on the crates from outside.
+pub(crate) const DOWNSTREAM: &str = "examples/downstream/Cargo.toml";
+
 pub(crate) fn run(shell: &Shell, args: &[OsString]) -> anyhow::Result<()> {
     let binary = build(shell)?;
     cmd!(shell, "cargo test --workspace {args...}").env(BINARY_VARIABLE, binary).run()?;
     // Arguments narrow a run down to what somebody is working on.
-    if args.is_empty() { check_each_crate_alone(shell) } else { Ok(()) }
+    if !args.is_empty() {
+        return Ok(());
+    }
+    check_each_crate_alone(shell)?;
+    test_downstream(shell)
+}
+
+/// Tests the workspace that uses the crates as a stranger's does. It has a lock file of its own, and shares what is
+/// built.
+fn test_downstream(shell: &Shell) -> anyhow::Result<()> {
+    cmd!(shell, "cargo test --manifest-path {DOWNSTREAM} --target-dir target").run()?;
+    Ok(())
 }
 
 /// Builds the binary and the tests together, so that both share one set of dependencies: on its own,
