@@ -1,5 +1,6 @@
 //! What the server tells on standard error when it has started: each pipeline with a `curl` line to paste.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -45,9 +46,11 @@ pub(crate) fn load_report(report: Option<&LoadReport>, format: LogFormat) {
 pub(crate) fn nameless(report: Option<&LoadReport>) -> Vec<StoredPipeline> {
     let files = report.into_iter().flat_map(|report| report.loaded.iter().chain(&report.skipped));
     let nameless = files.filter(|file| file.name.is_none()).filter_map(|file| file.structural_hash);
+    // Files with the same program have the same hash.
+    let nameless: BTreeSet<_> = nameless.collect();
     let pipeline =
         |structural_hash| StoredPipeline { reference: Reference::Hash(structural_hash), structural_hash };
-    nameless.map(pipeline).collect()
+    nameless.into_iter().map(pipeline).collect()
 }
 
 /// Tells each pipeline that has a name, and the `nameless` ones: the name, the hash, and how to call it.
@@ -130,4 +133,29 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 /// Standard error may be closed; that is no reason to stop serving.
 fn print(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use constellation_server::LoadedFile;
+
+    use super::*;
+
+    #[test]
+    fn files_with_one_program_and_no_name_are_announced_once() {
+        let [hash, other] = ["0", "1"].map(|digit| digit.repeat(64).parse().unwrap());
+        let file = |path: &str, name: Option<&str>, structural_hash| LoadedFile {
+            path: path.into(),
+            name: name.map(|name| name.parse().unwrap()),
+            structural_hash: Some(structural_hash),
+        };
+        let report = LoadReport {
+            loaded: vec![file("a.cst", None, hash), file("b.cst", None, other)],
+            skipped: vec![file("c.cst", None, hash), file("d.cst", Some("d"), hash)],
+            failed: Vec::new(),
+        };
+        let announced = nameless(Some(&report));
+        let hashes: Vec<_> = announced.iter().map(|pipeline| pipeline.structural_hash).collect();
+        assert_eq!(hashes, [hash, other]);
+    }
 }

@@ -14,7 +14,11 @@ pub(crate) fn start(format: LogFormat) -> anyhow::Result<()> {
         .with_default_directive(LevelFilter::INFO.into())
         .from_env()
         .context("RUST_LOG is not a log filter, such as 'info' or 'constellation_server=debug'")?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // It would tell on standard error that standard error cannot be written, and panic over that.
+        .log_internal_errors(false);
     match format {
         LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => subscriber.json().init(),

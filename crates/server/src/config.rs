@@ -19,6 +19,8 @@ pub struct Limits {
     pub header_read_timeout: Duration,
     /// Time for the body of a request to arrive.
     pub body_read_timeout: Duration,
+    /// Time for a client to take some part of an answer, however small.
+    pub write_timeout: Duration,
     /// Compilations at one time; further ones wait.
     pub max_compilations: usize,
     /// Runs at one time; further ones wait.
@@ -39,6 +41,7 @@ impl Default for Limits {
             max_body_bytes: 10 * 1024 * 1024,
             header_read_timeout: Duration::from_secs(10),
             body_read_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             max_compilations: std::thread::available_parallelism().map_or(2, usize::from),
             max_executions: 256,
             max_loaded_pipelines: 1024,

@@ -3,6 +3,8 @@
 //! `axum::serve` sets no time limit on the head of a request, so that a client who sends nothing holds a
 //! connection for ever.
 
+mod stream;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::config::Limits;
+use stream::ImpatientStream;
 
 /// Heads of requests: at most so many headers, in a buffer of at most so many bytes.
 const MAX_HEADERS: usize = 100;
@@ -77,6 +80,7 @@ pub(crate) async fn serve(
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
         let service = TowerToHyperService::new(router.clone());
+        let stream = ImpatientStream::new(stream, limits.write_timeout);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         connections.spawn(async move {
@@ -131,7 +135,11 @@ mod tests {
                     "done"
                 }
             };
-            let router = Router::new().route("/", get(|| async { "hello" })).route("/wait", get(handler));
+            let router = Router::new()
+                .route("/", get(|| async { "hello" }))
+                // More than the system takes off a server's hands for a client that does not read.
+                .route("/large", get(|| async { "x".repeat(64 * 1024 * 1024) }))
+                .route("/wait", get(handler));
             let served =
                 tokio::spawn(
                     async move { serve(listener, router, &limits, async { drop(stopped.await) }).await },
@@ -192,6 +200,18 @@ mod tests {
                 "{text:?}: {answer}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_take_its_answer_is_cut_off() {
+        let limits =
+            Limits { max_connections: 1, write_timeout: Duration::from_millis(50), ..Limits::default() };
+        let fixture = Fixture::start(limits).await;
+        let stalled = fixture.send("GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        // There is room for one connection only: this one is served once the other is gone.
+        let next = fixture.send("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(read_all(next).await.ends_with("hello"));
+        drop(stalled);
     }
 
     #[tokio::test]

@@ -61,7 +61,7 @@ impl fmt::Display for FailedFile {
 #[non_exhaustive]
 pub enum LoadError {
     /// The directory cannot be read.
-    #[error("the pipeline directory {} cannot be read: {source}", directory.display())]
+    #[error("the pipeline directory {} cannot be read", directory.display())]
     Directory {
         /// The directory.
         directory: PathBuf,

@@ -29,6 +29,18 @@ fn a_signal_ends_the_server_in_order() {
     }
 }
 
+#[test]
+fn a_standard_error_that_nobody_reads_does_not_matter() {
+    let directory = TempDir::new().unwrap();
+    for format in ["text", "json"] {
+        let launch = Launch::new(directory.path()).args(["--log-format", format]).with_closed_stderr();
+        let server = launch.env("RUST_LOG", "debug").start();
+        server.compile("p", "in a: Int\nout a");
+        assert_eq!(server.execute("p", &json!({ "a": 1 })), json!({ "a": 1 }));
+        assert_eq!(server.signal("TERM").status.code(), Some(0), "{format}");
+    }
+}
+
 /// A run whose body is not sent yet, so that it is under way for as long as the test wants.
 fn start_request(server: &Server) -> (TcpStream, &'static str) {
     let body = r#"{"source":"in a: Int\nb = a + 1\nout b","inputs":{"a":41}}"#;

@@ -65,5 +65,9 @@ pub(super) async fn read_json<T: DeserializeOwned>(
             )));
         }
     };
+    // Without this an array of the members' values would do, in the order in which the type declares them.
+    if collected.trim_ascii_start().first() != Some(&b'{') {
+        return Err(BodyError::Malformed("the body is not a JSON object".to_owned()));
+    }
     serde_json::from_slice(&collected).map_err(|error| BodyError::Malformed(error.to_string()))
 }

@@ -103,6 +103,17 @@ async fn malformed_requests_are_the_client_s_fault() {
         assert_eq!(answer.status, 400, "{body}");
         assert_eq!(answer.json()["error"], "InvalidRequest");
     }
+    // The members' values in their order are not the members.
+    for (route, body) in [
+        ("/compile", json!([SHOUT, "shout", null])),
+        ("/execute", json!(["shout", null, { "text": "a" }])),
+        ("/run", json!([SHOUT, { "text": "a" }])),
+    ] {
+        let answer = post(&router, route, body).await;
+        assert_eq!(answer.status, 400, "{route}");
+        assert!(answer.text.contains("the body is not a JSON object"), "{}", answer.text);
+    }
+    assert_eq!(get(&router, "/pipelines").await.json()["pipelines"], json!([]), "nothing was stored");
     let deep = format!("{{\"ref\":\"x\",\"inputs\":{{\"a\":{}1{}}}}}", "[".repeat(500), "]".repeat(500));
     assert_eq!(post(&router, "/execute", deep).await.status, 400);
     let answer = post(&router, "/compile", json!({ "source": SHOUT, "name": "../etc" })).await;
