@@ -112,11 +112,27 @@ pub(crate) fn check(tree: &SyntaxTree<'_>, functions: &FunctionTable, sink: &mut
     };
     for declaration in &tree.declarations {
         checker.declaration(declaration);
-        if checker.types.is_exhausted() || checker.sink.is_full() {
+        if checker.types.is_exhausted() {
+            checker.limit(span_of(declaration), TypeLimit::Work);
+            break;
+        }
+        if checker.sink.is_full() {
             break;
         }
     }
     checker.finish()
+}
+
+/// Where a declaration is named.
+fn span_of(declaration: &Declaration<'_>) -> Span {
+    match declaration {
+        Declaration::Error => Span::default(),
+        Declaration::Use { path, alias: _ } => path.span,
+        Declaration::Type { name, .. }
+        | Declaration::Input { name, .. }
+        | Declaration::Output { name }
+        | Declaration::Assignment { name, .. } => name.span,
+    }
 }
 
 impl<'a> Checker<'_, 'a> {
@@ -207,9 +223,6 @@ impl<'a> Checker<'_, 'a> {
     }
 
     fn finish(mut self) -> Option<Numbered> {
-        if self.types.is_exhausted() {
-            self.limit(Span::default(), TypeLimit::Work);
-        }
         let mut outputs = BTreeMap::new();
         for name in self.outputs.keys() {
             let variable = &self.variables[name];
@@ -294,7 +307,7 @@ impl<'a> Checker<'_, 'a> {
         match result {
             Ok(ty) => Some(ty),
             Err(limit) => {
-                // Once the work is exhausted, that is reported at the end, once.
+                // Once the work is exhausted, that is reported once, at the declaration.
                 if limit != TypeLimit::Work {
                     self.limit(span, limit);
                 }

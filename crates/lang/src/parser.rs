@@ -81,7 +81,9 @@ impl<'a> Parser<'_, 'a> {
         }
         let names_output = self.tokens.iter().any(|token| token.kind == TokenKind::Keyword(Keyword::Out));
         let is_cut = self.tokens.first().is_some_and(|token| token.span.range().len() > 1 << 20);
-        if !has_output && !names_output && !is_cut {
+        // What could not be read may have been an output.
+        let may_have_output = is_cut || (names_output && self.sink.n_errors() > 0);
+        if !has_output && !may_have_output {
             let message = "Parse error: the pipeline has no output";
             let diagnostic = Diagnostic::error(Code::Syntax, self.token().span, message)
                 .suggest(["Name a result with 'out', for example: out result".to_owned()]);
@@ -132,12 +134,35 @@ impl<'a> Parser<'_, 'a> {
                 }
                 _ => None,
             },
-            TokenKind::Identifier | TokenKind::StringHead | TokenKind::String => {
-                Some(format!("Give the value a name: result = {}...", self.text_for_people(12)))
+            TokenKind::Identifier if self.kind_at(1) == TokenKind::Colon => Some(format!(
+                "A variable takes the type of its value: remove the type from '{}'",
+                self.text()
+            )),
+            TokenKind::Identifier if self.follows_number() => {
+                Some("A number has no exponent and no unit: write all its digits".to_owned())
             }
+            TokenKind::Identifier => Some(format!("Give the value a name: result = {}", self.text())),
+            TokenKind::StringHead | TokenKind::String => {
+                let text: String = self.text().chars().take(12).collect();
+                Some(format!("Give the value a name: result = {text}"))
+            }
+            TokenKind::Slash if self.kind_at(1) == TokenKind::Slash => {
+                Some("A comment starts with '#'".to_owned())
+            }
+            TokenKind::Keyword(Keyword::With) => Some(
+                "The options follow a call, all in one clause: f(a) with retry: 3, timeout: 1s".to_owned(),
+            ),
             _ => None,
         };
         self.error("a declaration ('in', 'out', 'type', 'use' or 'name = ...')", suggestion);
+    }
+
+    /// Whether the token at hand touches a number before it.
+    fn follows_number(&self) -> bool {
+        self.at.checked_sub(1).map(|before| self.tokens[before]).is_some_and(|before| {
+            matches!(before.kind, TokenKind::Integer | TokenKind::Float)
+                && before.span.end == self.token().span.start
+        })
     }
 
     fn annotated(&mut self) -> (Declaration<'a>, Parsed<()>) {

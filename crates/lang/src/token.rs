@@ -375,7 +375,8 @@ impl Lexer<'_> {
             _ => None,
         };
         let span = Span::new(start, self.at);
-        let diagnostic = Diagnostic::error(Code::Syntax, span, format!("Unexpected character '{shown}'"));
+        let diagnostic =
+            Diagnostic::error(Code::Syntax, span, format!("Parse error: unexpected character '{shown}'"));
         self.diagnostics.push(diagnostic.suggest(suggestion.map(str::to_owned)));
         TokenKind::Unknown
     }
@@ -414,7 +415,8 @@ impl Lexer<'_> {
             self.at = start + line.find('\n').unwrap_or(line.len());
         }
         let span = Span::new(start, self.at);
-        let diagnostic = Diagnostic::error(Code::Syntax, span, "The string has no end: '\"' expected");
+        let diagnostic =
+            Diagnostic::error(Code::Syntax, span, "Parse error: the string has no end: '\"' expected");
         self.diagnostics.push(diagnostic);
         TokenKind::Unknown
     }

@@ -11,7 +11,7 @@ use constellation_store_core::{
 use constellation_types::{Field, RecordType, Type, Value};
 
 use crate::coercion::Coercions;
-use crate::relations::{Instance, fits, is_data, is_generic};
+use crate::relations::{DataTypes, Instance, fits, is_generic};
 use crate::requires::Required;
 use crate::{
     Alternative, Binding, FieldAccess, LoadedCall, LoadedCase, LoadedNode, MergeField, MergeShape, Number,
@@ -27,7 +27,15 @@ pub(crate) fn nodes(
     types: &[Type],
     modules: &[Required],
 ) -> Result<Vec<LoadedNode>, Vec<Problem>> {
-    let mut loader = Loader { spec, types, modules, coercions: Coercions::new(), positions: HashMap::new() };
+    let mut loader = Loader {
+        spec,
+        types,
+        modules,
+        coercions: Coercions::new(),
+        positions: HashMap::new(),
+        merges: HashMap::new(),
+        data: DataTypes::default(),
+    };
     let mut problems = Vec::new();
     let mut nodes = Vec::with_capacity(spec.nodes.len());
     for (index, node) in spec.nodes.iter().enumerate() {
@@ -84,6 +92,10 @@ struct Loader<'a> {
     coercions: Coercions,
     /// The places of the fields of large record types.
     positions: HashMap<*const RecordType, HashMap<&'a str, usize>>,
+    /// Where the fields of a merge come from: by its left record, its right record and the result.
+    merges: HashMap<[*const RecordType; 3], Arc<[MergeField]>>,
+    /// What is known to hold data only.
+    data: DataTypes,
 }
 
 impl<'a> Loader<'a> {
@@ -303,9 +315,9 @@ impl<'a> Loader<'a> {
         None
     }
 
-    fn expect_data(&self, node: NodeIndex) -> Result<(), Refusal> {
+    fn expect_data(&mut self, node: NodeIndex) -> Result<(), Refusal> {
         let found = self.ty(node);
-        if is_data(found) {
+        if self.data.contains(found) {
             return Ok(());
         }
         refuse(format!("uses nodes[{}] of type {found}, which has a function in it", node.0))
@@ -317,7 +329,7 @@ impl<'a> Loader<'a> {
     }
 
     fn compare(
-        &self,
+        &mut self,
         operator: ComparisonOperator,
         left: NodeIndex,
         right: NodeIndex,
@@ -398,6 +410,24 @@ impl<'a> Loader<'a> {
         let Type::Record(target) = (if shape == MergeShape::Records { ty } else { elements(ty)? }) else {
             return refuse(format!("is a merge of type {ty}"));
         };
+        let key = [left_record, right_record, target].map(Arc::as_ptr);
+        // A program may merge into one wide record many times.
+        let fields = if let Some(known) = self.merges.get(&key) {
+            Arc::clone(known)
+        } else {
+            let fields = self.merge_fields(left_record, right_record, target)?;
+            self.merges.insert(key, Arc::clone(&fields));
+            fields
+        };
+        Ok(Operation::Merge { left, right, names: self.coercions.names(target), fields, shape })
+    }
+
+    fn merge_fields(
+        &mut self,
+        left_record: &'a Arc<RecordType>,
+        right_record: &'a Arc<RecordType>,
+        target: &'a Arc<RecordType>,
+    ) -> Result<Arc<[MergeField]>, Refusal> {
         let mut fields = Vec::with_capacity(target.fields().len());
         for Field { name, ty } in target.fields() {
             let from_right = self.position(right_record, name).is_some();
@@ -409,16 +439,11 @@ impl<'a> Loader<'a> {
         let all = left_record.fields().iter().chain(right_record.fields());
         for Field { name, ty: _ } in all {
             if self.position(target, name).is_none() {
+                let ty = Type::Record(Arc::clone(target));
                 return refuse(format!("merges the field '{name}', which its type {ty} does not have"));
             }
         }
-        Ok(Operation::Merge {
-            left,
-            right,
-            names: self.coercions.names(target),
-            fields: fields.into(),
-            shape,
-        })
+        Ok(fields.into())
     }
 
     fn call(

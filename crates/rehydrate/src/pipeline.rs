@@ -226,7 +226,7 @@ pub enum Operation {
         /// The names of the fields of the result.
         names: FieldNames,
         /// Where each is found.
-        fields: Box<[MergeField]>,
+        fields: Arc<[MergeField]>,
         /// Which operands are lists.
         shape: MergeShape,
     },

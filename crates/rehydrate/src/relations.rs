@@ -1,6 +1,6 @@
 //! Whether a value of one type can stand for another as it is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use constellation_types::{Field, RecordType, Type};
@@ -37,15 +37,36 @@ fn fields_fit(from: &RecordType, to: &RecordType) -> bool {
     from.fields().iter().all(|field| by_name.get(&*field.name).is_some_and(|ty| fits(&field.ty, ty)))
 }
 
-/// Whether values of the type can be compared and written as text: it has no function in it.
-pub(crate) fn is_data(ty: &Type) -> bool {
-    match ty {
-        Type::Nothing | Type::String | Type::Int | Type::Float | Type::Boolean => true,
-        Type::List(inner) | Type::Seq(inner) | Type::Optional(inner) => is_data(inner),
-        Type::Map(key, value) => is_data(key) && is_data(value),
-        Type::Record(record) => record.fields().iter().all(|field| is_data(&field.ty)),
-        Type::Union(union) => union.members().iter().all(is_data),
-        Type::Function(_) | Type::Variable(_) => false,
+/// Knows which types of the type table hold data only: values of them can be compared and written as text, since they
+/// have no function in them.
+#[derive(Debug, Default)]
+pub(crate) struct DataTypes {
+    /// The records and unions that have been looked through. Types are compared by address, since looking through a
+    /// wide record for each node that has it is quadratic.
+    known: HashSet<*const ()>,
+}
+
+impl DataTypes {
+    /// Whether the type has no function in it.
+    pub(crate) fn contains(&mut self, ty: &Type) -> bool {
+        match ty {
+            Type::Nothing | Type::String | Type::Int | Type::Float | Type::Boolean => true,
+            Type::List(inner) | Type::Seq(inner) | Type::Optional(inner) => self.contains(inner),
+            Type::Map(key, value) => self.contains(key) && self.contains(value),
+            Type::Record(record) => {
+                let address = Arc::as_ptr(record).cast();
+                self.known.contains(&address)
+                    || (record.fields().iter().all(|field| self.contains(&field.ty))
+                        && self.known.insert(address))
+            }
+            Type::Union(union) => {
+                let address = Arc::as_ptr(union).cast();
+                self.known.contains(&address)
+                    || (union.members().iter().all(|member| self.contains(member))
+                        && self.known.insert(address))
+            }
+            Type::Function(_) | Type::Variable(_) => false,
+        }
     }
 }
 

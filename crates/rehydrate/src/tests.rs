@@ -297,6 +297,29 @@ fn a_projection_of_a_very_wide_record_takes_linear_time() {
 }
 
 #[test]
+fn merges_of_the_same_records_share_where_their_fields_are() {
+    let wide = Type::record((0..20_000).map(|place| (format!("f{place}"), Type::Int)));
+    let mut graph = GraphBuilder::new();
+    let update = graph.input("u", Type::record([("f7", Type::Int)]));
+    let mut record = graph.input("r", wide.clone());
+    for _ in 0..2_000 {
+        record = graph.node(&wide, NodeKind::Merge { left: record, right: update });
+    }
+    let text = (0..2_000).map(|_| record).collect();
+    let parts = vec![String::new(); 2_001];
+    let text = graph.node(&Type::String, NodeKind::Interpolate { parts, values: text });
+    graph.output("x", text);
+    let pipeline = load(graph, &[]).unwrap();
+    let mut merges = pipeline.nodes.iter().filter_map(|node| match &node.operation {
+        Operation::Merge { fields, .. } => Some(fields),
+        _ => None,
+    });
+    let first = merges.next().unwrap();
+    assert!(first[7].from_right && !first[8].from_right);
+    assert!(merges.all(|fields| Arc::ptr_eq(fields, first)));
+}
+
+#[test]
 fn a_coercion_needs_a_conversion() {
     let coerce = |from: Type, to: Type| {
         move |g: &mut GraphBuilder| {

@@ -12,6 +12,9 @@ use crate::{Timer, TokioTimer};
 pub struct RuntimeConfig {
     /// How many bytes of values a run may make, unless it is told otherwise: 256 MiB by default.
     pub max_value_bytes: u64,
+    /// How many bytes the outputs of a run may take together when they are written as JSON: 64 MiB by default. Values
+    /// share their parts and text does not, so that this can be far more than the bytes of values.
+    pub max_output_bytes: u64,
     /// How long a run may take, unless it is told otherwise: 5 minutes by default.
     pub max_duration: Duration,
     /// How long an attempt of a call may take when neither the program nor the module says so: 30 seconds by default.
@@ -24,6 +27,7 @@ impl Default for RuntimeConfig {
     fn default() -> Self {
         Self {
             max_value_bytes: 256 * 1024 * 1024,
+            max_output_bytes: 64 * 1024 * 1024,
             max_duration: Duration::from_mins(5),
             default_timeout: Duration::from_secs(30),
             timer: Arc::new(TokioTimer::new()),

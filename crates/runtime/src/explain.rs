@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use constellation_store_core::NodeIndex;
 
+use crate::output::OutputBudget;
 use crate::run::Driver;
 use crate::state::{Failure, Phase};
 use crate::{PendingOutput, RunError, RunErrorKind, RunReport, RunStatus};
@@ -99,9 +100,23 @@ impl Driver<'_> {
         let mut pending_outputs = Vec::new();
         let mut failed = Vec::new();
         let mut undecided = Vec::new();
+        let mut budget = OutputBudget::new(self.config.max_output_bytes);
+        let mut oversized = None;
         for output in &pipeline.outputs {
             match &self.states.get(output.node).phase {
-                Phase::Done(value) => outputs.push((Arc::clone(&output.name), value.clone())),
+                Phase::Done(value) => {
+                    let charged = budget.charge_text(&output.name).and_then(|()| budget.charge_value(value));
+                    if charged.is_ok() {
+                        outputs.push((Arc::clone(&output.name), value.clone()));
+                        continue;
+                    }
+                    // What is left of the budget is not given to smaller outputs: which ones are there must not
+                    // depend on how they fit.
+                    budget = OutputBudget::new(0);
+                    oversized = oversized.or(Some(output.node));
+                    let reason = "the outputs of the run are too large".to_owned();
+                    pending_outputs.push(PendingOutput { name: Arc::clone(&output.name), reason });
+                }
                 phase => {
                     if matches!(phase, Phase::Failed(_)) {
                         failed.push(output.node);
@@ -120,6 +135,13 @@ impl Driver<'_> {
                 errors.push(self.error(node, RunErrorKind::Internal, None, message, Vec::new()));
             }
         }
+        errors.extend(oversized.map(|node| {
+            let limit = self.config.max_output_bytes;
+            let message = format!(
+                "the outputs take more than {limit} bytes as JSON; make them smaller, or raise the limit"
+            );
+            self.error(node, RunErrorKind::ResourceExhausted, None, message, Vec::new())
+        }));
         errors.extend(self.stopped.take());
         let status = if errors.is_empty() { RunStatus::Completed } else { RunStatus::Failed };
         RunReport { status, outputs, errors, missing_inputs: Vec::new(), pending_outputs }

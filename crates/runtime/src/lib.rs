@@ -36,6 +36,7 @@ mod config;
 mod evaluate;
 mod explain;
 mod inputs;
+mod output;
 mod report;
 mod run;
 mod state;

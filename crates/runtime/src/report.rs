@@ -85,7 +85,7 @@ pub enum RunErrorKind {
     /// An operation has no result for its operands: overflow, division by zero, lists of different lengths, no case
     /// that matches.
     Evaluation,
-    /// The run made more bytes of values than it may.
+    /// The run made more bytes of values than it may, or its outputs take more bytes as JSON than they may.
     ResourceExhausted,
     /// The run took longer than it may.
     DeadlineExceeded,

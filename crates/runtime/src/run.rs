@@ -84,7 +84,7 @@ impl From<crate::budget::Exhausted> for Halt {
 /// A run in progress.
 pub(crate) struct Driver<'a> {
     pub(crate) pipeline: &'a LoadedPipeline,
-    config: &'a RuntimeConfig,
+    pub(crate) config: &'a RuntimeConfig,
     inputs: Vec<Option<Value>>,
     pub(crate) states: States,
     /// Nodes that can go on, the next one last.

@@ -273,12 +273,10 @@ impl<'a> Checker<'_, 'a> {
             return self.check(argument, parameter);
         }
         // What is known of the type so far, for literals.
-        let hint = match self.types.get(parameter) {
-            Type::Variable(name) => bindings.get(name),
-            _ => None,
-        };
-        let value = self.infer(argument, hint)?;
         let pattern = self.types.get(parameter).clone();
+        let hint =
+            if bindings.covers(&pattern) { Some(self.instantiate(parameter, bindings, span)?) } else { None };
+        let value = self.infer(argument, hint)?;
         if self.unify(&pattern, value.ty, bindings) {
             return Some(value);
         }

@@ -28,12 +28,12 @@ out undefined
             "3:9: E020: Parse error: expected an expression, found '*'",
             "4:14: E020: Parse error: expected ',' or ']', found '3'",
             "4:20: E020: Parse error: expected an expression, found ','",
-            "4:26: E020: Unexpected character ';'",
+            "4:26: E020: Parse error: unexpected character ';'",
             "5:12: E020: Parse error: expected an expression, found ','",
             "6:8: E020: Parse error: expected '(', found 'a'",
             "7:22: E020: Parse error: expected ':' and a type, found '}'",
             "8:10: E020: Parse error: unknown escape '\\q' in a string",
-            "8:23: E020: Unexpected character '\u{20ac}'",
+            "8:23: E020: Parse error: unexpected character '\u{20ac}'",
             "9:10: E001: Undefined variable: missing",
             "10:5: E015: Field access requires a record type, got Int",
             "11:7: E020: Parse error: expected the next declaration after 'out name', found ','",
@@ -102,18 +102,30 @@ fn a_stray_character_hides_nothing() {
     assert_eq!(
         errors("in a: Int;\nx = a + nope;\nout x"),
         [
-            "1:10: E020: Unexpected character ';'",
+            "1:10: E020: Parse error: unexpected character ';'",
             "2:9: E001: Undefined variable: nope",
-            "2:13: E020: Unexpected character ';'",
+            "2:13: E020: Parse error: unexpected character ';'",
         ]
     );
+}
+
+#[test]
+fn a_program_without_an_output_is_refused_wherever_the_word_stands() {
+    let expected = "E020: Parse error: the pipeline has no output";
+    for source in ["in x: Int", "@source(\"queue\", out: 1) in x: Int", ""] {
+        let [error] = &errors(source)[..] else { panic!("{source}") };
+        assert!(error.ends_with(expected), "{source}: {error}");
+    }
 }
 
 #[test]
 fn an_unclosed_string_or_interpolation_is_one_error() {
     assert_eq!(
         errors("x = \"abc\ny = nope\nout x"),
-        ["1:5: E020: The string has no end: '\"' expected", "2:5: E001: Undefined variable: nope"]
+        [
+            "1:5: E020: Parse error: the string has no end: '\"' expected",
+            "2:5: E001: Undefined variable: nope"
+        ]
     );
     let found = errors("n = 1 x = \"a ${n + } b ${} c\" y = nope out x");
     assert_eq!(
@@ -158,6 +170,11 @@ fn diagnostics_help_on() {
         ("in b: Boolean x = (if (b) 0.5 else 0) * 2 out x", Code::UnsupportedArithmetic, "0.0 for 0"),
         ("in b: Boolean y = if (b) 0.5 else 0 x = Scale(y, 2) out x", Code::TypeMismatch, "0.0 for 0"),
         ("in s: String x = s + \"!\" out x", Code::UnsupportedArithmetic, "${a}${b}"),
+        ("x: Int = 1 out x", Code::Syntax, "remove the type"),
+        ("x = 1.5e3 out x", Code::Syntax, "no exponent"),
+        ("// x\nx = 1 out x", Code::Syntax, "'#'"),
+        ("in b: Boolean x = b with retry: 3 out x", Code::Syntax, "follow a call"),
+        ("x = 1 \"text\" out x", Code::Syntax, "Give the value a name: result = \"text\""),
     ];
     for (source, code, text) in cases {
         let (found, suggestions) = hint(source);

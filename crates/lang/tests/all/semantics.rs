@@ -75,6 +75,9 @@ fn generic_functions_take_any_element() {
     has_type("in l: List<String> x = list-contains(l, \"a\") out x", "Boolean");
     has_type("in l: List<Float> x = list-contains(l, 1) out x", "Boolean");
     has_type("in l: List<Float> x = list-concat([], l) out x", "Seq<Float>");
+    has_type("in l: List<Float> x = list-concat(l, [1, 2]) out x", "Seq<Float>");
+    has_type("in l: List<{ n: Float }> x = list-concat(l, [{ n: 1 }]) out x", "Seq<{ n: Float }>");
+    has_type("x = list-concat([], [1]) out x", "Seq<Int>");
     has_type("x = list-first([]) out x", "Nothing");
     fails("in l: List<Int> x = list-contains(l, \"a\") out x", "expected Int, got String");
     fails("in l: List<Int> in m: List<String> x = list-concat(l, m) out x", "expected Seq<Int>");

@@ -91,6 +91,33 @@ async fn values_that_share_exponentially_are_not_printed_compared_or_converted()
 }
 
 #[tokio::test]
+async fn outputs_that_share_exponentially_are_not_given_out() {
+    let mut bench = Bench::new();
+    let leaf = bench.graph.int(1);
+    let (pairs, _) = nested_pairs(&mut bench, 200, leaf);
+    bench.graph.output("a", leaf);
+    bench.graph.output("b", pairs);
+    bench.graph.output("c", leaf);
+    let report = bench.run().await;
+    assert_exhausted(&report);
+    assert!(report.errors[0].message.contains("more than 67108864 bytes as JSON"), "{report:?}");
+    assert_eq!(report.outputs, [("a".into(), Value::Int(1))]);
+    let pending: Vec<&str> = report.pending_outputs.iter().map(|output| &*output.name).collect();
+    assert_eq!(pending, ["b", "c"]);
+}
+
+#[tokio::test]
+async fn outputs_may_take_as_many_bytes_as_the_runtime_is_told() {
+    for (limit, status) in [(16, RunStatus::Completed), (5, RunStatus::Failed)] {
+        let mut bench = Bench::new();
+        bench.config.max_output_bytes = limit;
+        let text = bench.graph.string("abc");
+        bench.graph.output("x", text);
+        assert_eq!(bench.run().await.status, status, "{limit}");
+    }
+}
+
+#[tokio::test]
 async fn results_of_modules_and_inputs_count() {
     let text = || Value::string("x".repeat(2000));
     let mut bench = Bench::new();
