@@ -217,6 +217,10 @@ pub fn tokenize(source: &str) -> TokenizedSource<'_> {
         diagnostics: Vec::new(),
         has_rescued_string: false,
     };
+    // Some editors begin a file with a byte order mark. It is no part of the program.
+    if source.starts_with('\u{feff}') {
+        lexer.at = '\u{feff}'.len_utf8();
+    }
     if source.len() > MAX_SOURCE_BYTES {
         let message = format!(
             "The source has {} bytes; at most {MAX_SOURCE_BYTES} are compiled. Split it into several pipelines",
@@ -477,7 +481,9 @@ mod tests {
     #[test]
     fn unknown_text_is_one_token_and_never_lost() {
         assert_eq!(texts("a \u{e9}\u{1f600}; b!"), ["a", "\u{e9}\u{1f600};", "b", "!", ""]);
-        assert_eq!(texts("\u{feff}in"), ["\u{feff}", "in", ""]);
+        // A byte order mark is one only at the start.
+        assert_eq!(texts("\u{feff}in"), ["in", ""]);
+        assert_eq!(texts("in\u{feff}"), ["in", "\u{feff}", ""]);
     }
 
     #[test]

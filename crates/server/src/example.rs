@@ -174,8 +174,7 @@ mod tests {
             out mark
         "#;
         let name: constellation_store_core::PipelineName = "shop".parse().unwrap();
-        let publication =
-            Publication { name: Some(name.clone()), origin: constellation_store_core::Origin::Compile };
+        let publication = Publication::new(Some(name.clone()), constellation_store_core::Origin::Compile);
         server.service().publish(source.into(), publication).await.unwrap();
         let reference = Reference::Name(name);
         let request = server.service().example_request(&reference).await.unwrap();

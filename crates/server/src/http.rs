@@ -1,6 +1,7 @@
 //! The HTTP API: routes, and what holds for all of them.
 
 mod body;
+mod conditions;
 mod health;
 mod layer;
 mod pipelines;

@@ -127,7 +127,7 @@ pub(crate) async fn load(service: &PipelineService, config: &LoaderConfig) -> Re
             Ok(Prepared::Changed(found)) => {
                 let structural_hash = Some(found.structural_hash());
                 let is_known = name.is_none() && !found.compiled;
-                let publication = Publication { name: name.clone(), origin: Origin::Loader };
+                let publication = Publication::new(name.clone(), Origin::Loader);
                 let file = LoadedFile { path: path.clone(), name, structural_hash };
                 if config.fail_on_error {
                     programs.push((*found, publication));

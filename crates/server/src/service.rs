@@ -13,8 +13,8 @@ use constellation_rehydrate::{LoadedPipeline, RehydrateError, rehydrate};
 use constellation_runtime::{Inputs, RunOptions, RunReport, Runtime};
 use constellation_store_core::{
     ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageMetadata, Operation, Origin, Outcome,
-    PipelineImage, PipelineName, PipelineStore, Reference, SourceHash, StoreError, StructuralHash,
-    SyntacticKey, SystemClock,
+    PipelineImage, PipelineName, PipelineStore, Precondition, Reference, SourceHash, StoreError,
+    StructuralHash, SyntacticKey, SystemClock,
 };
 use tokio::sync::Semaphore;
 
@@ -115,6 +115,21 @@ pub struct Publication {
     pub name: Option<PipelineName>,
     /// What asks for it.
     pub origin: Origin,
+    /// What must hold of the name; without a name it means nothing.
+    pub precondition: Precondition,
+}
+
+impl Publication {
+    /// What is to be published under `name`, whatever the name points to now.
+    pub fn new(name: Option<PipelineName>, origin: Origin) -> Self {
+        Self { name, origin, precondition: Precondition::Any }
+    }
+
+    /// The commit of these operations, if what the publication requires holds.
+    fn commit(&self, operations: Vec<Operation>) -> Commit {
+        let preconditions = self.name.iter().map(|name| (name.clone(), self.precondition)).collect();
+        Commit { preconditions, operations }
+    }
 }
 
 /// A program that was published.
@@ -249,10 +264,10 @@ impl PipelineService {
         if operations.is_empty() {
             return Ok(Published { found, active: None, changed: false });
         }
-        let committed = match self.commit(operations).await {
+        let committed = match self.commit_with(publication.commit(operations)).await {
             // The image was collected since it was found.
             Err(error) if error.kind() == ErrorKind::NotFound && found.is_stored => {
-                self.commit(found.operations(publication, true)).await?
+                self.commit_with(publication.commit(found.operations(publication, true))).await?
             }
             other => other?,
         };
@@ -278,11 +293,13 @@ impl PipelineService {
     ///
     /// # Errors
     ///
-    /// [`ServiceError::NotFound`] when there is no such image, and those of the commit.
+    /// [`ServiceError::NotFound`] when there is no such image, and those of the commit: `Conflict` when the
+    /// precondition does not hold.
     pub async fn alias(
         &self,
         name: &PipelineName,
         structural_hash: StructuralHash,
+        precondition: Precondition,
     ) -> Result<(ActiveVersion, bool), ServiceError> {
         let not_found = || ServiceError::NotFound(Reference::Hash(structural_hash));
         let image = self.store.get(&structural_hash).await?.ok_or_else(not_found)?;
@@ -292,7 +309,8 @@ impl PipelineService {
             origin: Origin::Alias,
             source_hash: image.metadata.source_hash,
         };
-        let committed = match self.commit(vec![operation]).await {
+        let commit = Commit::new().require(name.clone(), precondition).then(operation);
+        let committed = match self.commit_with(commit).await {
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(not_found()),
             other => other?,
         };

@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use super::App;
 use super::body::{BodyError, read_json};
+use super::conditions;
 use super::layer::RequestId;
 use super::programs::{invalid_name, version_tag};
 use super::respond::{Failure, json};
@@ -116,7 +117,11 @@ pub(super) async fn alias(
         let message = format!("'structuralHash' is 64 lower-case hexadecimal digits, got '{shown}'");
         return Failure::new(StatusCode::BAD_REQUEST, "InvalidRequest", message).respond(&request_id);
     };
-    match app.service.alias(&name, hash).await {
+    let precondition = match conditions::precondition(&headers) {
+        Ok(precondition) => precondition,
+        Err(failure) => return failure.respond(&request_id),
+    };
+    match app.service.alias(&name, hash, precondition).await {
         Ok((active, changed)) => {
             let body = AliasResponse {
                 name: name.to_string(),
@@ -132,6 +137,9 @@ pub(super) async fn alias(
             let message = format!("Pipeline with hash '{hash}' not found");
             Failure::new(StatusCode::NOT_FOUND, "NotFound", message).respond(&request_id)
         }
+        Err(ServiceError::Store(error)) => conditions::failed(&error, &name, precondition)
+            .unwrap_or_else(|| error.into())
+            .respond(&request_id),
         Err(error) => Failure::from(error).respond(&request_id),
     }
 }

@@ -8,11 +8,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use constellation_rehydrate::LoadedPipeline;
 use constellation_runtime::{Inputs, RunError, RunReport, RunStatus};
-use constellation_store_core::{Origin, PipelineName, Reference, StoreError};
+use constellation_store_core::{Origin, PipelineName, Precondition, Reference, StoreError};
 use constellation_types::decode_json;
 
 use super::App;
 use super::body::{BodyError, read_json};
+use super::conditions;
 use super::layer::RequestId;
 use super::respond::{Failure, json};
 use crate::error::ServiceError;
@@ -49,7 +50,13 @@ pub(super) async fn compile(
         Ok(name) => name,
         Err(error) => return refuse(invalid_name(&error)),
     };
-    let publication = Publication { name: name.clone(), origin: Origin::Compile };
+    let precondition = match conditions::precondition(&headers) {
+        Ok(Precondition::Any) => Precondition::Any,
+        Ok(_) if name.is_none() => return refuse("A condition needs the 'name' that it is about".into()),
+        Ok(precondition) => precondition,
+        Err(failure) => return failure.respond(&request_id),
+    };
+    let publication = Publication { name: name.clone(), origin: Origin::Compile, precondition };
     let published = match app.service.publish(source.into(), publication).await {
         Ok(published) => published,
         Err(ServiceError::Compile(diagnostics)) => {
@@ -61,6 +68,12 @@ pub(super) async fn compile(
             return json(StatusCode::BAD_REQUEST, &body);
         }
         Err(error @ ServiceError::Unsupported(_)) => return refuse(error.to_string()),
+        Err(ServiceError::Store(error)) => {
+            return name
+                .and_then(|name| conditions::failed(&error, &name, precondition))
+                .unwrap_or_else(|| error.into())
+                .respond(&request_id);
+        }
         Err(error) => return Failure::from(error).respond(&request_id),
     };
     let name = name.map(|name| name.to_string());
@@ -141,7 +154,7 @@ pub(super) async fn run(
         }
         Err(BodyError::Refused(failure)) => return failure.respond(&request_id),
     };
-    let publication = Publication { name: None, origin: Origin::Compile };
+    let publication = Publication::new(None, Origin::Compile);
     let published = match app.service.publish(source.into(), publication).await {
         Ok(published) => published,
         Err(ServiceError::Compile(diagnostics)) => {

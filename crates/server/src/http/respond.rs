@@ -71,7 +71,7 @@ pub(super) fn status_of(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::InvalidName => (StatusCode::BAD_REQUEST, "InvalidName"),
         ErrorKind::InvalidImage => (StatusCode::BAD_REQUEST, "InvalidImage"),
         ErrorKind::HashMismatch => (StatusCode::BAD_REQUEST, "HashMismatch"),
-        // No route takes a precondition yet, so that this is never the client's own.
+        // A condition of the request itself is answered with 412, see `conditions`.
         ErrorKind::Conflict => (StatusCode::CONFLICT, "Conflict"),
         ErrorKind::InUse => (StatusCode::CONFLICT, "InUse"),
         ErrorKind::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "StorageFull"),

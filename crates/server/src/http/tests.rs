@@ -447,6 +447,40 @@ async fn a_name_can_be_pointed_to_another_image() {
 }
 
 #[tokio::test]
+async fn a_condition_that_does_not_hold_changes_nothing() {
+    let router = server().await.router();
+    let source = |number: u32| json!({ "source": format!("x = {number}\nout x"), "name": "n" });
+    let compile = |number: u32, header: &str, value: &str| {
+        Request::post("/compile").header(header, value).body(Body::from(source(number).to_string())).unwrap()
+    };
+    let first = publish(&router, "n", "x = 1\nout x").await;
+    assert_eq!(send(&router, compile(2, "if-match", "\"1\"")).await.header("etag"), Some("\"2\""));
+
+    for request in [compile(3, "if-match", "\"1\""), compile(3, "if-none-match", "*")] {
+        let answer = send(&router, request).await;
+        assert_eq!(answer.status, 412, "{}", answer.text);
+        let body = answer.json();
+        assert_eq!(body["error"], "PreconditionFailed");
+        assert!(
+            body["message"].as_str().unwrap().starts_with("The active version of 'n' is 2, not "),
+            "{body}"
+        );
+    }
+    let alias = |value: &str| {
+        let body = json!({ "structuralHash": first }).to_string();
+        Request::put("/pipelines/n/alias").header("if-match", value).body(Body::from(body)).unwrap()
+    };
+    assert_eq!(send(&router, alias("\"1\"")).await.status, 412);
+    assert_eq!(send(&router, alias("1")).await.status, 400);
+    assert_eq!(get(&router, "/pipelines/n").await.header("etag"), Some("\"2\""));
+    assert_eq!(send(&router, alias("\"2\"")).await.header("etag"), Some("\"3\""));
+
+    let unnamed = json!({ "source": "x = 4\nout x" }).to_string();
+    let unnamed = Request::post("/compile").header("if-match", "\"1\"").body(Body::from(unnamed)).unwrap();
+    assert_eq!(send(&router, unnamed).await.status, 400);
+}
+
+#[tokio::test]
 async fn an_image_that_was_removed_is_gone_although_it_was_loaded() {
     let server = server().await;
     let router = server.router();

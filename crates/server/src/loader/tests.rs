@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use constellation_store_core::{
-    Commit, Operation, PipelineName, PipelineStore, PipelineStoreExt as _, StructuralHash,
+    Commit, Operation, PipelineName, PipelineStore, PipelineStoreExt as _, Precondition, StructuralHash,
 };
 use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_mem::InMemoryPipelineStore;
@@ -146,8 +146,8 @@ async fn a_file_that_nobody_touched_is_skipped_and_never_undoes_a_rollback() {
 
         // The same by pointing the name: the loader does not take that for its own work either.
         let server = fixture.try_start(fixture.config()).await.unwrap();
-        server.service().alias(&parse("p"), second.unwrap()).await.unwrap();
-        server.service().alias(&parse("p"), first.unwrap()).await.unwrap();
+        server.service().alias(&parse("p"), second.unwrap(), Precondition::Any).await.unwrap();
+        server.service().alias(&parse("p"), first.unwrap(), Precondition::Any).await.unwrap();
         fixture.start().await;
         assert_eq!(fixture.active("p").await, first);
     }
@@ -190,7 +190,7 @@ async fn an_edit_of_a_comment_counts_as_an_edit() {
     fixture.start().await;
     let other = fixture.active("q").await.unwrap();
     let server = fixture.try_start(fixture.config()).await.unwrap();
-    server.service().alias(&parse("p"), other).await.unwrap();
+    server.service().alias(&parse("p"), other, Precondition::Any).await.unwrap();
     fixture.write("p.cst", A);
     fixture.start().await;
     assert_eq!(fixture.active("p").await, first, "whoever edits the file wants it active");

@@ -58,7 +58,7 @@ impl PipelineService {
     pub(crate) async fn restore(&self, structural_hash: StructuralHash, source: Arc<str>) {
         let restored = match self.find_or_compile(source).await {
             Ok(found) if found.structural_hash() == structural_hash => {
-                let unnamed = Publication { name: None, origin: Origin::Import };
+                let unnamed = Publication::new(None, Origin::Import);
                 self.publish_found(found, &unnamed).await.map_err(|error| error.to_string())
             }
             Ok(found) => Err(format!("its source has another image now: {}", found.structural_hash())),
@@ -172,7 +172,7 @@ impl PipelineService {
             .find_or_compile(source)
             .await
             .map_err(|error| format!("{reason}; compiling its retained source again fails: {error}"))?;
-        let publication = Publication { name: Some(name.clone()), origin: Origin::Reload };
+        let publication = Publication::new(Some(name.clone()), Origin::Reload);
         let commit = Commit {
             preconditions: vec![(name.clone(), Precondition::Active(active.version))],
             operations: found.operations(&publication, true),

@@ -1,0 +1,89 @@
+//! Conditions of a request on the active version of a name: `If-Match` and `If-None-Match`.
+
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use constellation_store_core::{ErrorKind, PipelineName, Precondition, StoreError};
+
+use super::respond::Failure;
+
+/// What the headers require of a name. Its entity tag is the number of its active version: `If-Match: "3"` requires
+/// that version 3 is active, `If-None-Match: *` that none is.
+///
+/// Nothing else is taken, so that no condition is passed over.
+pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Failure> {
+    let required = one(headers, &header::IF_MATCH)?;
+    let excluded = one(headers, &header::IF_NONE_MATCH)?;
+    match (required, excluded) {
+        (None, None) => Ok(Precondition::Any),
+        (Some(tag), None) => {
+            match tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')?.parse().ok()) {
+                Some(version) => Ok(Precondition::Active(version)),
+                None => {
+                    Err(invalid(format!("If-Match takes one version in quotes, such as \"3\", got {tag}")))
+                }
+            }
+        }
+        (None, Some("*")) => Ok(Precondition::Absent),
+        (None, Some(tag)) => Err(invalid(format!("If-None-Match takes '*' only, got {tag}"))),
+        (Some(_), Some(_)) => Err(invalid("If-Match and If-None-Match exclude each other".into())),
+    }
+}
+
+/// The answer to a request whose own condition does not hold, with how things are; none for any other error.
+pub(super) fn failed(error: &StoreError, name: &PipelineName, precondition: Precondition) -> Option<Failure> {
+    let expected = match precondition {
+        Precondition::Any => return None,
+        Precondition::Absent => "none".to_owned(),
+        Precondition::Active(version) => version.to_string(),
+    };
+    if error.kind() != ErrorKind::Conflict {
+        return None;
+    }
+    let active =
+        error.context().iter().find(|(key, _)| *key == "active").map_or("another", |(_, value)| value);
+    let message =
+        format!("The active version of '{name}' is {active}, not {expected}; read it again and decide anew");
+    Some(Failure::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message))
+}
+
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Failure> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(invalid(format!("{name} is given twice")));
+    }
+    first
+        .map(|value| value.to_str().map(str::trim).map_err(|_| invalid(format!("{name} is not text"))))
+        .transpose()
+}
+
+fn invalid(message: String) -> Failure {
+    Failure::new(StatusCode::BAD_REQUEST, "InvalidCondition", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pairs: &[(HeaderName, &str)]) -> Option<Precondition> {
+        let headers = pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        precondition(&headers).ok()
+    }
+
+    #[test]
+    fn no_condition_is_passed_over() {
+        let (required, excluded) = (header::IF_MATCH, header::IF_NONE_MATCH);
+        assert_eq!(of(&[]), Some(Precondition::Any));
+        assert_eq!(of(&[(required.clone(), "\"3\"")]), Some(Precondition::Active(3)));
+        assert_eq!(of(&[(excluded.clone(), "*")]), Some(Precondition::Absent));
+        for pairs in [
+            &[(required.clone(), "3")][..],
+            &[(required.clone(), "*")],
+            &[(required.clone(), "W/\"3\"")],
+            &[(required.clone(), "\"3\", \"4\"")],
+            &[(excluded.clone(), "\"3\"")],
+            &[(required, "\"3\""), (excluded, "*")],
+        ] {
+            assert_eq!(of(pairs), None, "{pairs:?}");
+        }
+    }
+}
