@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use constellation_tests::{Launch, examples, examples_directory};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 #[test]
@@ -30,6 +30,41 @@ fn the_readme_shows_every_example() {
         let row = format!("| [{0}](examples/pipelines/{0}.cst) | ", example.name);
         assert!(readme.contains(&row), "README.md has no line {row}");
     }
+}
+
+#[test]
+fn every_request_of_the_readme_works_in_its_order() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "CI needs curl for this test; install it");
+        return;
+    }
+    let readme = fs::read_to_string(examples_directory().join("../../README.md")).unwrap();
+    let directory = TempDir::new().unwrap();
+    let server = Launch::new(directory.path()).arg_pipelines().start();
+    let commands: Vec<&str> = readme
+        .split("```sh\n")
+        .skip(1)
+        .filter_map(|block| block.split_once("\n```").map(|(command, _)| command))
+        .filter(|command| command.starts_with("curl "))
+        .collect();
+    assert!(commands.len() >= 6, "{commands:?}");
+    let mut answers = Vec::new();
+    for command in commands {
+        let command = command.replace("http://127.0.0.1:8080", server.url());
+        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+            panic!("{command}: {error}: {}", String::from_utf8_lossy(&output.stdout))
+        });
+        assert!(answer.get("error").is_none_or(Value::is_null), "{command}: {answer}");
+        answers.push(answer);
+    }
+    let outputs: Vec<&Value> = answers.iter().filter_map(|answer| answer.get("outputs")).collect();
+    let quote = "12 x DESK-2 at 22,410 cents: 320,015 cents with tax";
+    assert_eq!(outputs[0]["text"], quote);
+    assert!(readme.contains(quote));
+    assert_eq!(outputs[1..], [&json!({ "loud": "HI" }), &json!({ "b": 42 })]);
+    let changed: Vec<&Value> = answers.iter().filter_map(|answer| answer.get("version")).collect();
+    assert_eq!(changed, [&json!(3)], "a name that goes back has a new version");
 }
 
 #[test]
