@@ -69,7 +69,10 @@ fn serve(config: Config) -> anyhow::Result<()> {
         let mut shutdown = std::pin::pin!(shutdown_signal());
         let server = tokio::select! {
             biased;
-            () = &mut shutdown => return Ok(()),
+            () = &mut shutdown => {
+                tracing::info!("stopped before the pipelines were loaded");
+                return Ok(());
+            }
             server = builder.build() => server?,
         };
         let listener =

@@ -135,7 +135,6 @@ impl ConstellationServer {
     /// # Errors
     ///
     /// * [`StartError::Insecure`] when the listener is not on a loopback address and that was not allowed.
-    /// * [`StartError::Store`] when the store cannot be closed in order. Nothing acknowledged is lost then.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -163,8 +162,13 @@ impl ConstellationServer {
             }
         }
         check.abort();
-        app.service.store().close().await?;
-        tracing::info!("the store is closed");
+        match app.service.store().close().await {
+            Ok(()) => tracing::info!("the store is closed"),
+            // Nothing acknowledged is lost then, and nobody has to do anything before the next start.
+            Err(error) => {
+                tracing::warn!(%error, "the store was not closed in order; the next start completes it");
+            }
+        }
         Ok(())
     }
 
