@@ -213,7 +213,7 @@ impl Code {
             Self::OptionNotApplied => (
                 "OPTS004",
                 "Option not applied",
-                "Streaming options are kept in the image, but nothing applies them.",
+                "The option is kept in the image, but nothing applies it yet.",
             ),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use constellation_store_core::StoreStatus;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -60,6 +61,7 @@ pub(crate) struct Metrics {
     executions: Family<ExecutionLabels, Counter>,
     store_images: Gauge,
     store_commits: Counter,
+    store_warnings: Gauge,
     request_duration: Family<RequestLabels, Histogram>,
 }
 
@@ -85,6 +87,12 @@ impl Metrics {
             "Commits that the store acknowledged to this process",
             store_commits.clone(),
         );
+        let store_warnings = Gauge::default();
+        registry.register(
+            "store_warnings",
+            "What an operator should know of the store: damaged files, files that cannot be written",
+            store_warnings.clone(),
+        );
         let request_duration =
             Family::<RequestLabels, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
         registry.register(
@@ -92,7 +100,15 @@ impl Metrics {
             "Time from the head of a request to the head of its answer",
             request_duration.clone(),
         );
-        Self { registry, compilations, executions, store_images, store_commits, request_duration }
+        Self {
+            registry,
+            compilations,
+            executions,
+            store_images,
+            store_commits,
+            store_warnings,
+            request_duration,
+        }
     }
 
     pub(crate) fn compiled(&self) {
@@ -117,10 +133,11 @@ impl Metrics {
         self.request_duration.get_or_create(&labels).observe(duration.as_secs_f64());
     }
 
-    /// The metrics as text. `images` is unknown when the store does not answer; then the last count stands.
-    pub(crate) fn encode(&self, images: Option<u64>) -> String {
-        if let Some(images) = images {
-            self.store_images.set(i64::try_from(images).unwrap_or(i64::MAX));
+    /// The metrics as text. The status is unknown when the store does not answer; then the last counts stand.
+    pub(crate) fn encode(&self, status: Option<&StoreStatus>) -> String {
+        if let Some(status) = status {
+            self.store_images.set(i64::try_from(status.images).unwrap_or(i64::MAX));
+            self.store_warnings.set(i64::try_from(status.warnings.len()).unwrap_or(i64::MAX));
         }
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)
@@ -135,13 +152,16 @@ mod tests {
 
     #[test]
     fn every_counter_is_there_from_the_start_at_zero() {
-        let text = Metrics::new().encode(Some(3));
+        let status =
+            StoreStatus { images: 3, warnings: vec!["a file is damaged".into()], ..StoreStatus::default() };
+        let text = Metrics::new().encode(Some(&status));
         for line in [
             "constellation_compilations_total 0",
             "constellation_executions_total{status=\"completed\"} 0",
             "constellation_executions_total{status=\"suspended\"} 0",
             "constellation_executions_total{status=\"failed\"} 0",
             "constellation_store_images 3",
+            "constellation_store_warnings 1",
             "constellation_store_commits_total 0",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");

@@ -21,11 +21,15 @@ out message
 
 const LOYALTY: &str = "
 type Visit = { shop: String, cents: Int }
+type Member = { points: Int } | { card: String }
 in visits: List<Visit>
+in member: Member
 total = SumList(visits.cents)
 level = branch { total >= 10000 -> \"gold\", total >= 5000 -> \"silver\", otherwise -> \"basic\" }
 bonus = total / 100 when total >= 5000
 shops = visits[shop]
+standing = match member { { points } -> \"${points + total} points\", { card } -> \"card ${card}\" }
+out standing
 out level
 out bonus
 out shops
@@ -39,12 +43,12 @@ fn calls(server: &Server, examples: &[Example]) -> Calls {
     let cases = examples
         .iter()
         .flat_map(|example| example.cases.iter().map(|case| (example.name.clone(), case.inputs.clone())));
-    let visits = json!({ "visits": [{ "shop": "A", "cents": 4000 }, { "shop": "B", "cents": 1500 }] });
+    let visits = [json!({ "shop": "A", "cents": 4000 }), json!({ "shop": "B", "cents": 1500 })];
     let more = [
         ("discount", json!({ "amountCents": 12000, "tier": "gold" })),
         ("discount", json!({ "amountCents": 99 })),
-        ("team/loyalty", visits),
-        ("team/loyalty", json!({ "visits": [] })),
+        ("team/loyalty", json!({ "visits": visits, "member": { "points": 7 } })),
+        ("team/loyalty", json!({ "visits": [], "member": { "card": "x-1" } })),
     ];
     let more = more.into_iter().map(|(name, inputs)| (name.to_owned(), inputs));
     let mut calls = Calls::new();

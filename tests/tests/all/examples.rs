@@ -36,6 +36,7 @@ fn the_readme_shows_every_example() {
 fn every_request_of_the_readme_works_in_its_order() {
     if Command::new("curl").arg("--version").output().is_err() {
         assert!(std::env::var_os("CI").is_none(), "CI needs curl for this test; install it");
+        println!("skipped: curl is not installed");
         return;
     }
     let readme = fs::read_to_string(examples_directory().join("../../README.md")).unwrap();

@@ -105,14 +105,29 @@ fn a_fallback_is_a_whole_expression() {
 #[test]
 fn what_has_no_effect_is_a_warning() {
     let of = |clause: &str| warnings(&format!("in q: String x = SlowQuery(q) with {clause} out x"));
-    assert_eq!(of("cache_backend: \"c\""), ["'cache_backend' without 'cache' has no effect"]);
+    assert_eq!(of("delay: 1s"), ["'delay' without 'retry' has no effect"]);
+    assert!(of("cache_backend: \"c\"").contains(&"'cache_backend' without 'cache' has no effect".to_owned()));
     assert_eq!(
         of("retry: 11"),
         ["High retry count (11) - consider using a lower value with exponential backoff"]
     );
     let both = of("batch: 5, window: count(3)");
     assert!(both[0].contains("mutually exclusive") && both.len() == 3, "{both:#?}");
-    assert_eq!(of("retry: 3, delay: 1s, backoff: fixed, cache: 1s"), [""; 0]);
+    let applied = "retry: 3, delay: 1s, backoff: fixed, timeout: 1s, fallback: q, on_error: skip, lazy";
+    assert_eq!(of(applied), [""; 0]);
+    for (option, value) in [
+        ("cache", "1s"),
+        ("throttle", "1/1s"),
+        ("concurrency", "1"),
+        ("priority", "high"),
+        ("batch", "2"),
+        ("window", "count(2)"),
+        ("checkpoint", "1s"),
+        ("join", "zip"),
+    ] {
+        let warning = format!("'{option}' is kept in the image, but nothing applies it yet");
+        assert_eq!(of(&format!("{option}: {value}")), [warning]);
+    }
 }
 
 #[test]

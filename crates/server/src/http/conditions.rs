@@ -14,14 +14,10 @@ pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Failure>
     let excluded = one(headers, &header::IF_NONE_MATCH)?;
     match (required, excluded) {
         (None, None) => Ok(Precondition::Any),
-        (Some(tag), None) => {
-            match tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')?.parse().ok()) {
-                Some(version) => Ok(Precondition::Active(version)),
-                None => {
-                    Err(invalid(format!("If-Match takes one version in quotes, such as \"3\", got {tag}")))
-                }
-            }
-        }
+        (Some(tag), None) => match version(tag) {
+            Some(version) => Ok(Precondition::Active(version)),
+            None => Err(invalid(format!("If-Match takes one version in quotes, such as \"3\", got {tag}"))),
+        },
         (None, Some("*")) => Ok(Precondition::Absent),
         (None, Some(tag)) => Err(invalid(format!("If-None-Match takes '*' only, got {tag}"))),
         (Some(_), Some(_)) => Err(invalid("If-Match and If-None-Match exclude each other".into())),
@@ -56,6 +52,12 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>,
         .transpose()
 }
 
+/// The version of an entity tag that this server gave out.
+fn version(tag: &str) -> Option<u64> {
+    let version = tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()?;
+    (format!("\"{version}\"") == tag).then_some(version)
+}
+
 fn invalid(message: String) -> Failure {
     Failure::new(StatusCode::BAD_REQUEST, "InvalidCondition", message)
 }
@@ -78,6 +80,8 @@ mod tests {
         for pairs in [
             &[(required.clone(), "3")][..],
             &[(required.clone(), "*")],
+            &[(required.clone(), "\"+3\"")],
+            &[(required.clone(), "\"03\"")],
             &[(required.clone(), "W/\"3\"")],
             &[(required.clone(), "\"3\", \"4\"")],
             &[(excluded.clone(), "\"3\"")],

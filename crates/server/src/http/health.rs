@@ -69,6 +69,6 @@ pub(super) async fn ready(
 
 /// `GET /metrics`
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let images = app.service.store().status().await.ok().map(|status| status.images);
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], app.metrics.encode(images)).into_response()
+    let status = app.service.store().status().await.ok();
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], app.metrics.encode(status.as_ref())).into_response()
 }

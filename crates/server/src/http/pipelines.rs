@@ -114,7 +114,9 @@ pub(super) async fn alias(
     };
     let Ok(Reference::Hash(hash)) = structural_hash.parse::<Reference>() else {
         let shown: String = structural_hash.chars().take(80).collect();
-        let message = format!("'structuralHash' is 64 lower-case hexadecimal digits, got '{shown}'");
+        let message = format!(
+            "'structuralHash' is 64 lower-case hexadecimal digits, alone or after 'blake3:', got '{shown}'"
+        );
         return Failure::new(StatusCode::BAD_REQUEST, "InvalidRequest", message).respond(&request_id);
     };
     let precondition = match conditions::precondition(&headers) {
