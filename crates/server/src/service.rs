@@ -281,11 +281,21 @@ impl PipelineService {
 
     /// Publishes several programs in one commit: all or none.
     pub(crate) async fn publish_all(&self, programs: &[(Found, Publication)]) -> Result<(), ServiceError> {
-        let operations: Vec<Operation> =
-            programs.iter().flat_map(|(found, publication)| found.operations(publication, true)).collect();
-        if !operations.is_empty() {
-            self.commit(operations).await?;
+        let operations = |with_image| -> Vec<Operation> {
+            programs
+                .iter()
+                .flat_map(|(found, publication)| found.operations(publication, with_image))
+                .collect()
+        };
+        let needed = operations(false);
+        if needed.is_empty() {
+            return Ok(());
         }
+        match self.commit(needed).await {
+            // An image was collected since it was found.
+            Err(error) if error.kind() == ErrorKind::NotFound => self.commit(operations(true)).await?,
+            other => other?,
+        };
         Ok(())
     }
 

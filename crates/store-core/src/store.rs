@@ -46,7 +46,8 @@ pub trait PipelineStore: Debug + Display + Send + Sync + 'static {
     ///
     /// * `Conflict`: a precondition does not hold.
     /// * `NotFound`: an operation refers to an image, name or version that is not there.
-    /// * `InvalidImage`, `HashMismatch`: a put image is not well formed or not what its hash says.
+    /// * `InvalidImage`, `HashMismatch`: a put image is not well formed or not what its hash says. `InvalidImage`
+    ///   also when the commit as a whole is larger than the store takes, which a backend tells in its documentation.
     /// * `InUse`: a removed image is referred to by a version; the context names who holds it.
     /// * `StorageFull`, `ReadOnly`, `OutcomeUnknown`, `Unavailable`: of the store as a whole.
     async fn commit(&self, commit: Commit) -> Result<Committed>;
