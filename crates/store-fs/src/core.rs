@@ -4,6 +4,7 @@
 //! what tests step through, so that every interleaving of commits, checkpoint steps and crashes can be enumerated.
 
 mod checkpoint;
+mod commit;
 mod files;
 mod recovery;
 
@@ -12,20 +13,17 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use constellation_store_core::{Clock, Committed, ErrorKind, Result, StoreError, StoreStatus, SystemClock};
-use constellation_store_mem::{Pending, State, VerifiedCommit};
+use constellation_store_core::{Clock, ErrorKind, Result, StoreError, StoreStatus, SystemClock};
+use constellation_store_mem::State;
 
 use self::checkpoint::{Checkpoint, Dirty, Stepped, Upto};
 use self::files::Files;
 use crate::error::{FileError, in_one_line};
-use crate::journal::{AppendError, Journal};
+use crate::journal::{Journal, SegmentSizes};
 use crate::layout::{JOURNAL, LOCK};
 use crate::manifest::{Manifest, new_id};
-use crate::record;
 use crate::vfs::{Vfs, VfsLock};
 
-/// The most bytes that a commit may take in the journal.
-const MAX_COMMIT_BYTES: usize = 64 << 20;
 /// How often a read-only opening starts again because a checkpoint went on meanwhile.
 const READ_ATTEMPTS: usize = 20;
 
@@ -39,11 +37,32 @@ pub struct CoreOptions {
     /// How many bytes the journal may have at all. A commit beyond it waits for a checkpoint, and fails with
     /// `StorageFull` when that fails.
     pub backlog_bytes: u64,
+    /// How many bytes of commits share one frame of the journal, and so one sync. A larger commit has one for
+    /// itself.
+    pub frame_bytes: u64,
+    /// How many bytes of the journal are written in advance, for a start; at least 1. A segment doubles when they
+    /// are used up.
+    pub segment_bytes: u64,
+    /// Up to how many bytes a segment grows before the next one is started.
+    pub max_segment_bytes: u64,
 }
 
 impl Default for CoreOptions {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), checkpoint_bytes: 4 << 20, backlog_bytes: 64 << 20 }
+        Self {
+            clock: Arc::new(SystemClock),
+            checkpoint_bytes: 4 << 20,
+            backlog_bytes: 64 << 20,
+            frame_bytes: 4 << 20,
+            segment_bytes: 256 << 10,
+            max_segment_bytes: 8 << 20,
+        }
+    }
+}
+
+impl CoreOptions {
+    fn segment_sizes(&self) -> SegmentSizes {
+        SegmentSizes { first: self.segment_bytes.max(1), max: self.max_segment_bytes }
     }
 }
 
@@ -154,7 +173,8 @@ impl Core {
         let manifest = reading.manifest.take().unwrap_or_else(|| reading.new_manifest(options.clock.now()));
         let recovery::Reading { state, found, dirty, warnings, is_repaired, .. } = reading;
         let epoch = found.epoch.max(manifest.epoch).saturating_add(1);
-        let journal = Journal::new(vfs, manifest.store_id, epoch, manifest.sequence, &found);
+        let journal =
+            Journal::new(vfs, options.segment_sizes(), manifest.store_id, epoch, manifest.sequence, &found);
         let shared = Shared {
             state: RwLock::new(state),
             health: Mutex::new(Health { found: warnings, ..Health::default() }),
@@ -208,6 +228,7 @@ impl Core {
             };
             let journal = Journal::new(
                 Arc::clone(vfs),
+                options.segment_sizes(),
                 manifest.store_id,
                 found.epoch,
                 manifest.sequence,
@@ -235,82 +256,17 @@ impl Core {
         &self.shared
     }
 
-    /// Applies a commit, durably.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`PipelineStore::commit`](constellation_store_core::PipelineStore::commit).
-    pub fn commit(&mut self, commit: &VerifiedCommit) -> Result<Committed> {
-        const OPERATION: &str = "commit";
-        self.check_writable(OPERATION)?;
-        // Before anything is judged: also an answer that changes nothing must not depend on what is not durable.
-        if !self.journal.is_settled() {
-            self.settle().map_err(|error| error.into_store_error(OPERATION))?;
-        }
-        let prepared =
-            self.shared.state().prepare_after(&Pending::new(), commit, self.options.clock.now())?;
-        if !prepared.changes.is_empty() {
-            let payload = record::encode([(prepared.revision, &*prepared.changes)].into_iter());
-            if payload.len() > MAX_COMMIT_BYTES {
-                let message = format!("a commit takes at most {MAX_COMMIT_BYTES} bytes; split it");
-                return Err(
-                    StoreError::new(ErrorKind::InvalidImage, OPERATION, message).with("bytes", payload.len())
-                );
-            }
-            self.make_room(payload.len() as u64)?;
-            self.append(&payload)?;
-            let state = self.shared.state();
-            for change in &prepared.changes {
-                self.dirty.note(change, &state);
-            }
-        }
-        let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(state.apply(prepared))
-    }
-
-    fn append(&mut self, payload: &[u8]) -> Result<()> {
-        match self.journal.append(payload) {
-            Ok(()) => Ok(()),
-            Err(AppendError::NothingChanged(error)) => Err(error.into_store_error("commit")),
-            Err(AppendError::OutcomeUnknown(error)) => {
-                // What is on disk is unknown, so nothing may be built on it: no frame, and no checkpoint either,
-                // which would retire the frame that may be there.
-                self.checkpoint = None;
-                self.is_writer = false;
-                let reason = format!(
-                    "a write of the journal failed, and only opening the store again settles it: {error}"
-                );
-                tracing::error!(%error, "the store only reads until it is opened again");
-                self.shared.health().read_only = Some(reason);
-                let message =
-                    "whether the commit is durable is unknown; open the store again, which settles it";
-                Err(StoreError::new(ErrorKind::OutcomeUnknown, "commit", message).with_source(error))
-            }
-        }
-    }
-
-    /// At the bound of the backlog, a commit waits for the JSON files.
-    fn make_room(&mut self, bytes: u64) -> Result<()> {
-        let is_over = |core: &Self| {
-            core.journal.bytes() > 0
-                && core.journal.bytes().saturating_add(bytes) > core.options.backlog_bytes
-        };
-        if is_over(self) {
-            self.checkpoint().map_err(|error| {
-                let message =
-                    "the journal has reached its bound, and the files that follow it cannot be written";
-                StoreError::new(ErrorKind::StorageFull, "commit", message).with_source(error)
-            })?;
-        }
-        Ok(())
-    }
-
     fn settle(&mut self) -> Result<(), FileError> {
         let settled = self.journal.settle(self.first_sequence);
         self.shared.health().unsettled = settled.as_ref().err().map(|error| {
             format!("commits of before the store was opened are read, but could not be made durable: {error}")
         });
         settled
+    }
+
+    /// Whether the journal is near its bound, so that commits should let the files follow.
+    pub fn is_backlog_high(&self) -> bool {
+        self.is_writer && self.journal.bytes() > self.options.backlog_bytes / 2
     }
 
     /// Whether a checkpoint is due because of the size of the journal.
@@ -409,6 +365,10 @@ impl Core {
     /// Those of writing; the store is closed all the same, and the journal keeps what was not written.
     pub fn close(&mut self) -> Result<()> {
         let written = if self.is_writer { self.checkpoint() } else { Ok(()) };
+        // After a failed write of the journal nothing in it is touched.
+        if self.is_writer {
+            self.journal.close();
+        }
         self.abandon();
         written
     }

@@ -1,22 +1,24 @@
 //! Errors of files, and what they are to the callers of a store.
 
 use std::io;
+use std::sync::Arc;
 
 use constellation_store_core::{ErrorKind, StoreError};
 
 /// A call of the file system that failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot {action} '{path}': {source}")]
 pub(crate) struct FileError {
     action: &'static str,
     path: String,
-    source: io::Error,
+    /// Shared: one failed write is the answer to every commit that was in it.
+    source: Arc<io::Error>,
 }
 
 impl FileError {
     /// What `action` (a verb) did to `path`.
     pub(crate) fn new(action: &'static str, path: &str, source: io::Error) -> Self {
-        Self { action, path: path.to_owned(), source }
+        Self { action, path: path.to_owned(), source: Arc::new(source) }
     }
 
     /// For [`Result::map_err`].

@@ -36,13 +36,10 @@ pub(crate) struct Frame<'a> {
 /// What is in a segment.
 #[derive(Debug, Default)]
 pub(crate) struct Scan<'a> {
-    /// The valid frames in order.
+    /// The live frames in order.
     pub(crate) frames: Vec<Frame<'a>>,
-    /// Invalid bytes that a valid frame follows: damage, since a frame is written only when the one before is
-    /// durable.
+    /// Other bytes that a live frame follows: damage, since a frame is written only when the one before is durable.
     pub(crate) holes: Vec<Range<usize>>,
-    /// Where invalid bytes start that nothing valid follows: what was being written when the process ended.
-    pub(crate) torn_tail: Option<usize>,
 }
 
 /// The bytes of a frame.
@@ -64,12 +61,13 @@ fn frame_hash(header: &[u8], payload: &[u8]) -> blake3::Hash {
     blake3::Hasher::new().update(header).update(payload).finalize()
 }
 
-/// The frame that starts at `bytes`, and its length, if it is valid.
-fn read_frame(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
+/// The frame that starts at `bytes`, and its length, if it is valid, of this epoch, and not before `sequence`.
+fn read_frame(bytes: &[u8], epoch: u64, sequence: u64) -> Option<(Frame<'_>, usize)> {
     let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
     let (covered, hash) = header.split_at(HASH_OFFSET);
     let number = |at: usize| u64::from_le_bytes(covered[at..at + 8].try_into().expect("eight bytes"));
-    if covered[..4] != MAGIC {
+    // Before the hash is computed: many stale frames may lie behind the live ones.
+    if covered[..4] != MAGIC || number(32) != epoch || number(40) < sequence {
         return None;
     }
     let payload = rest.get(..usize::try_from(number(8)).ok()?)?;
@@ -79,31 +77,36 @@ fn read_frame(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
     let frame = Frame {
         format: u32::from_le_bytes(covered[4..8].try_into().expect("four bytes")),
         store: Uuid::from_bytes(covered[16..32].try_into().expect("sixteen bytes")),
-        epoch: number(32),
+        epoch,
         sequence: number(40),
         payload,
     };
     Some((frame, HEADER_BYTES + payload.len()))
 }
 
-/// The frames in the bytes of a segment. Payloads are text and hashes of text, so that the search for the next
-/// frame after damage tries few places.
-pub(crate) fn scan(bytes: &[u8]) -> Scan<'_> {
+/// The live frames in the bytes of a segment: those of its epoch whose numbers ascend from its first one on.
+///
+/// Segments are written over, so that behind the live frames there may be zeros, what is left of earlier frames,
+/// and whole frames of before. The latter have smaller numbers. Payloads are text and hashes of text, so that the
+/// search for the next frame after damage tries few places.
+pub(crate) fn scan(bytes: &[u8], epoch: u64, first_sequence: u64) -> Scan<'_> {
     let mut scan = Scan::default();
+    let mut sequence = first_sequence;
+    let mut end = 0;
     let mut at = 0;
-    while at < bytes.len() {
-        if let Some((frame, length)) = read_frame(&bytes[at..]) {
-            scan.frames.push(frame);
-            at += length;
+    while let Some(distance) = bytes[at..].iter().position(|byte| *byte == MAGIC[0]) {
+        at += distance;
+        let Some((frame, length)) = read_frame(&bytes[at..], epoch, sequence) else {
+            at += 1;
             continue;
-        }
-        let next = (at + 1..bytes.len()).find(|&next| read_frame(&bytes[next..]).is_some());
-        let Some(next) = next else {
-            scan.torn_tail = Some(at);
-            break;
         };
-        scan.holes.push(at..next);
-        at = next;
+        if at > end {
+            scan.holes.push(end..at);
+        }
+        at += length;
+        end = at;
+        sequence = frame.sequence.saturating_add(1);
+        scan.frames.push(frame);
     }
     scan
 }
@@ -131,22 +134,21 @@ mod tests {
     #[test]
     fn frames_read_back() {
         let (bytes, _) = segment();
-        let scan = scan(&bytes);
+        let scan = scan(&bytes, 2, 4);
         assert_eq!(sequences(&scan), [4, 5, 6]);
         let first = Frame { format: 1, store: STORE, epoch: 2, sequence: 4, payload: b"one" };
         assert_eq!(scan.frames[0], first);
-        assert!(scan.holes.is_empty() && scan.torn_tail.is_none());
+        assert!(scan.holes.is_empty());
     }
 
     #[test]
     fn a_cut_at_every_length_keeps_the_whole_frames() {
         let (bytes, ends) = segment();
         for length in 0..bytes.len() {
-            let scan = scan(&bytes[..length]);
+            let scan = scan(&bytes[..length], 2, 4);
             let whole = ends.iter().filter(|&&end| end <= length).count();
             assert_eq!(scan.frames.len(), whole);
             assert!(scan.holes.is_empty());
-            assert_eq!(scan.torn_tail.is_some(), length > 0 && !ends.contains(&length));
         }
     }
 
@@ -156,29 +158,44 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            let scan = scan(&changed);
+            let scan = scan(&changed, 2, 4);
             let hurt = ends.iter().filter(|&&end| end <= bit / 8).count();
             assert_eq!(scan.frames.len(), 2, "bit {bit}");
             assert_eq!(scan.holes.len(), usize::from(hurt < 2), "bit {bit}");
-            assert_eq!(scan.torn_tail.is_some(), hurt == 2, "bit {bit}");
         }
     }
 
     #[test]
-    fn zeros_and_garbage_after_the_last_frame_are_a_torn_tail() {
+    fn zeros_and_garbage_after_the_last_frame_are_the_end() {
         for tail in [&[0; 500][..], &[0xff; 500], b"CJF", &MAGIC] {
-            let (mut bytes, ends) = segment();
+            let (mut bytes, _) = segment();
             bytes.extend_from_slice(tail);
-            let scan = scan(&bytes);
+            let scan = scan(&bytes, 2, 4);
             assert_eq!(sequences(&scan), [4, 5, 6]);
-            assert_eq!(scan.torn_tail, Some(ends[2]));
+            assert!(scan.holes.is_empty());
         }
+    }
+
+    #[test]
+    fn a_stale_frame_is_never_taken_for_a_live_one_wherever_the_live_ones_end() {
+        let (stale, _) = segment();
+        let longer = encode_frame(STORE, 2, 7, &[b'x'; 60]);
+        for live in [encode_frame(STORE, 2, 7, b""), encode_frame(STORE, 2, 7, b"new"), longer] {
+            for written in 0..=live.len() {
+                let mut bytes = stale.clone();
+                bytes[..written].copy_from_slice(&live[..written]);
+                let scan = scan(&bytes, 2, 7);
+                assert_eq!(sequences(&scan), if written == live.len() { &[7][..] } else { &[] });
+                assert!(scan.holes.is_empty());
+            }
+        }
+        assert_eq!(sequences(&scan(&stale, 3, 1)), [0; 0], "frames of another epoch");
     }
 
     #[test]
     fn a_length_past_all_memory_is_harmless() {
         let (mut bytes, _) = segment();
         bytes[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
-        assert_eq!(sequences(&scan(&bytes)), [5, 6]);
+        assert_eq!(sequences(&scan(&bytes, 2, 4)), [5, 6]);
     }
 }

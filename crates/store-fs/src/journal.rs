@@ -1,18 +1,22 @@
 //! The journal: what makes a commit durable, and where recovery finds it.
 
-use std::collections::BTreeMap;
+mod read;
+
+use std::io;
 use std::sync::Arc;
 
-use constellation_store_core::{ErrorKind, Result, StoreError};
 use uuid::Uuid;
 
+pub(crate) use self::read::{Found, read_journal};
 use crate::error::FileError;
-use crate::frame::{FRAME_FORMAT, encode_frame, scan};
-use crate::layout::{JOURNAL, MAX_COUNT, TEMPORARY_PREFIX, parse_segment_name, segment_path};
+use crate::frame::encode_frame;
+use crate::layout::{JOURNAL, TEMPORARY_PREFIX, segment_path};
 use crate::vfs::{Vfs, VfsFile};
 
-/// The longest segment that is read. What is written is bounded by the backlog, which is far below.
-const MAX_SEGMENT_BYTES: u64 = 2 << 30;
+/// How many retired segments are kept to be written over.
+const MAX_SPARES: usize = 2;
+/// How many zeros are written at once.
+const ZEROS: u64 = 1 << 20;
 
 /// Why a frame was not appended.
 #[derive(Debug)]
@@ -23,10 +27,25 @@ pub(crate) enum AppendError {
     OutcomeUnknown(FileError),
 }
 
+/// How many bytes are written in advance.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SegmentSizes {
+    /// The length of a new segment, of which each longer one is a multiple. Not zero.
+    pub(crate) first: u64,
+    /// Up to where a segment grows, by doubling. A single frame may take more.
+    pub(crate) max: u64,
+}
+
 /// The writing end.
+///
+/// A segment is written with zeros, and synced, before its first frame, and so is each part by which it grows.
+/// Then a frame changes nothing but the content of blocks that the file has, and its sync writes no metadata. A
+/// segment that is retired is written over, which saves the zeros: its old frames have smaller numbers than those
+/// that it gets, and so are told from them.
 #[derive(Debug)]
 pub(crate) struct Journal {
     vfs: Arc<dyn Vfs>,
+    sizes: SegmentSizes,
     store: Uuid,
     epoch: u64,
     /// The number of the last frame.
@@ -34,6 +53,9 @@ pub(crate) struct Journal {
     /// Segments that take no more frames.
     sealed: Vec<Sealed>,
     active: Option<Active>,
+    /// Retired segments of this opening, under temporary names: those of earlier ones are swept.
+    spares: Vec<Spare>,
+    n_spares_made: u64,
     /// A segment with the frames of earlier openings, while it is not durable.
     unsettled: Option<Vec<u8>>,
 }
@@ -43,120 +65,67 @@ struct Sealed {
     path: String,
     last_sequence: u64,
     bytes: u64,
+    /// None when it must not be written over.
+    written: Option<Written>,
 }
 
 #[derive(Debug)]
 struct Active {
     path: String,
-    file: Box<dyn VfsFile>,
+    written: Written,
+    /// How many of them are frames.
     bytes: u64,
 }
 
-/// A segment with damage.
 #[derive(Debug)]
-pub(crate) struct DamagedSegment {
-    pub(crate) path: String,
-    pub(crate) reason: String,
-    /// Whether there are frames in it that were read.
-    pub(crate) is_readable: bool,
+struct Spare {
+    path: String,
+    written: Written,
 }
 
-/// What the segments of a directory hold.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// Payloads by sequence number.
-    pub(crate) frames: BTreeMap<u64, Vec<u8>>,
-    /// The store that they are of.
-    pub(crate) store: Option<Uuid>,
-    /// The greatest epoch in a frame or in the name of a segment.
-    pub(crate) epoch: u64,
-    /// The paths of all segments.
-    segments: Vec<String>,
-    pub(crate) damaged: Vec<DamagedSegment>,
+/// A file of which so many bytes were written and synced.
+#[derive(Debug)]
+struct Written {
+    file: Box<dyn VfsFile>,
+    length: u64,
 }
 
-/// Reads all segments.
-///
-/// # Errors
-///
-/// `UnsupportedFormat` when a later version wrote a frame; `Corrupt` when frames are of two stores; those of
-/// reading.
-pub(crate) fn read_journal(vfs: &dyn Vfs) -> Result<Found> {
-    const OPERATION: &str = "read journal";
-    let mut found = Found::default();
-    let mut names = match vfs.list(JOURNAL).map_err(FileError::at("list", JOURNAL)) {
-        Ok(entries) => {
-            entries.into_iter().filter_map(|entry| parse_segment_name(&entry.name)).collect::<Vec<_>>()
+impl Written {
+    fn extend(&mut self, length: u64) -> io::Result<()> {
+        let chunk = ZEROS.min(length.saturating_sub(self.length));
+        let zeros = vec![0; usize::try_from(chunk).expect("a chunk fits into memory")];
+        let mut at = self.length;
+        while at < length {
+            let chunk = chunk.min(length - at);
+            self.file
+                .write_all_at(at, &zeros[..usize::try_from(chunk).expect("no longer than all of them")])?;
+            at += chunk;
         }
-        Err(error) if error.is_not_found() => return Ok(found),
-        Err(error) => return Err(error.into_store_error(OPERATION)),
-    };
-    names.sort_unstable();
-    // The epoch and the path of a segment that ends in invalid bytes.
-    let mut torn: Option<(u64, String)> = None;
-    for (epoch, sequence) in names {
-        let path = segment_path(epoch, sequence);
-        found.epoch = found.epoch.max(epoch);
-        let bytes = match vfs.read(&path, MAX_SEGMENT_BYTES).map_err(FileError::at("read", &path)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_unusable() => {
-                found.damaged.push(DamagedSegment { path, reason: error.to_string(), is_readable: false });
-                continue;
-            }
-            // Retired since it was listed, by whoever writes while this only reads.
-            Err(error) if error.is_not_found() => continue,
-            Err(error) => return Err(error.into_store_error(OPERATION)),
-        };
-        found.segments.push(path.clone());
-        let scan = scan(&bytes);
-        if let Some(first) = scan.frames.first() {
-            if let Some((epoch, path)) = torn.take()
-                && epoch == first.epoch
-            {
-                let reason = "its last frame is damaged, but the next segment goes on after it".to_owned();
-                found.damaged.push(DamagedSegment { path, reason, is_readable: true });
-            }
-            // A later opening wrote down again what it found, so what an earlier one has beyond was not found.
-            if found.frames.last_key_value().is_some_and(|(&last, _)| last >= first.sequence) {
-                found.frames.split_off(&first.sequence);
-            }
-        }
-        for hole in &scan.holes {
-            let reason = format!("bytes {} to {} are damaged, and valid frames follow", hole.start, hole.end);
-            found.damaged.push(DamagedSegment { path: path.clone(), reason, is_readable: true });
-        }
-        if scan.torn_tail.is_some() {
-            torn = Some((epoch, path.clone()));
-        }
-        for frame in scan.frames {
-            if frame.format != FRAME_FORMAT {
-                let message =
-                    format!("a frame has format {}, this version reads {FRAME_FORMAT}", frame.format);
-                return Err(
-                    StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, message).with("path", &path)
-                );
-            }
-            if frame.sequence == 0 || frame.sequence.max(frame.epoch) > MAX_COUNT {
-                let message = "the number of a frame is out of range; no version writes such";
-                return Err(
-                    StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, message).with("path", &path)
-                );
-            }
-            if *found.store.get_or_insert(frame.store) != frame.store {
-                let message = "its frames are of two stores; move those that do not belong here away";
-                return Err(StoreError::new(ErrorKind::Corrupt, OPERATION, message).with("path", &path));
-            }
-            found.epoch = found.epoch.max(frame.epoch);
-            found.frames.insert(frame.sequence, frame.payload.to_vec());
-        }
+        self.file.sync()?;
+        self.length = length;
+        Ok(())
     }
-    Ok(found)
+}
+
+impl SegmentSizes {
+    /// The length to which a segment grows that must have `needed` bytes.
+    fn grown(self, length: u64, needed: u64) -> u64 {
+        let doubled = length.saturating_mul(2).min(self.max);
+        needed.next_multiple_of(self.first).max(doubled)
+    }
 }
 
 impl Journal {
     /// The journal of an opening, which goes on after what was found. Frames up to `checkpoint` are in the JSON
     /// files. Writes nothing.
-    pub(crate) fn new(vfs: Arc<dyn Vfs>, store: Uuid, epoch: u64, checkpoint: u64, found: &Found) -> Self {
+    pub(crate) fn new(
+        vfs: Arc<dyn Vfs>,
+        sizes: SegmentSizes,
+        store: Uuid,
+        epoch: u64,
+        checkpoint: u64,
+        found: &Found,
+    ) -> Self {
         let live: Vec<_> = found.frames.range(checkpoint + 1..).collect();
         let sequence = live.last().map_or(checkpoint, |(sequence, _)| **sequence);
         let mut bytes = Vec::new();
@@ -167,9 +136,21 @@ impl Journal {
             path: path.clone(),
             last_sequence: sequence,
             bytes: 0,
+            written: None,
         });
         let unsettled = (!live.is_empty()).then_some(bytes);
-        Self { vfs, store, epoch, sequence, sealed: sealed.collect(), active: None, unsettled }
+        Self {
+            vfs,
+            sizes,
+            store,
+            epoch,
+            sequence,
+            sealed: sealed.collect(),
+            active: None,
+            spares: Vec::new(),
+            n_spares_made: 0,
+            unsettled,
+        }
     }
 
     pub(crate) fn sequence(&self) -> u64 {
@@ -211,7 +192,8 @@ impl Journal {
             file.sync().map_err(FileError::at("sync", &temporary))?;
             self.vfs.rename(&temporary, &path).map_err(FileError::at("rename", &temporary))?;
             self.vfs.sync_directory(JOURNAL).map_err(FileError::at("sync", JOURNAL))?;
-            let settled = Sealed { path, last_sequence: self.sequence, bytes: bytes.len() as u64 };
+            let settled =
+                Sealed { path, last_sequence: self.sequence, bytes: bytes.len() as u64, written: None };
             self.unsettled = None;
             let old = std::mem::replace(&mut self.sealed, vec![settled]);
             self.remove(old);
@@ -229,7 +211,7 @@ impl Journal {
                 && !error.is_not_found()
             {
                 tracing::warn!(%error, "a journal segment that is not needed any more stays for now");
-                self.sealed.push(Sealed { bytes: 0, ..segment });
+                self.sealed.push(Sealed { bytes: 0, written: None, ..segment });
             }
         }
     }
@@ -238,62 +220,142 @@ impl Journal {
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<(), AppendError> {
         use AppendError::{NothingChanged, OutcomeUnknown};
         let sequence = self.sequence + 1;
+        let frame = encode_frame(self.store, self.epoch, sequence, payload);
+        let length = frame.len() as u64;
+        if self.active.as_ref().is_some_and(|active| active.bytes + length > self.sizes.max) {
+            self.seal();
+        }
         let mut active = match self.active.take() {
             Some(active) => active,
-            None => self.start_segment(sequence)?,
+            None => self.start_segment(sequence, length)?,
         };
-        let frame = encode_frame(self.store, self.epoch, sequence, payload);
-        if let Err(error) = active.file.write_all_at(active.bytes, &frame) {
+        let needed = active.bytes + length;
+        if needed > active.written.length
+            && let Err(error) = active.written.extend(self.sizes.grown(active.written.length, needed))
+        {
+            let error = FileError::new("extend", &active.path, error);
+            self.give_up(active);
+            return Err(NothingChanged(error));
+        }
+        if let Err(error) = active.written.file.write_all_at(active.bytes, &frame) {
             let error = FileError::new("write", &active.path, error);
-            // A part of a frame is no frame. It is cut off all the same, durably: in front of the next segment it
-            // would look like damage.
-            return match active.file.set_length(active.bytes).and_then(|()| active.file.sync()) {
+            // A part of a frame is no frame. It is cut off all the same, durably, so that nothing is left of what
+            // was refused.
+            let cut = active.written.file.set_length(active.bytes).and_then(|()| active.written.file.sync());
+            return match cut {
                 Ok(()) if error.is_full() => {
+                    active.written.length = active.bytes;
                     self.active = Some(active);
                     Err(NothingChanged(error))
                 }
                 _ => Err(OutcomeUnknown(error)),
             };
         }
-        active.file.sync().map_err(|error| OutcomeUnknown(FileError::new("sync", &active.path, error)))?;
-        active.bytes += frame.len() as u64;
+        let synced = active.written.file.sync();
+        synced.map_err(|error| OutcomeUnknown(FileError::new("sync", &active.path, error)))?;
+        active.bytes = needed;
         self.sequence = sequence;
         self.active = Some(active);
         Ok(())
     }
 
-    fn start_segment(&self, sequence: u64) -> Result<Active, AppendError> {
+    /// Writes no more to a segment that could not be extended: whether a later sync means anything is unknown
+    /// after one that failed. The frames in it are durable.
+    fn give_up(&mut self, active: Active) {
+        let Active { path, written: _, bytes } = active;
+        if bytes > 0 {
+            self.sealed.push(Sealed { path, last_sequence: self.sequence, bytes, written: None });
+        } else {
+            // If it stays, the next one takes its place.
+            let _ = self.vfs.remove(&path);
+        }
+    }
+
+    fn start_segment(&mut self, sequence: u64, needed: u64) -> Result<Active, AppendError> {
         use AppendError::{NothingChanged, OutcomeUnknown};
+        let Spare { path: temporary, written } = self.take_spare(needed).map_err(NothingChanged)?;
         let path = segment_path(self.epoch, sequence);
-        let file = match self.vfs.create(&path) {
-            Ok(file) => file,
-            Err(error) => return Err(NothingChanged(FileError::new("create", &path, error))),
-        };
-        // Before its first frame: a durable frame in a file without a durable entry is lost.
+        if let Err(error) = self.vfs.rename(&temporary, &path) {
+            let _ = self.vfs.remove(&temporary);
+            return Err(NothingChanged(FileError::new("rename", &temporary, error)));
+        }
+        // Before its first frame: a durable frame in a file without a durable entry is lost. And before the old
+        // frames of a spare are written over: its old name may still be the durable one.
         self.vfs
             .sync_directory(JOURNAL)
             .map_err(|error| OutcomeUnknown(FileError::new("sync", JOURNAL, error)))?;
-        Ok(Active { path, file, bytes: 0 })
+        Ok(Active { path, written, bytes: 0 })
+    }
+
+    /// A file of at least `needed` bytes that were written and synced.
+    fn take_spare(&mut self, needed: u64) -> Result<Spare, FileError> {
+        let mut spare = self.spares.pop().map_or_else(|| self.make_spare(), Ok)?;
+        if spare.written.length < needed {
+            let length = self.sizes.grown(spare.written.length, needed);
+            if let Err(error) = spare.written.extend(length) {
+                // To give back the room. If it stays, the next opening sweeps it.
+                let _ = self.vfs.remove(&spare.path);
+                return Err(FileError::new("extend", &spare.path, error));
+            }
+        }
+        Ok(spare)
+    }
+
+    fn make_spare(&mut self) -> Result<Spare, FileError> {
+        let path = self.spare_path();
+        let file = self.vfs.create(&path).map_err(FileError::at("create", &path))?;
+        Ok(Spare { path, written: Written { file, length: 0 } })
+    }
+
+    fn spare_path(&mut self) -> String {
+        self.n_spares_made += 1;
+        format!("{JOURNAL}/{TEMPORARY_PREFIX}segment-{:x}-{:x}", self.epoch, self.n_spares_made)
     }
 
     /// Lets the next frame start a new segment, so that a checkpoint can retire those before.
     pub(crate) fn seal(&mut self) {
         // One without frames has the name that the next one would get.
-        if let Some(Active { path, file: _, bytes }) = self.active.take_if(|active| active.bytes > 0) {
-            self.sealed.push(Sealed { path, last_sequence: self.sequence, bytes });
+        if let Some(Active { path, written, bytes }) = self.active.take_if(|active| active.bytes > 0) {
+            self.sealed.push(Sealed { path, last_sequence: self.sequence, bytes, written: Some(written) });
         }
     }
 
-    /// Removes the segments whose frames are all up to `sequence`, which are in the JSON files.
+    /// Takes away the segments whose frames are all up to `sequence`, which are in the JSON files, durably.
     pub(crate) fn retire(&mut self, sequence: u64) {
-        let (old, kept) = std::mem::take(&mut self.sealed)
+        let (old, kept): (Vec<_>, _) = std::mem::take(&mut self.sealed)
             .into_iter()
             .partition(|segment| segment.last_sequence <= sequence);
         self.sealed = kept;
-        self.remove(old);
+        let mut removed = Vec::new();
+        for mut segment in old {
+            let written = segment.written.take_if(|written| written.length <= self.sizes.max);
+            match written {
+                Some(written) if self.spares.len() < MAX_SPARES => {
+                    // Under its old name a segment with some of the old frames would be read when `store.json` is
+                    // lost.
+                    let path = self.spare_path();
+                    match self.vfs.rename(&segment.path, &path) {
+                        Ok(()) => self.spares.push(Spare { path, written }),
+                        Err(_) => removed.push(segment),
+                    }
+                }
+                _ => removed.push(segment),
+            }
+        }
+        self.remove(removed);
         // What was found when opening is up to the first sequence of this opening.
         if self.unsettled.is_some() && self.sequence <= sequence {
             self.unsettled = None;
+        }
+    }
+
+    /// Removes the files without live frames. Those that stay do no harm.
+    pub(crate) fn close(&mut self) {
+        for Spare { path, written: _ } in std::mem::take(&mut self.spares) {
+            let _ = self.vfs.remove(&path);
+        }
+        if let Some(active) = self.active.take_if(|active| active.bytes == 0) {
+            let _ = self.vfs.remove(&active.path);
         }
     }
 }

@@ -26,6 +26,9 @@ use constellation_store_core::{
 };
 use constellation_store_mem::Change;
 
+/// How long a count or length is.
+const COUNT_BYTES: usize = 4;
+
 /// A commit as it is written down.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Record {
@@ -33,16 +36,49 @@ pub(crate) struct Record {
     pub(crate) changes: Vec<Change>,
 }
 
-/// The payload of a frame that holds these commits.
-pub(crate) fn encode<'a>(commits: impl ExactSizeIterator<Item = (Revision, &'a [Change])>) -> Vec<u8> {
+/// The payload of a frame, which commits are added to one by one.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    count: usize,
+    bytes: Vec<u8>,
+}
+
+impl Payload {
+    /// That of a frame without commits.
+    pub(crate) fn new() -> Self {
+        let mut bytes = Vec::new();
+        put_count(&mut bytes, 0);
+        Self { count: 0, bytes }
+    }
+
+    /// Adds a commit, which [`encode_commit`] made.
+    pub(crate) fn push(&mut self, commit: &[u8]) {
+        self.count += 1;
+        self.bytes.extend_from_slice(commit);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+        let count = u32::try_from(self.count).expect("a frame has fewer commits than it may have bytes");
+        self.bytes[..COUNT_BYTES].copy_from_slice(&count.to_le_bytes());
+        self.bytes
+    }
+}
+
+/// A commit as a part of a payload.
+pub(crate) fn encode_commit(revision: Revision, changes: &[Change]) -> Vec<u8> {
     let mut out = Vec::new();
-    put_count(&mut out, commits.len());
-    for (revision, changes) in commits {
-        out.extend_from_slice(&revision.0.to_le_bytes());
-        put_count(&mut out, changes.len());
-        for change in changes {
-            put_change(&mut out, change);
-        }
+    out.extend_from_slice(&revision.0.to_le_bytes());
+    put_count(&mut out, changes.len());
+    for change in changes {
+        put_change(&mut out, change);
     }
     out
 }
@@ -287,7 +323,11 @@ mod tests {
     }
 
     fn payload() -> Vec<u8> {
-        encode(records().iter().map(|record| (record.revision, &*record.changes)))
+        let mut payload = Payload::new();
+        for record in records() {
+            payload.push(&encode_commit(record.revision, &record.changes));
+        }
+        payload.into_bytes()
     }
 
     #[test]

@@ -21,10 +21,14 @@ use futures_util::stream::{self, StreamExt as _};
 use crate::core::{Core, CoreOptions, Shared};
 use crate::vfs::{RealVfs, Vfs};
 
+/// The most commits that are answered together.
+const MAX_BATCH: usize = 1024;
+
 /// A store in a directory: every commit is in its journal before it is acknowledged, and the JSON files that people
 /// read and copy follow within seconds.
 ///
-/// Reads take no system call. Commits are made durable by one thread, which ends with the store.
+/// Reads take no system call. Commits are made durable by one thread, which ends with the store; those that come
+/// while it writes share the next sync.
 ///
 /// ```
 /// use constellation_store_fs::FileSystemPipelineStore;
@@ -182,25 +186,61 @@ fn write(mut core: Core, requests: &Receiver<Request>, idle: Duration) {
         } else {
             requests.recv().ok()
         };
-        match request {
+        let closing = match request {
             Some(Request::Commit(commit, reply)) => {
-                // Whoever asked may have gone; the commit is made all the same.
-                let _ = reply.send(core.commit(&commit));
+                let (batch, closing) = gather((commit, reply), requests);
+                let n_commits = batch.len();
+                commit_all(&mut core, batch);
                 has_failed &= core.is_checkpoint_due();
-                // Under a load that never pauses the files would never be written, until the journal is full.
-                if core.is_in_checkpoint() && core.is_checkpoint_due() {
-                    has_failed = core.step().is_err();
+                // Under a load that never pauses the files would never be written, until the journal is full and
+                // everybody waits for all of them. Near that, the files get as many steps as there are commits.
+                let n_steps = if core.is_backlog_high() { n_commits } else { 1 };
+                for _ in 0..n_steps {
+                    if core.is_in_checkpoint() && core.is_checkpoint_due() {
+                        has_failed = core.step().is_err();
+                    }
                 }
+                closing
             }
-            Some(Request::Close(reply)) => {
-                let _ = reply.send(core.close());
-                return;
-            }
+            Some(Request::Close(reply)) => Some(reply),
             None => {
                 core.abandon();
                 return;
             }
+        };
+        if let Some(reply) = closing {
+            let _ = reply.send(core.close());
+            return;
         }
+    }
+}
+
+/// A commit that waits for its answer.
+type Waiting = (VerifiedCommit, oneshot::Sender<Result<Committed>>);
+
+/// The commits that share what the first one waits for: those that are there already, since waiting for more would
+/// cost more than it saves. Also whoever wants the store closed after them.
+fn gather(
+    first: Waiting,
+    requests: &Receiver<Request>,
+) -> (Vec<Waiting>, Option<oneshot::Sender<Result<()>>>) {
+    let mut batch = vec![first];
+    while batch.len() < MAX_BATCH {
+        match requests.try_recv() {
+            Ok(Request::Commit(commit, reply)) => batch.push((commit, reply)),
+            Ok(Request::Close(reply)) => return (batch, Some(reply)),
+            // When everybody is gone, the next look tells it again.
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+        }
+    }
+    (batch, None)
+}
+
+fn commit_all(core: &mut Core, batch: Vec<Waiting>) {
+    let (commits, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+    for (reply, answer) in replies.into_iter().zip(core.commit_batch(&commits)) {
+        // Whoever asked may have gone; the commit is made all the same.
+        let _ = reply.send(answer);
     }
 }
 

@@ -7,12 +7,12 @@ mod support;
 
 use std::collections::{BTreeMap, HashMap};
 
-use constellation_store_core::{Commit, Operation};
+use constellation_store_core::{Commit, Operation, Precondition};
 use constellation_store_fs::core::Core;
 use constellation_store_fs::vfs::{Fate, ModelVfs, Pending};
 use support::{
-    alias, commit, content, describe_content, fingerprint, image, json_files_alone, name, one, open, publish,
-    put, small_store, small_store_with_journal,
+    alias, as_vfs, commit, commit_batch, content, describe_content, fingerprint, image, json_files_alone,
+    name, one, open, options, publish, put, small_store, small_store_with_journal,
 };
 
 /// With so few parts that are not durable, all subsets are tried.
@@ -34,12 +34,16 @@ enum Step {
     RemoveUsed,
     Prune,
     Checkpoint,
+    /// Commits that share a frame, one of them refused, one without an effect.
+    Batch,
+    /// The same, each in a frame of its own.
+    BatchOfFrames,
     /// A checkpoint with a commit after so many of its steps.
     CommitDuringCheckpoint(usize),
     Close,
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step::PublishNew,
     Step::PublishSame,
     Step::PublishChanged,
@@ -49,6 +53,7 @@ const STEPS: [Step; 11] = [
     Step::Remove,
     Step::RemoveAndPutAgain,
     Step::Prune,
+    Step::Batch,
     Step::Checkpoint,
     Step::Close,
 ];
@@ -73,6 +78,14 @@ impl Step {
                     .then(Operation::RemoveImage { structural_hash: image(2).structural_hash }),
             ],
             Self::Prune => vec![one(Operation::PruneVersions { name: name("a"), keep: 0 })],
+            Self::Batch | Self::BatchOfFrames => vec![
+                publish("batch", 14),
+                publish("a", 15),
+                publish("a", 16).require(name("a"), Precondition::Absent),
+                publish("a", 15),
+                one(Operation::RemoveImage { structural_hash: image(4).structural_hash }),
+                alias("batch", 15),
+            ],
             Self::CommitDuringCheckpoint(_) => vec![publish("during", 12)],
             Self::Checkpoint | Self::Close => vec![],
         }
@@ -89,7 +102,11 @@ struct Acknowledged {
 fn run(base: &ModelVfs, steps: &[Step]) -> (ModelVfs, Vec<Acknowledged>) {
     let vfs = base.copy();
     vfs.record();
-    let mut core = open(&vfs);
+    let mut options = options();
+    if steps.contains(&Step::BatchOfFrames) {
+        options.frame_bytes = 1;
+    }
+    let mut core = Core::open(as_vfs(&vfs), options).unwrap();
     let mut acknowledged = vec![Acknowledged { moment: 0, content: content(&core) }];
     for step in steps {
         let mut commit_all = |core: &mut Core| {
@@ -112,6 +129,25 @@ fn run(base: &ModelVfs, steps: &[Step]) -> (ModelVfs, Vec<Acknowledged>) {
                 }
                 commit_all(&mut core);
                 core.checkpoint().unwrap();
+            }
+            Step::Batch | Step::BatchOfFrames => {
+                let mut one_by_one = open(&vfs.copy());
+                let commits = step.commits();
+                let contents: Vec<_> = commits
+                    .iter()
+                    .map(|change| {
+                        let _ = commit(&mut one_by_one, change);
+                        content(&one_by_one)
+                    })
+                    .collect();
+                let _ = commit_batch(&mut core, &commits);
+                let moment = vfs.recorded();
+                if *step == Step::BatchOfFrames {
+                    let frames = contents.iter().cloned();
+                    acknowledged.extend(frames.map(|content| Acknowledged { moment, content }));
+                }
+                assert_eq!(content(&core), contents[contents.len() - 1]);
+                acknowledged.push(Acknowledged { moment, content: content(&core) });
             }
             _ => commit_all(&mut core),
         }
@@ -219,7 +255,11 @@ impl Seen {
     fn check(&mut self, steps: &[Step], vfs: &ModelVfs, acknowledged: &[Acknowledged]) {
         for (moment, tree) in vfs.moments().into_iter().enumerate() {
             let last = acknowledged.iter().rposition(|known| known.moment <= moment).unwrap();
-            let allowed: Vec<_> = acknowledged[last..].iter().take(2).map(|known| &known.content).collect();
+            // What is under way: one commit, or the frames of a batch, which are acknowledged together.
+            let next = acknowledged.get(last + 1).map_or(0, |known| known.moment);
+            let under_way = acknowledged[last + 1..].iter().take_while(|known| known.moment == next);
+            let allowed: Vec<_> =
+                acknowledged[last..=last].iter().chain(under_way).map(|known| &known.content).collect();
             for fates in fates(&tree.pending()) {
                 let recovered = self.recover(&tree.crash(&fates));
                 assert!(
@@ -249,7 +289,8 @@ fn pairs() -> impl Iterator<Item = Vec<Step>> {
 #[test]
 fn a_crash_anywhere_in_one_operation_loses_nothing() {
     for base in [small_store(), small_store_with_journal()] {
-        assert!(enumerate(1, &base, STEPS.into_iter().map(|step| vec![step])) > 50);
+        let recovered = enumerate(1, &base, STEPS.into_iter().map(|step| vec![step]));
+        assert!(recovered > 40, "{recovered}");
     }
 }
 
@@ -269,6 +310,35 @@ fn a_crash_anywhere_in_a_checkpoint_with_a_commit_in_it_loses_nothing() {
         vec![Step::PublishChanged, Step::Remove, Step::CommitDuringCheckpoint(after), Step::Delete]
     });
     assert!(enumerate(5, &small_store(), workloads) > 100);
+}
+
+#[test]
+fn a_crash_anywhere_in_a_batch_leaves_whole_frames_in_order() {
+    let workloads = || {
+        [
+            vec![Step::Batch],
+            vec![Step::BatchOfFrames],
+            vec![Step::PublishNew, Step::BatchOfFrames, Step::Checkpoint],
+            vec![Step::Batch, Step::Checkpoint, Step::PublishChanged, Step::Batch],
+        ]
+    };
+    for base in [small_store(), small_store_with_journal()] {
+        assert!(enumerate(8, &base, workloads().into_iter()) > 50);
+    }
+}
+
+#[test]
+fn a_crash_anywhere_while_segments_grow_follow_one_another_and_are_used_again_loses_nothing() {
+    let workloads = [
+        // Short frames over long ones, in one segment and over several.
+        vec![Step::PublishNew, Step::Delete, Step::Checkpoint, Step::SetActive, Step::Remove],
+        vec![Step::Batch, Step::PublishChanged, Step::Checkpoint, Step::PublishNew, Step::Prune],
+        vec![Step::BatchOfFrames, Step::PublishNew, Step::Checkpoint, Step::SetActive, Step::Checkpoint],
+        vec![Step::PublishNew, Step::CommitDuringCheckpoint(9), Step::Delete, Step::Close],
+        // One after the other is written over, each time with less.
+        vec![Step::PublishChanged, Step::Checkpoint, Step::Alias, Step::Checkpoint, Step::Delete],
+    ];
+    assert!(enumerate(5, &small_store(), workloads.into_iter()) > 200);
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use constellation_store_core::{ErrorKind, Operation, Precondition};
-use constellation_store_fs::core::Core;
+use constellation_store_fs::core::{Core, CoreOptions};
 use constellation_store_fs::vfs::{FaultVfs, ModelVfs, Vfs};
 use support::{
     alias, as_vfs, assert_same, commit, content, describe_content, image, json_files_alone, kind_of, name,
@@ -20,6 +20,17 @@ fn warnings(core: &Core) -> String {
 
 fn without_index(text: &str) -> String {
     text.lines().filter(|line| !line.starts_with("index ")).collect::<Vec<_>>().join("\n")
+}
+
+/// The segments of the journal in order.
+fn segments(tree: &ModelVfs) -> Vec<(String, Vec<u8>)> {
+    let is_segment = |path: &str| path.starts_with("journal/") && !path.contains(".tmp-");
+    tree.files().into_iter().filter(|(path, _)| is_segment(path)).collect()
+}
+
+/// Where the zeros start that were written in advance.
+fn end_of_content(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
 fn image_path(number: i64) -> String {
@@ -251,13 +262,14 @@ fn a_journal_of_another_store_is_refused_and_kept() {
 #[test]
 fn damage_in_the_middle_of_the_journal_costs_one_commit_and_is_told() {
     let tree = small_store();
-    let mut core = open(&tree);
+    let options = CoreOptions { max_segment_bytes: 1 << 20, ..options() };
+    let mut core = Core::open(as_vfs(&tree), options).unwrap();
     for number in 60..63 {
         commit(&mut core, &publish(&format!("n{number}"), number)).unwrap();
     }
     drop(core);
-    let (path, mut bytes) = tree.files().into_iter().find(|(path, _)| path.starts_with("journal/")).unwrap();
-    let middle = bytes.len() / 2;
+    let (path, mut bytes) = segments(&tree).remove(0);
+    let middle = end_of_content(&bytes) / 2;
     bytes[middle] ^= 1;
     tree.put(&path, bytes.clone());
     let mut core = open(&tree);
@@ -272,6 +284,64 @@ fn damage_in_the_middle_of_the_journal_costs_one_commit_and_is_told() {
     assert_eq!(committed.revision.0, 10);
     core.close().unwrap();
     assert_eq!(warnings(&open(&tree)), "");
+}
+
+#[test]
+fn a_damaged_end_of_a_segment_that_another_one_follows_is_told() {
+    let tree = small_store();
+    let mut core = open(&tree);
+    for number in 60..66 {
+        commit(&mut core, &publish(&format!("n{number}"), number)).unwrap();
+    }
+    drop(core);
+    let segments = segments(&tree);
+    assert!(segments.len() > 1);
+    let (path, mut bytes) = segments[0].clone();
+    let end = end_of_content(&bytes);
+    bytes[end - 1] ^= 1;
+    tree.put(&path, bytes.clone());
+    let core = open(&tree);
+    assert!(warnings(&core).contains("the next segment goes on"), "{}", warnings(&core));
+    assert_eq!(tree.files()[&format!("quarantine/{}", path.replace('/', "-"))], bytes);
+    let known =
+        (60..66).filter(|number| core.shared().state().resolve(&name(&format!("n{number}"))).is_some());
+    assert_eq!(known.count(), 5);
+}
+
+#[test]
+fn frames_behind_the_end_of_a_segment_that_is_used_again_are_not_read() {
+    let tree = small_store();
+    let mut core = open(&tree);
+    let old = [publish("a", 70), one(Operation::DeleteName { name: name("B/c") }), publish("B/c", 71)];
+    for change in &old {
+        commit(&mut core, change).unwrap();
+    }
+    core.checkpoint().unwrap();
+    let before = core.shared().state().revision();
+    commit(&mut core, &one(Operation::SetActive { name: name("a"), version: 2 })).unwrap();
+    let expected = content(&core);
+    drop(core);
+    let segments = segments(&tree);
+    let (path, bytes) = &segments[0];
+    assert_eq!(segments.len(), 1);
+    let marks = bytes.windows(4).filter(|window| *window == b"\xffCJF").count();
+    assert!(marks > 1, "an old frame lies behind the new one");
+
+    assert_same(&content(&open(&tree.copy())), &expected);
+    // Also when nothing tells up to where the files are, which have everything but the last commit.
+    let without = tree.copy();
+    without.discard("store.json");
+    assert_same(&content(&open(&without)), &expected);
+    // When the new frame is damaged, it is the torn tail, and the old ones are still no frames.
+    for byte in 0..100 {
+        let torn = tree.copy();
+        let mut changed = bytes.clone();
+        changed[byte] ^= 1;
+        torn.put(path, changed);
+        let core = open(&torn);
+        assert_eq!(core.shared().state().revision(), before);
+        assert_eq!(warnings(&core), "");
+    }
 }
 
 #[test]
@@ -419,7 +489,8 @@ fn reads_of_a_core_make_no_calls_and_a_commit_makes_few() {
     let tree = small_store();
     let faults = FaultVfs::new(as_vfs(&tree));
     let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
-    let mut core = Core::open(vfs, options()).unwrap();
+    let options = CoreOptions { clock: options().clock, ..CoreOptions::default() };
+    let mut core = Core::open(vfs, options).unwrap();
     commit(&mut core, &publish("first", 90)).unwrap();
     let before = faults.calls();
     commit(&mut core, &publish("second", 91)).unwrap();

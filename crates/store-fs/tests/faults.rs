@@ -264,7 +264,8 @@ fn at_the_bound_of_the_backlog_commits_wait_for_the_files_or_fail() {
         let files = tree.files().into_iter().filter(|(path, _)| path.starts_with("journal/"));
         files.map(|(_, bytes)| bytes.len()).sum::<usize>()
     };
-    assert!(journal(&tree) <= 6000);
+    // What is written in advance, and what is kept to be written over, are bounded by the length of segments.
+    assert!(journal(&tree) <= 6000 + 3 * 4096);
 
     // The JSON files cannot be written, but the journal can.
     tree.discard("images");
@@ -285,6 +286,38 @@ fn at_the_bound_of_the_backlog_commits_wait_for_the_files_or_fail() {
     commit(&mut core, &publish("many", 300)).unwrap();
     assert_ne!(content(&core), memory);
     assert_eq!(core.shared().status().warnings, [""; 0]);
+}
+
+#[test]
+fn a_segment_that_cannot_grow_is_left_and_nothing_changes() {
+    // The first call writes zeros, the second syncs them.
+    for (mode, error, call) in [
+        (FaultMode::Once, Io::Other, 0),
+        (FaultMode::Once, Io::Other, 1),
+        (FaultMode::Once, Io::StorageFull, 0),
+        (FaultMode::Once, Io::StorageFull, 1),
+        (FaultMode::ShortWrite, Io::StorageFull, 0),
+    ] {
+        let tree = small_store();
+        let (faults, mut core) = open_with_faults(&tree);
+        commit(&mut core, &one(Operation::DeleteName { name: name("a") })).unwrap();
+        let before = content(&core);
+        faults.set_fault(Some(Fault { call: faults.calls() + call, error, mode }));
+        let result = commit(&mut core, &publish("z", 30));
+        faults.set_fault(None);
+        let is_full = error == Io::StorageFull;
+        let expected = if is_full { ErrorKind::StorageFull } else { ErrorKind::Unavailable };
+        assert_eq!(kind_of(result), Some(expected));
+        assert_same(&content(&core), &before);
+        assert_same(&content(&open(&tree.crash(&[]))), &before);
+        // A system may take the zeros for written now.
+        tree.forget_pending();
+        commit(&mut core, &publish("z", 30)).unwrap();
+        assert_eq!(tree.files().keys().filter(|path| path.starts_with("journal/")).count(), 2);
+        let again = open(&tree.crash(&[]));
+        assert_same(&content(&again), &content(&core));
+        assert_eq!(again.shared().status().warnings, [""; 0]);
+    }
 }
 
 #[test]

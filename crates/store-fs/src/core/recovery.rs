@@ -132,7 +132,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
     is_repaired |=
         reader.adopt_aliases(manifest.is_none(), &aliases_before, salvaged, &mut histories, &images);
 
-    let found = read_journal(vfs)?;
+    let found = read_journal(vfs, manifest.as_ref().map_or(0, |manifest| manifest.sequence))?;
     if let (Some(manifest), Some(store)) = (&manifest, found.store)
         && manifest.store_id != store
     {

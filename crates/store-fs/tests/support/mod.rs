@@ -96,7 +96,13 @@ pub(crate) fn one(operation: Operation) -> Commit {
 }
 
 pub(crate) fn options() -> CoreOptions {
-    CoreOptions { clock: Arc::new(FixedClock), ..CoreOptions::default() }
+    // Small segments, so that they grow, follow one another and are used again within a few commits.
+    CoreOptions {
+        clock: Arc::new(FixedClock),
+        segment_bytes: 512,
+        max_segment_bytes: 4096,
+        ..CoreOptions::default()
+    }
 }
 
 pub(crate) fn open(vfs: &ModelVfs) -> Core {
@@ -105,6 +111,11 @@ pub(crate) fn open(vfs: &ModelVfs) -> Core {
 
 pub(crate) fn commit(core: &mut Core, commit: &Commit) -> Result<Committed> {
     core.commit(&VerifiedCommit::new(commit.clone()).unwrap())
+}
+
+pub(crate) fn commit_batch(core: &mut Core, commits: &[Commit]) -> Vec<Result<Committed>> {
+    let commits: Vec<_> = commits.iter().map(|commit| VerifiedCommit::new(commit.clone()).unwrap()).collect();
+    core.commit_batch(&commits)
 }
 
 /// Everything that a state holds, as text, so that a difference can be read.

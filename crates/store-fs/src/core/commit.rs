@@ -1,0 +1,180 @@
+//! Commits: judged one after another, made durable by one sync, then applied and answered.
+
+use std::sync::{Arc, PoisonError};
+
+use constellation_store_core::{Committed, ErrorKind, Result, StoreError};
+use constellation_store_mem::{Pending, Prepared, VerifiedCommit};
+
+use super::Core;
+use crate::error::FileError;
+use crate::journal::AppendError;
+use crate::record::{Payload, encode_commit};
+
+const OPERATION: &str = "commit";
+/// The most bytes that a commit may take in the journal.
+const MAX_COMMIT_BYTES: usize = 64 << 20;
+
+/// Why a frame was not written. It is the answer to every commit in it, and to every one that was judged after
+/// one in it.
+#[derive(Debug)]
+enum Failure {
+    /// Nothing changed.
+    File(FileError),
+    /// The journal is at its bound, and the files that follow it cannot be written. Nothing changed.
+    Backlog(Arc<StoreError>),
+    /// The frame may be durable or not.
+    OutcomeUnknown(FileError),
+}
+
+impl Failure {
+    fn to_error(&self) -> StoreError {
+        match self {
+            Self::File(error) => error.clone().into_store_error(OPERATION),
+            Self::Backlog(error) => {
+                let message =
+                    "the journal has reached its bound, and the files that follow it cannot be written";
+                StoreError::new(ErrorKind::StorageFull, OPERATION, message).with_source(Arc::clone(error))
+            }
+            Self::OutcomeUnknown(error) => {
+                let message =
+                    "whether the commit is durable is unknown; open the store again, which settles it";
+                StoreError::new(ErrorKind::OutcomeUnknown, OPERATION, message).with_source(error.clone())
+            }
+        }
+    }
+}
+
+/// The commits of one frame, judged each after those before it.
+struct Batch {
+    judged: Vec<Result<Prepared>>,
+    /// What they come to, as far as it is not applied.
+    pending: Pending,
+    payload: Payload,
+    /// The first one that changes something. Those from there on are answered when the frame is durable, whatever
+    /// the answer: it may be what it is because of a commit that is not durable yet.
+    first_change: Option<usize>,
+}
+
+impl Core {
+    /// Applies a commit, durably.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PipelineStore::commit`](constellation_store_core::PipelineStore::commit).
+    pub fn commit(&mut self, commit: &VerifiedCommit) -> Result<Committed> {
+        self.commit_batch(std::slice::from_ref(commit)).pop().expect("each commit has an answer")
+    }
+
+    /// Applies commits in order, each wholly or not at all, and makes them durable with one sync, or with as few
+    /// as their bytes take. Returns the answer to each, in order; by then everything that it says is durable.
+    ///
+    /// # Errors
+    ///
+    /// For each commit those of [`Core::commit`]. One that is refused does not disturb the others. When a write
+    /// fails, the commits that would have shared it fail alike, and so do those that were judged after them.
+    pub fn commit_batch(&mut self, commits: &[VerifiedCommit]) -> Vec<Result<Committed>> {
+        let mut answers = Vec::with_capacity(commits.len());
+        while answers.len() < commits.len() {
+            let rest = &commits[answers.len()..];
+            answers.extend(self.commit_frame(rest));
+        }
+        answers
+    }
+
+    /// Answers to as many commits, from the first on, as one frame holds; one at the least.
+    fn commit_frame(&mut self, commits: &[VerifiedCommit]) -> Vec<Result<Committed>> {
+        if let Err(error) = self.check_writable(OPERATION) {
+            return vec![Err(error)];
+        }
+        // Before anything is judged: also an answer that changes nothing must not depend on what is not durable.
+        if !self.journal.is_settled()
+            && let Err(error) = self.settle()
+        {
+            return commits.iter().map(|_| Err(error.clone().into_store_error(OPERATION))).collect();
+        }
+        let Batch { judged, pending: _, payload, first_change } = self.judge(commits);
+        let written = if payload.is_empty() { Ok(()) } else { self.write_frame(&payload.into_bytes()) };
+        let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = Vec::with_capacity(judged.len());
+        for (place, judged) in judged.into_iter().enumerate() {
+            if let Err(failure) = &written
+                && first_change.is_some_and(|first| place >= first)
+            {
+                answers.push(Err(failure.to_error()));
+                continue;
+            }
+            answers.push(judged.map(|prepared| {
+                for change in &prepared.changes {
+                    self.dirty.note(change, &state);
+                }
+                state.apply(prepared)
+            }));
+        }
+        answers
+    }
+
+    /// Judges as many commits as fit into a frame.
+    fn judge(&self, commits: &[VerifiedCommit]) -> Batch {
+        let bound = usize::try_from(self.options.frame_bytes.min(self.options.backlog_bytes));
+        let bound = bound.unwrap_or(usize::MAX);
+        let mut batch = Batch {
+            judged: Vec::with_capacity(commits.len()),
+            pending: Pending::new(),
+            payload: Payload::new(),
+            first_change: None,
+        };
+        let state = self.shared.state();
+        for commit in commits {
+            let judged = match state.prepare_after(&batch.pending, commit, self.options.clock.now()) {
+                Ok(prepared) if !prepared.changes.is_empty() => {
+                    let bytes = encode_commit(prepared.revision, &prepared.changes);
+                    if bytes.len() > MAX_COMMIT_BYTES {
+                        let message = format!("a commit takes at most {MAX_COMMIT_BYTES} bytes; split it");
+                        Err(StoreError::new(ErrorKind::InvalidImage, OPERATION, message)
+                            .with("bytes", bytes.len()))
+                    } else if !batch.payload.is_empty() && batch.payload.len() + bytes.len() > bound {
+                        // It is judged again, to the same end, when those before it are applied.
+                        break;
+                    } else {
+                        batch.first_change.get_or_insert(batch.judged.len());
+                        batch.payload.push(&bytes);
+                        batch.pending.push(&prepared);
+                        Ok(prepared)
+                    }
+                }
+                judged => judged,
+            };
+            batch.judged.push(judged);
+        }
+        batch
+    }
+
+    fn write_frame(&mut self, payload: &[u8]) -> Result<(), Failure> {
+        self.make_room(payload.len() as u64)?;
+        match self.journal.append(payload) {
+            Ok(()) => Ok(()),
+            Err(AppendError::NothingChanged(error)) => Err(Failure::File(error)),
+            Err(AppendError::OutcomeUnknown(error)) => {
+                // What is on disk is unknown, so nothing may be built on it: no frame, and no checkpoint either,
+                // which would retire the frame that may be there.
+                self.checkpoint = None;
+                self.is_writer = false;
+                let reason = format!(
+                    "a write of the journal failed, and only opening the store again settles it: {error}"
+                );
+                tracing::error!(%error, "the store only reads until it is opened again");
+                self.shared.health().read_only = Some(reason);
+                Err(Failure::OutcomeUnknown(error))
+            }
+        }
+    }
+
+    /// At the bound of the backlog, commits wait for the JSON files.
+    fn make_room(&mut self, bytes: u64) -> Result<(), Failure> {
+        let backlog = self.journal.bytes();
+        if backlog > 0 && backlog.saturating_add(bytes) > self.options.backlog_bytes {
+            self.checkpoint().map_err(|error| Failure::Backlog(Arc::new(error)))?;
+        }
+        Ok(())
+    }
+}

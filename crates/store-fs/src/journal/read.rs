@@ -1,0 +1,139 @@
+//! What recovery finds in the segments of the journal.
+
+use std::collections::BTreeMap;
+
+use constellation_store_core::{ErrorKind, StoreError};
+use uuid::Uuid;
+
+use crate::error::FileError;
+use crate::frame::{FRAME_FORMAT, scan};
+use crate::layout::{JOURNAL, MAX_COUNT, parse_segment_name, segment_path};
+use crate::vfs::Vfs;
+
+/// The longest segment that is read. What is written is bounded by the backlog, which is far below.
+const MAX_SEGMENT_BYTES: u64 = 2 << 30;
+/// How often a segment is read again that looks damaged each time in another place.
+const READ_ATTEMPTS: usize = 10;
+
+/// A segment with damage.
+#[derive(Debug)]
+pub(crate) struct DamagedSegment {
+    pub(crate) path: String,
+    pub(crate) reason: String,
+    /// Whether there are frames in it that were read.
+    pub(crate) is_readable: bool,
+}
+
+/// What the segments of a directory hold.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Payloads by sequence number.
+    pub(crate) frames: BTreeMap<u64, Vec<u8>>,
+    /// The store that they are of.
+    pub(crate) store: Option<Uuid>,
+    /// The greatest epoch in a frame or in the name of a segment.
+    pub(crate) epoch: u64,
+    /// The paths of all segments.
+    pub(super) segments: Vec<String>,
+    pub(crate) damaged: Vec<DamagedSegment>,
+}
+
+/// Reads all segments. Frames up to `checkpoint` are in the JSON files, so that segments may be missing there.
+///
+/// # Errors
+///
+/// `UnsupportedFormat` when a later version wrote a frame; `Corrupt` when frames are of two stores; those of
+/// reading.
+pub(crate) fn read_journal(vfs: &dyn Vfs, checkpoint: u64) -> Result<Found, StoreError> {
+    const OPERATION: &str = "read journal";
+    let mut found = Found::default();
+    let mut names = match vfs.list(JOURNAL).map_err(FileError::at("list", JOURNAL)) {
+        Ok(entries) => {
+            entries.into_iter().filter_map(|entry| parse_segment_name(&entry.name)).collect::<Vec<_>>()
+        }
+        Err(error) if error.is_not_found() => return Ok(found),
+        Err(error) => return Err(error.into_store_error(OPERATION)),
+    };
+    names.sort_unstable();
+    // The epoch, the path and the last number of the segment before.
+    let mut before: Option<(u64, String, u64)> = None;
+    for (epoch, first_sequence) in names {
+        let path = segment_path(epoch, first_sequence);
+        found.epoch = found.epoch.max(epoch);
+        let bytes = match read_segment(vfs, &path, epoch, first_sequence) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_unusable() => {
+                found.damaged.push(DamagedSegment { path, reason: error.to_string(), is_readable: false });
+                continue;
+            }
+            // Retired since it was listed, by whoever writes while this only reads.
+            Err(error) if error.is_not_found() => continue,
+            Err(error) => return Err(error.into_store_error(OPERATION)),
+        };
+        found.segments.push(path.clone());
+        let scan = scan(&bytes, epoch, first_sequence);
+        // A segment is started when everything before it is durable.
+        let end = first_sequence.saturating_sub(1);
+        if let Some((before_epoch, path, last)) = before.take()
+            && before_epoch == epoch
+            && last < end
+            && checkpoint < end
+        {
+            let reason = "its last frames are damaged, but the next segment goes on after them".to_owned();
+            found.damaged.push(DamagedSegment { path, reason, is_readable: true });
+        }
+        before = Some((epoch, path.clone(), scan.frames.last().map_or(end, |frame| frame.sequence)));
+        // A later opening wrote down again what it found, so what an earlier one has beyond was not found.
+        if let Some(first) = scan.frames.first()
+            && found.frames.last_key_value().is_some_and(|(&last, _)| last >= first.sequence)
+        {
+            found.frames.split_off(&first.sequence);
+        }
+        for hole in &scan.holes {
+            let reason = format!("bytes {} to {} are damaged, and valid frames follow", hole.start, hole.end);
+            found.damaged.push(DamagedSegment { path: path.clone(), reason, is_readable: true });
+        }
+        for frame in scan.frames {
+            if frame.format != FRAME_FORMAT {
+                let message =
+                    format!("a frame has format {}, this version reads {FRAME_FORMAT}", frame.format);
+                return Err(
+                    StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, message).with("path", &path)
+                );
+            }
+            if frame.sequence == 0 || frame.sequence.max(frame.epoch) > MAX_COUNT {
+                let message = "the number of a frame is out of range; no version writes such";
+                return Err(
+                    StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, message).with("path", &path)
+                );
+            }
+            if *found.store.get_or_insert(frame.store) != frame.store {
+                let message = "its frames are of two stores; move those that do not belong here away";
+                return Err(StoreError::new(ErrorKind::Corrupt, OPERATION, message).with("path", &path));
+            }
+            found.epoch = found.epoch.max(frame.epoch);
+            found.frames.insert(frame.sequence, frame.payload.to_vec());
+        }
+    }
+    Ok(found)
+}
+
+/// The bytes of a segment.
+///
+/// Whoever writes to it meanwhile writes within its length, so one reading may have the place of a frame as it was
+/// before, and the next frame as it is. Damage is what is still there when it is read again.
+fn read_segment(vfs: &dyn Vfs, path: &str, epoch: u64, first_sequence: u64) -> Result<Vec<u8>, FileError> {
+    let read = || vfs.read(path, MAX_SEGMENT_BYTES).map_err(FileError::at("read", path));
+    let mut bytes = read()?;
+    for _ in 0..READ_ATTEMPTS {
+        let holes = scan(&bytes, epoch, first_sequence).holes;
+        if holes.is_empty() {
+            break;
+        }
+        bytes = read()?;
+        if scan(&bytes, epoch, first_sequence).holes == holes {
+            break;
+        }
+    }
+    Ok(bytes)
+}
