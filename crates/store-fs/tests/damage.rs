@@ -150,6 +150,22 @@ fn a_damaged_version_document_is_rebuilt_from_the_alias_and_uses_no_number_twice
 }
 
 #[test]
+fn a_version_document_of_which_nothing_is_left_uses_no_number_twice() {
+    for aliases in ["kept", "damaged"] {
+        let tree = small_store();
+        let before = open(&tree.copy()).shared().state().versions(&name("a")).unwrap().next_version;
+        tree.put("versions/a.json", "x\n");
+        if aliases == "damaged" {
+            tree.put("aliases.json", "x\n");
+        }
+        let mut core = open(&tree);
+        commit(&mut core, &publish("a", 40)).unwrap();
+        let active = core.shared().state().resolve(&name("a")).unwrap();
+        assert!(active.version >= before, "{} after {before}; aliases.json is {aliases}", active.version);
+    }
+}
+
+#[test]
 fn derived_files_that_are_missing_or_wrong_are_rebuilt() {
     let base = small_store();
     let expected = content(&open(&base.copy()));

@@ -129,8 +129,15 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
     let index = reader.flat_map(INDEX, decode_index)?;
     let mut is_repaired = !salvaged.is_empty();
     let aliases_before = aliases.unwrap_or_default();
-    is_repaired |=
-        reader.adopt_aliases(manifest.is_none(), &aliases_before, salvaged, &mut histories, &images);
+    let last_revision = manifest.as_ref().map_or(Revision(0), |manifest| manifest.revision);
+    is_repaired |= reader.adopt_aliases(
+        manifest.is_none(),
+        last_revision,
+        &aliases_before,
+        salvaged,
+        &mut histories,
+        &images,
+    );
 
     let found = read_journal(vfs, manifest.as_ref().map_or(0, |manifest| manifest.sequence))?;
     if let (Some(manifest), Some(store)) = (&manifest, found.store)
@@ -387,6 +394,7 @@ impl Reader<'_> {
     fn adopt_aliases(
         &mut self,
         is_plain: bool,
+        last_revision: Revision,
         aliases: &BTreeMap<PipelineName, StructuralHash>,
         salvaged: Vec<DamagedHistory>,
         histories: &mut Histories,
@@ -400,6 +408,9 @@ impl Reader<'_> {
             let active = history.active().map(|active| active.structural_hash);
             aliases.get(&history.pipeline_name).copied() == active
         });
+        // Each version took a commit of its own, so its number is no greater than the revision of that.
+        let versions = histories.values().flat_map(|history| &history.versions);
+        let newest = versions.map(|version| version.revision).max().unwrap_or_default().max(last_revision);
         let mut adopted = false;
         for DamagedHistory { stem, bytes } in salvaged {
             let Some(mut history) = salvage_history(&stem, &bytes, aliases.keys()) else {
@@ -412,13 +423,15 @@ impl Reader<'_> {
             if histories.contains_key(&name) {
                 continue;
             }
-            if let Some(hash) = aliases.get(&name) {
-                adopt(&mut history, *hash, &compiled_at);
-            }
-            self.warn(format!(
-                "of the versions of '{name}' only the active one is known, from '{ALIASES}'; numbers go on at {}",
-                history.next_version
-            ));
+            history.next_version = history.next_version.max(newest.0.saturating_add(1));
+            let known = match aliases.get(&name) {
+                Some(hash) => {
+                    adopt(&mut history, *hash, &compiled_at);
+                    format!("of the versions of '{name}' only the active one is known, from '{ALIASES}'")
+                }
+                None => format!("the versions of '{name}' are lost, and '{ALIASES}' does not have the name"),
+            };
+            self.warn(format!("{known}; numbers go on at {}", history.next_version));
             self.dirty.names.insert(name.clone());
             histories.insert(name, history);
             adopted = true;
