@@ -14,6 +14,15 @@ xflags::xflags! {
         /// Checks formatting, clippy, documentation and tidy; changes nothing.
         cmd lint {}
 
+        /// Measures, in a release build.
+        cmd bench {
+            /// The stores beside rivals: prints a table, and leaves `target/bench/store.json`.
+            cmd store {
+                /// Smaller counts and fewer rounds, in about a minute or two; the figures say less.
+                optional --quick
+            }
+        }
+
         /// Checks the rules of the workspace that the compiler does not know.
         cmd tidy {}
     }

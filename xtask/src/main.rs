@@ -2,6 +2,7 @@
 //!
 //! **Must not know:** how any crate works inside; it sees manifests, source text and cargo.
 
+mod bench;
 mod flags;
 mod lint;
 mod test;
@@ -33,6 +34,7 @@ fn run(flags: &Xtask) -> anyhow::Result<()> {
     match &flags.subcommand {
         XtaskCmd::Test(flags) => test::run(&shell, &flags.args),
         XtaskCmd::Lint(_) => lint::run(&shell),
+        XtaskCmd::Bench(flags) => bench::run(&shell, flags),
         XtaskCmd::Tidy(_) => tidy::run(&shell),
     }
 }

@@ -147,12 +147,25 @@ pub(crate) const LAYERS: &[Layer] = &[
     },
     // Drives the binary from outside, so that it sees what a user sees.
     Layer { package: "constellation-tests", may_use: &[], must_not_reach: &["axum"], only_packages: None },
+    // Measures the stores beside rivals, through what every user of them can call.
+    Layer {
+        package: "constellation-benches",
+        may_use: &[
+            "constellation-types",
+            "constellation-store-core",
+            "constellation-store-mem",
+            "constellation-store-fs",
+        ],
+        must_not_reach: HTTP,
+        only_packages: None,
+    },
     Layer { package: "xtask", may_use: &[], must_not_reach: HTTP_AND_ASYNC_RUNTIME, only_packages: None },
 ];
 
 const SERVER: &[&str] = &["constellation-server"];
 const BINARY: &[&str] = &["constellation"];
 const XTASK: &[&str] = &["xtask"];
+const BENCHES: &[&str] = &["constellation-benches"];
 
 pub(crate) const RESERVED: &[Reserved] = &[
     Reserved { package: "axum", members: SERVER, reason: "only the server knows HTTP" },
@@ -164,7 +177,7 @@ pub(crate) const RESERVED: &[Reserved] = &[
     Reserved { package: "prometheus-client", members: SERVER, reason: "the server owns the metrics" },
     Reserved {
         package: "anyhow",
-        members: &["constellation", "constellation-tests", "xtask"],
+        members: &["constellation", "constellation-benches", "constellation-tests", "xtask"],
         reason: "libraries have typed errors",
     },
     Reserved {
@@ -193,9 +206,16 @@ pub(crate) const RESERVED: &[Reserved] = &[
         members: &["constellation-module-derive", "xtask"],
         reason: "for macros and for reading sources",
     },
+    Reserved { package: "fjall", members: BENCHES, reason: "a rival to compare with" },
+    Reserved { package: "redb", members: BENCHES, reason: "a rival to compare with" },
+    Reserved { package: "rusqlite", members: BENCHES, reason: "a rival to compare with" },
     Reserved { package: "cargo_metadata", members: XTASK, reason: "a developer's tool" },
     Reserved { package: "walkdir", members: XTASK, reason: "it goes around the file seam" },
-    Reserved { package: "xflags", members: XTASK, reason: "a developer's tool" },
+    Reserved {
+        package: "xflags",
+        members: &["constellation-benches", "xtask"],
+        reason: "a developer's tool",
+    },
     Reserved { package: "xshell", members: XTASK, reason: "a developer's tool" },
 ];
 

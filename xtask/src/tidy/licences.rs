@@ -16,6 +16,8 @@ pub(crate) const ALLOWED: &[(&str, &str)] = &[
     ("Apache-2.0", "permissive"),
     ("BSD-3-Clause", "permissive"),
     ("Zlib", "permissive"),
+    ("0BSD", "permissive; under a rival engine of the benchmarks"),
+    ("BSL-1.0", "permissive; under a rival engine of the benchmarks"),
     ("Unicode-3.0", "permissive; tables of the Unicode standard"),
 ];
 

@@ -35,7 +35,10 @@ fn is_module(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     matches!(
         parts.as_slice(),
-        ["crates", _, "src", ..] | ["xtask", "src", ..] | ["tests", ..] | ["crates", _, "tests", _]
+        ["crates", _, "src", ..]
+            | ["xtask" | "benches", "src", ..]
+            | ["tests", ..]
+            | ["crates", _, "tests", _]
     )
 }
 
