@@ -151,7 +151,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::service::Publication;
+    use crate::service::Target;
     use crate::test_support::server;
 
     #[tokio::test]
@@ -174,8 +174,8 @@ mod tests {
             out mark
         "#;
         let name: constellation_store_core::PipelineName = "shop".parse().unwrap();
-        let publication = Publication::new(Some(name.clone()), constellation_store_core::Origin::Compile);
-        server.service().publish(source.into(), publication).await.unwrap();
+        let target = Target::new(name.clone(), constellation_store_core::Origin::Compile);
+        server.service().publish(source.into(), Some(target)).await.unwrap();
         let reference = Reference::Name(name);
         let request = server.service().example_request(&reference).await.unwrap();
         let shop = json!({ "name": "Ada's \"shop\"", "scores": [1.5, 2.0] });

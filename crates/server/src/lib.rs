@@ -29,4 +29,4 @@ pub use config::{AliasStrategy, InvalidAliasStrategy, Limits, LoaderConfig};
 pub use error::ServiceError;
 pub use example::{ExampleRequest, StoredPipeline};
 pub use loader::{FailedFile, LoadError, LoadReport, LoadedFile};
-pub use service::{Found, PipelineService, Publication, Published};
+pub use service::{Found, PipelineService, Published, Target};

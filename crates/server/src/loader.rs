@@ -16,7 +16,7 @@ use constellation_store_core::{Origin, PipelineName, SourceHash, StoreError, Str
 
 use crate::config::LoaderConfig;
 use crate::error::ServiceError;
-use crate::service::{Found, PipelineService, Publication};
+use crate::service::{Found, PipelineService, Target};
 use files::SourceFile;
 
 /// What the startup loader did.
@@ -117,7 +117,7 @@ pub(crate) async fn load(service: &PipelineService, config: &LoaderConfig) -> Re
         }
     }
 
-    let mut programs: Vec<(Found, Publication)> = Vec::new();
+    let mut programs: Vec<(Found, Option<Target>)> = Vec::new();
     let mut program_files = Vec::new();
     for (path, name, text) in pending {
         match prepare(service, &images, &path, name.clone(), text).await {
@@ -127,14 +127,14 @@ pub(crate) async fn load(service: &PipelineService, config: &LoaderConfig) -> Re
             Ok(Prepared::Changed(found)) => {
                 let structural_hash = Some(found.structural_hash());
                 let is_known = name.is_none() && !found.compiled;
-                let publication = Publication::new(name.clone(), Origin::Loader);
+                let target = name.clone().map(|name| Target::new(name, Origin::Loader));
                 let file = LoadedFile { path: path.clone(), name, structural_hash };
                 if config.fail_on_error {
-                    programs.push((*found, publication));
+                    programs.push((*found, target));
                     program_files.push((file, is_known));
                     continue;
                 }
-                match service.publish_found(*found, &publication).await {
+                match service.publish_found(*found, target.as_ref()).await {
                     Ok(_) if is_known => report.skipped.push(file),
                     Ok(_) => report.loaded.push(file),
                     Err(error) => report.failed.push(FailedFile { path, reason: error.to_string() }),

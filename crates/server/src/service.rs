@@ -83,24 +83,24 @@ impl Found {
     }
 
     /// What publishes it, with the image also when the store had it a moment ago if `with_image`.
-    fn operations(&self, publication: &Publication, with_image: bool) -> Vec<Operation> {
+    fn operations(&self, target: Option<&Target>, with_image: bool) -> Vec<Operation> {
         let mut operations = Vec::new();
         let structural_hash = self.structural_hash();
         let with_image = with_image || !self.is_stored;
         if with_image {
             operations.push(Operation::PutImage(Arc::clone(&self.pipeline.image)));
         }
-        if with_image || publication.name.is_some() {
+        if with_image || target.is_some() {
             operations.push(Operation::PutSource(Arc::clone(&self.source)));
         }
         if with_image {
             operations.push(Operation::Index { key: self.key, structural_hash });
         }
-        if let Some(name) = &publication.name {
+        if let Some(target) = target {
             operations.push(Operation::RecordVersion {
-                name: name.clone(),
+                name: target.name.clone(),
                 structural_hash,
-                origin: publication.origin,
+                origin: target.origin,
                 source_hash: Some(self.source_hash),
             });
         }
@@ -108,27 +108,21 @@ impl Found {
     }
 }
 
-/// What a caller wants published.
+/// The name that a caller wants to point to a program. Without one a program is stored only.
 #[derive(Debug, Clone)]
-pub struct Publication {
-    /// The name to point to the pipeline; none to store it only.
-    pub name: Option<PipelineName>,
+pub struct Target {
+    /// The name.
+    pub name: PipelineName,
     /// What asks for it.
     pub origin: Origin,
-    /// What must hold of the name; without a name it means nothing.
+    /// What must hold of the name.
     pub precondition: Precondition,
 }
 
-impl Publication {
-    /// What is to be published under `name`, whatever the name points to now.
-    pub fn new(name: Option<PipelineName>, origin: Origin) -> Self {
+impl Target {
+    /// The name, whatever it points to now.
+    pub fn new(name: PipelineName, origin: Origin) -> Self {
         Self { name, origin, precondition: Precondition::Any }
-    }
-
-    /// The commit of these operations, if what the publication requires holds.
-    fn commit(&self, operations: Vec<Operation>) -> Commit {
-        let preconditions = self.name.iter().map(|name| (name.clone(), self.precondition)).collect();
-        Commit { preconditions, operations }
     }
 }
 
@@ -246,45 +240,45 @@ impl PipelineService {
     /// # Errors
     ///
     /// Those of [`PipelineService::find_or_compile`], and those of the commit.
-    pub async fn publish(
-        &self,
-        source: Arc<str>,
-        publication: Publication,
-    ) -> Result<Published, ServiceError> {
+    pub async fn publish(&self, source: Arc<str>, target: Option<Target>) -> Result<Published, ServiceError> {
         let found = self.find_or_compile(source).await?;
-        self.publish_found(found, &publication).await
+        self.publish_found(found, target.as_ref()).await
     }
 
     pub(crate) async fn publish_found(
         &self,
         found: Found,
-        publication: &Publication,
+        target: Option<&Target>,
     ) -> Result<Published, ServiceError> {
-        let operations = found.operations(publication, false);
+        let operations = found.operations(target, false);
         if operations.is_empty() {
             return Ok(Published { found, active: None, changed: false });
         }
-        let committed = match self.commit_with(publication.commit(operations)).await {
+        let preconditions: Vec<_> =
+            target.iter().map(|target| (target.name.clone(), target.precondition)).collect();
+        let commit = Commit { preconditions: preconditions.clone(), operations };
+        let committed = match self.commit_with(commit).await {
             // The image was collected since it was found.
             Err(error) if error.kind() == ErrorKind::NotFound && found.is_stored => {
-                self.commit_with(publication.commit(found.operations(publication, true))).await?
+                let operations = found.operations(target, true);
+                self.commit_with(Commit { preconditions, operations }).await?
             }
             other => other?,
         };
         self.cache.insert(&found.pipeline);
         let (changed, active) = version_outcome(&committed, found.structural_hash());
-        if let Some(name) = &publication.name {
-            self.forget_problem(name);
+        if let Some(target) = target {
+            self.forget_problem(&target.name);
         }
         Ok(Published { found, active, changed })
     }
 
     /// Publishes several programs in one commit: all or none.
-    pub(crate) async fn publish_all(&self, programs: &[(Found, Publication)]) -> Result<(), ServiceError> {
+    pub(crate) async fn publish_all(&self, programs: &[(Found, Option<Target>)]) -> Result<(), ServiceError> {
         let operations = |with_image| -> Vec<Operation> {
             programs
                 .iter()
-                .flat_map(|(found, publication)| found.operations(publication, with_image))
+                .flat_map(|(found, target)| found.operations(target.as_ref(), with_image))
                 .collect()
         };
         let needed = operations(false);

@@ -18,7 +18,7 @@ use super::layer::RequestId;
 use super::respond::{Failure, json};
 use crate::error::ServiceError;
 use crate::metrics::ExecutionStatus;
-use crate::service::Publication;
+use crate::service::Target;
 use crate::stopwatch::new_id;
 use crate::wire::{
     CompileRequest, CompileResponse, DiagnosticBody, ExecuteRequest, ExecuteResponse, InputsBody,
@@ -56,8 +56,8 @@ pub(super) async fn compile(
         Ok(precondition) => precondition,
         Err(failure) => return failure.respond(&request_id),
     };
-    let publication = Publication { name: name.clone(), origin: Origin::Compile, precondition };
-    let published = match app.service.publish(source.into(), publication).await {
+    let target = name.clone().map(|name| Target { name, origin: Origin::Compile, precondition });
+    let published = match app.service.publish(source.into(), target).await {
         Ok(published) => published,
         Err(ServiceError::Compile(diagnostics)) => {
             let body = CompileResponse {
@@ -154,8 +154,7 @@ pub(super) async fn run(
         }
         Err(BodyError::Refused(failure)) => return failure.respond(&request_id),
     };
-    let publication = Publication::new(None, Origin::Compile);
-    let published = match app.service.publish(source.into(), publication).await {
+    let published = match app.service.publish(source.into(), None).await {
         Ok(published) => published,
         Err(ServiceError::Compile(diagnostics)) => {
             let body = RunResponse {

@@ -10,7 +10,7 @@ use constellation_store_core::{
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::{LoadFailure, PipelineService, Publication};
+use super::{LoadFailure, PipelineService, Target};
 use crate::error::ServiceError;
 
 impl PipelineService {
@@ -58,8 +58,7 @@ impl PipelineService {
     pub(crate) async fn restore(&self, structural_hash: StructuralHash, source: Arc<str>) {
         let restored = match self.find_or_compile(source).await {
             Ok(found) if found.structural_hash() == structural_hash => {
-                let unnamed = Publication::new(None, Origin::Import);
-                self.publish_found(found, &unnamed).await.map_err(|error| error.to_string())
+                self.publish_found(found, None).await.map_err(|error| error.to_string())
             }
             Ok(found) => Err(format!("its source has another image now: {}", found.structural_hash())),
             Err(error) => Err(error.to_string()),
@@ -172,10 +171,10 @@ impl PipelineService {
             .find_or_compile(source)
             .await
             .map_err(|error| format!("{reason}; compiling its retained source again fails: {error}"))?;
-        let publication = Publication::new(Some(name.clone()), Origin::Reload);
+        let target = Target::new(name.clone(), Origin::Reload);
         let commit = Commit {
             preconditions: vec![(name.clone(), Precondition::Active(active.version))],
-            operations: found.operations(&publication, true),
+            operations: found.operations(Some(&target), true),
         };
         self.cache.insert(&found.pipeline);
         match self.commit_with(commit).await {
