@@ -5,47 +5,48 @@ use std::sync::Arc;
 
 use constellation_store_core::{ErrorKind, StoreError};
 
-/// A call of the file system that failed.
+/// A call of the file system that failed. Its text has the system's own, so that it is whole in a log line; it is not
+/// a source beside that, or whoever writes the chain of causes would write it twice.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("cannot {action} '{path}': {source}")]
+#[error("cannot {action} '{path}': {error}")]
 pub(crate) struct FileError {
     action: &'static str,
     path: String,
     /// Shared: one failed write is the answer to every commit that was in it.
-    source: Arc<io::Error>,
+    error: Arc<io::Error>,
 }
 
 impl FileError {
     /// What `action` (a verb) did to `path`.
-    pub(crate) fn new(action: &'static str, path: &str, source: io::Error) -> Self {
-        Self { action, path: path.to_owned(), source: Arc::new(source) }
+    pub(crate) fn new(action: &'static str, path: &str, error: io::Error) -> Self {
+        Self { action, path: path.to_owned(), error: Arc::new(error) }
     }
 
     /// For [`Result::map_err`].
     pub(crate) fn at(action: &'static str, path: &str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::new(action, path, source)
+        move |error| Self::new(action, path, error)
     }
 
     /// Whether there was no room. A size limit of the process or the file system is no room, too.
     pub(crate) fn is_full(&self) -> bool {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull, WriteZero};
-        matches!(self.source.kind(), StorageFull | QuotaExceeded | FileTooLarge | WriteZero)
+        matches!(self.error.kind(), StorageFull | QuotaExceeded | FileTooLarge | WriteZero)
     }
 
     /// Whether the path leads nowhere.
     pub(crate) fn is_not_found(&self) -> bool {
-        self.source.kind() == io::ErrorKind::NotFound
+        self.error.kind() == io::ErrorKind::NotFound
     }
 
     /// Whether the path leads to something that is not a directory.
     pub(crate) fn is_not_a_directory(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput)
+        matches!(self.error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput)
     }
 
     /// Whether the file cannot be read whatever is tried: it is too large, or no regular file.
     pub(crate) fn is_unusable(&self) -> bool {
         use io::ErrorKind::{FileTooLarge, InvalidInput, IsADirectory};
-        matches!(self.source.kind(), FileTooLarge | InvalidInput | IsADirectory)
+        matches!(self.error.kind(), FileTooLarge | InvalidInput | IsADirectory)
     }
 
     /// The error of `operation` where nothing changed.
@@ -69,4 +70,17 @@ pub(crate) fn in_one_line(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = FileError::new("read", "store.json", io::Error::other("the disk is gone"));
+        let text = in_one_line(&error.into_store_error("open store"));
+        assert_eq!(text.matches("the disk is gone").count(), 1, "{text}");
+        assert!(text.ends_with("cannot read 'store.json': the disk is gone"), "{text}");
+    }
 }
