@@ -3,9 +3,11 @@
 //! [`Core`] is what [`FileSystemPipelineStore`](crate::FileSystemPipelineStore) runs on its writer thread, and
 //! what tests step through, so that every interleaving of commits, checkpoint steps and crashes can be enumerated.
 
+mod check;
 mod checkpoint;
 mod commit;
 mod files;
+pub(crate) mod load;
 mod recovery;
 
 use std::fmt;
@@ -14,10 +16,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use constellation_store_core::{Clock, ErrorKind, Result, StoreError, StoreStatus, SystemClock};
-use constellation_store_mem::State;
+use constellation_store_mem::{Lookup, State};
 
+pub use self::check::Checker;
 use self::checkpoint::{Checkpoint, Dirty, Stepped, Upto};
 use self::files::Files;
+pub use self::load::{Loaded, Loader, Lost};
 use crate::error::{FileError, in_one_line};
 use crate::journal::{Journal, SegmentSizes};
 use crate::layout::{JOURNAL, LOCK};
@@ -26,6 +30,8 @@ use crate::vfs::{Vfs, VfsLock};
 
 /// How often a read-only opening starts again because a checkpoint went on meanwhile.
 const READ_ATTEMPTS: usize = 20;
+/// How many versions a warning names.
+const HOLDERS_TOLD: usize = 5;
 
 /// What a core does by itself.
 #[derive(Debug, Clone)]
@@ -249,6 +255,56 @@ impl Core {
         }
         let message = "its files changed while they were read; try again";
         Err(StoreError::new(ErrorKind::Unavailable, "open store", message).with("store", vfs))
+    }
+
+    /// What reads the images and sources that are not in memory.
+    pub fn loader(&self) -> Loader {
+        Loader::new(Arc::clone(&self.files.vfs), Arc::clone(&self.shared))
+    }
+
+    /// Forgets what turned out to be lost, so that it can be stored again, and puts its damaged file into the
+    /// quarantine. Versions may go on referring to it; its index entries are dropped, so that its program is
+    /// compiled again. Does nothing when it was stored again, or removed, meanwhile.
+    pub fn put_aside(&mut self, lost: &Lost) {
+        let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut warning = format!("'{}' is damaged and was not used: {}", lost.path(), lost.reason());
+        match lost {
+            Lost::Image(hash, _) => {
+                if state.image(hash) != Lookup::NotLoaded {
+                    return;
+                }
+                let mut holders: Vec<_> = state
+                    .holders(hash)
+                    .map(|holder| format!("{} version {}", holder.name, holder.version))
+                    .collect();
+                let n_more = holders.len().saturating_sub(HOLDERS_TOLD);
+                holders.truncate(HOLDERS_TOLD);
+                if !holders.is_empty() {
+                    let more = if n_more > 0 { format!(" and {n_more} more") } else { String::new() };
+                    warning = format!("{warning}; it is the image of {}{more}", holders.join(", "));
+                }
+                let keys = state.forget_damaged(hash);
+                self.dirty.index |= !keys.is_empty();
+                self.dirty.keys.extend(keys);
+                self.dirty.images.insert(*hash);
+            }
+            Lost::Source(hash, _) => {
+                if state.source(hash) != Lookup::NotLoaded {
+                    return;
+                }
+                state.forget_damaged_source(hash);
+                self.dirty.sources.insert(*hash);
+            }
+        }
+        drop(state);
+        if self.is_writer
+            && let Err(error) = self.files.quarantine(&lost.path(), lost.reason(), None)
+            && !error.is_not_found()
+        {
+            warning = format!("{warning}; it cannot be put into the quarantine: {}", in_one_line(&error));
+        }
+        tracing::warn!("{warning}");
+        self.shared.health().found.push(warning);
     }
 
     /// What readers share.

@@ -62,7 +62,7 @@ fn frame_hash(header: &[u8], payload: &[u8]) -> blake3::Hash {
 }
 
 /// The frame that starts at `bytes`, and its length, if it is valid, of this epoch, and not before `sequence`.
-fn read_frame(bytes: &[u8], epoch: u64, sequence: u64) -> Option<(Frame<'_>, usize)> {
+pub(crate) fn read_frame(bytes: &[u8], epoch: u64, sequence: u64) -> Option<(Frame<'_>, usize)> {
     let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
     let (covered, hash) = header.split_at(HASH_OFFSET);
     let number = |at: usize| u64::from_le_bytes(covered[at..at + 8].try_into().expect("eight bytes"));

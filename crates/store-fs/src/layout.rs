@@ -10,6 +10,8 @@ pub(crate) const VERSIONS: &str = "versions";
 pub(crate) const ALIASES: &str = "aliases.json";
 pub(crate) const INDEX: &str = "syntactic-index.json";
 pub(crate) const JOURNAL: &str = "journal";
+pub(crate) const PACK: &str = "pack";
+pub(crate) const CATALOGUE: &str = "pack/catalogue";
 pub(crate) const QUARANTINE: &str = "quarantine";
 
 /// How the name of a file starts that is not finished. No escaped name and no hash starts so.

@@ -7,6 +7,7 @@
 //!
 //! **Must not know:** HTTP, the language.
 
+mod catalogue;
 pub mod core;
 mod documents;
 mod error;
@@ -14,6 +15,7 @@ mod frame;
 mod journal;
 mod layout;
 mod manifest;
+mod reader;
 mod record;
 mod store;
 pub mod vfs;

@@ -13,12 +13,13 @@ use constellation_store_core::{
     PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError, StoreStatus, StructuralHash,
     SyntacticKey, VersionHistory,
 };
-use constellation_store_mem::{State, VerifiedCommit};
+use constellation_store_mem::{Lookup, State, VerifiedCommit};
 use futures_channel::oneshot;
 use futures_core::stream::BoxStream;
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::core::{Core, CoreOptions, Shared};
+use crate::core::{Core, CoreOptions, Lost, Shared};
+use crate::reader::Reader;
 use crate::vfs::{RealVfs, Vfs};
 
 /// The most commits that are answered together.
@@ -53,6 +54,7 @@ const MAX_BATCH: usize = 1024;
 pub struct FileSystemPipelineStore {
     shared: Arc<Shared>,
     vfs: Arc<dyn Vfs>,
+    reader: Reader,
     requests: Mutex<Option<Sender<Request>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -62,12 +64,18 @@ pub struct FileSystemPipelineStore {
 pub struct OpenOptions {
     core: CoreOptions,
     idle: Duration,
+    check_after: Option<Duration>,
     is_read_only: bool,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { core: CoreOptions::default(), idle: Duration::from_secs(2), is_read_only: false }
+        Self {
+            core: CoreOptions::default(),
+            idle: Duration::from_secs(2),
+            check_after: Some(Duration::from_secs(5)),
+            is_read_only: false,
+        }
     }
 }
 
@@ -95,6 +103,13 @@ impl OpenOptions {
     /// are written, and fails with `StorageFull` when they cannot be.
     pub fn backlog_bytes(mut self, bytes: u64) -> Self {
         self.core.backlog_bytes = bytes;
+        self
+    }
+
+    /// Checks the files of images and sources that nobody has used, in the background, once nobody has asked for
+    /// one for this long after the opening; otherwise five seconds. `None` leaves each to its first use.
+    pub fn check_after(mut self, check_after: impl Into<Option<Duration>>) -> Self {
+        self.check_after = check_after.into();
         self
     }
 
@@ -126,7 +141,7 @@ impl OpenOptions {
     ///
     /// Those of [`OpenOptions::open`].
     pub fn open_on(self, vfs: Arc<dyn Vfs>) -> Result<FileSystemPipelineStore> {
-        let Self { core: options, idle, is_read_only } = self;
+        let Self { core: options, idle, check_after, is_read_only } = self;
         let core = if is_read_only {
             Core::open_read_only(&vfs, options)?
         } else {
@@ -134,24 +149,22 @@ impl OpenOptions {
         };
         let shared = Arc::clone(core.shared());
         let (sender, receiver) = channel();
-        let writer = std::thread::Builder::new()
-            .name("constellation-store".to_owned())
-            .spawn(move || write(core, &receiver, idle))
-            .map_err(|error| {
-                let message = "no thread can be started to write it";
-                StoreError::new(ErrorKind::Unavailable, "open store", message).with_source(error)
-            })?;
+        let reader = Reader::start(core.loader(), sender.clone(), check_after)?;
+        let writer = start_thread("constellation-store", move || write(core, &receiver, idle))?;
         Ok(FileSystemPipelineStore {
             shared,
             vfs,
+            reader,
             requests: Mutex::new(Some(sender)),
             writer: Mutex::new(Some(writer)),
         })
     }
 }
 
-enum Request {
+pub(crate) enum Request {
     Commit(VerifiedCommit, oneshot::Sender<Result<Committed>>),
+    /// What a reader found to be lost.
+    PutAside(Lost, Sender<()>),
     Close(oneshot::Sender<Result<()>>),
 }
 
@@ -188,7 +201,7 @@ fn write(mut core: Core, requests: &Receiver<Request>, idle: Duration) {
         };
         let closing = match request {
             Some(Request::Commit(commit, reply)) => {
-                let (batch, closing) = gather((commit, reply), requests);
+                let (batch, closing) = gather(&mut core, (commit, reply), requests);
                 let n_commits = batch.len();
                 commit_all(&mut core, batch);
                 has_failed &= core.is_checkpoint_due();
@@ -201,6 +214,11 @@ fn write(mut core: Core, requests: &Receiver<Request>, idle: Duration) {
                     }
                 }
                 closing
+            }
+            Some(Request::PutAside(lost, reply)) => {
+                core.put_aside(&lost);
+                let _ = reply.send(());
+                None
             }
             Some(Request::Close(reply)) => Some(reply),
             None => {
@@ -221,6 +239,7 @@ type Waiting = (VerifiedCommit, oneshot::Sender<Result<Committed>>);
 /// The commits that share what the first one waits for: those that are there already, since waiting for more would
 /// cost more than it saves. Also whoever wants the store closed after them.
 fn gather(
+    core: &mut Core,
     first: Waiting,
     requests: &Receiver<Request>,
 ) -> (Vec<Waiting>, Option<oneshot::Sender<Result<()>>>) {
@@ -228,6 +247,11 @@ fn gather(
     while batch.len() < MAX_BATCH {
         match requests.try_recv() {
             Ok(Request::Commit(commit, reply)) => batch.push((commit, reply)),
+            // Before the commits that came before it, which is what its sender sees in any case.
+            Ok(Request::PutAside(lost, reply)) => {
+                core.put_aside(&lost);
+                let _ = reply.send(());
+            }
             Ok(Request::Close(reply)) => return (batch, Some(reply)),
             // When everybody is gone, the next look tells it again.
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
@@ -280,7 +304,15 @@ impl FileSystemPipelineStore {
     }
 }
 
-fn closed(operation: &'static str) -> StoreError {
+/// Starts a thread of the store.
+pub(crate) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
+        let message = "no thread can be started for it";
+        StoreError::new(ErrorKind::Unavailable, "open store", message).with_source(error)
+    })
+}
+
+pub(crate) fn closed(operation: &'static str) -> StoreError {
     StoreError::new(ErrorKind::Unavailable, operation, "the store is closed; open it again")
 }
 
@@ -288,6 +320,8 @@ impl Drop for FileSystemPipelineStore {
     /// Waits for the commit under way, so that the lock is free afterwards. Writes no files: the journal has
     /// everything.
     fn drop(&mut self) {
+        // It may wait for the writer.
+        self.reader.stop();
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // If it panicked, the panic was told when it happened.
@@ -328,7 +362,11 @@ impl PipelineStore for FileSystemPipelineStore {
     }
 
     async fn get(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
-        self.read("get image", |state| state.get(structural_hash).cloned())
+        match self.read("get image", |state| state.image(structural_hash))? {
+            Lookup::Loaded(image) => Ok(Some(image)),
+            Lookup::Absent => Ok(None),
+            Lookup::NotLoaded => self.reader.image(*structural_hash).await,
+        }
     }
 
     async fn resolve(&self, name: &PipelineName) -> Result<Option<ActiveVersion>> {
@@ -344,7 +382,11 @@ impl PipelineStore for FileSystemPipelineStore {
     }
 
     async fn source(&self, source_hash: &SourceHash) -> Result<Option<Arc<str>>> {
-        self.read("read source", |state| state.source(source_hash).cloned())
+        match self.read("read source", |state| state.source(source_hash))? {
+            Lookup::Loaded(text) => Ok(Some(text)),
+            Lookup::Absent => Ok(None),
+            Lookup::NotLoaded => self.reader.source(*source_hash).await,
+        }
     }
 
     fn list_images(&self, options: ListOptions<StructuralHash>) -> BoxStream<'static, Result<ImageSummary>> {

@@ -239,7 +239,7 @@ impl Seen {
             assert_eq!(left, None, "a closed store has no frames");
             let alone = open(&json_files_alone(&first));
             let expected = recovered.split_once('\n').unwrap().1;
-            let found = describe_content(&alone.shared().state());
+            let found = describe_content(&alone);
             assert_eq!(found, expected, "the JSON files alone are the store");
             assert_eq!(alone.shared().status().warnings, [""; 0]);
         }

@@ -10,6 +10,7 @@
 mod change;
 mod pending;
 mod prepare;
+mod relation;
 mod state;
 mod store;
 mod view;
@@ -17,5 +18,5 @@ mod view;
 pub use change::{Change, Prepared};
 pub use pending::Pending;
 pub use prepare::VerifiedCommit;
-pub use state::{Dangling, Holder, Parts, State};
+pub use state::{Dangling, Holder, Lookup, Parts, State};
 pub use store::InMemoryPipelineStore;

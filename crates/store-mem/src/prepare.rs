@@ -125,7 +125,7 @@ impl Preparation<'_> {
     fn operation(&mut self, operation: &Operation) -> Result<Outcome> {
         match operation {
             Operation::PutImage(image) => {
-                let added = self.view.image(&image.structural_hash).is_none();
+                let added = !self.view.has_image(&image.structural_hash);
                 if added {
                     self.push(Change::ImageAdded(Arc::clone(image)));
                 }
@@ -165,7 +165,7 @@ impl Preparation<'_> {
     }
 
     fn require_image(&self, operation: &'static str, structural_hash: &StructuralHash) -> Result<()> {
-        if self.view.image(structural_hash).is_some() {
+        if self.view.has_image(structural_hash) {
             return Ok(());
         }
         let message = "the image is not stored; put it earlier in the same commit";
@@ -237,11 +237,11 @@ impl Preparation<'_> {
 
     fn remove_image(&mut self, structural_hash: &StructuralHash) -> Result<Outcome> {
         const OPERATION: &str = "remove image";
-        let image = self.view.image(structural_hash).ok_or_else(|| {
+        let metadata = self.view.metadata(structural_hash).ok_or_else(|| {
             StoreError::new(ErrorKind::NotFound, OPERATION, "the image is not stored")
                 .with("structuralHash", structural_hash)
         })?;
-        let source_hash = image.metadata.source_hash;
+        let source_hash = metadata.source_hash;
         if self.view.holders(structural_hash).next().is_some() {
             return Err(self.in_use(structural_hash));
         }

@@ -1,6 +1,6 @@
 //! What a store holds, and the one way in which it changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use constellation_store_core::{
     Revision, SourceHash, StoreStatus, StructuralHash, SyntacticKey, Version, VersionHistory,
 };
 
+use crate::relation::{ByOwnBytes, Relation};
 use crate::{Change, Prepared};
 
 /// Images, sources, the syntactic index and the names with their versions.
@@ -19,18 +20,25 @@ use crate::{Change, Prepared};
 ///
 /// What is large is shared by `Arc`, so a caller takes what it needs and lets go of the lock. Changing a name
 /// while a reader holds its history copies the history.
+///
+/// Images and sources need not be in memory: of those that a durable backend has elsewhere, the state knows that
+/// they are there, and of an image its summary, until the backend loads them ([`State::load_image`]). All
+/// judgements and listings do without. What was added by a change is in memory.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     revision: Revision,
-    images: BTreeMap<StructuralHash, ImageSlot>,
-    sources: BTreeMap<SourceHash, Arc<str>>,
+    images: BTreeMap<StructuralHash, Arc<ImageSummary>>,
+    /// The images that are in memory whole: those that were added, and those that were loaded.
+    bodies: HashMap<StructuralHash, Arc<PipelineImage>, ByOwnBytes>,
+    /// Without a text that is not loaded.
+    sources: BTreeMap<SourceHash, Option<Arc<str>>>,
     index: BTreeMap<SyntacticKey, StructuralHash>,
     names: BTreeMap<PipelineName, Arc<VersionHistory>>,
     n_active: u64,
     // Derived: who refers to what.
-    pub(crate) holders: BTreeMap<StructuralHash, BTreeSet<Holder>>,
-    pub(crate) keys: BTreeMap<StructuralHash, BTreeSet<SyntacticKey>>,
-    pub(crate) source_holders: BTreeMap<SourceHash, BTreeSet<SourceHolder>>,
+    pub(crate) holders: Relation<StructuralHash, Holder>,
+    pub(crate) keys: Relation<StructuralHash, SyntacticKey>,
+    pub(crate) source_holders: Relation<SourceHash, SourceHolder>,
 }
 
 /// What a state is made of, when it is read from somewhere.
@@ -38,15 +46,17 @@ pub struct State {
 pub struct Parts {
     /// The latest revision that is known; the state's is the greatest of this one and those of the versions.
     pub revision: Revision,
-    /// The images, whose hashes were checked.
+    /// Images, whose hashes were checked.
     pub images: Vec<Arc<PipelineImage>>,
-    /// The sources, whose hashes were checked.
-    pub sources: Vec<(SourceHash, Arc<str>)>,
+    /// Images that are stored and not loaded.
+    pub summaries: Vec<Arc<ImageSummary>>,
+    /// The sources, whose hashes were checked; without a text, those that are not loaded.
+    pub sources: Vec<(SourceHash, Option<Arc<str>>)>,
     /// The syntactic index.
     pub index: Vec<(SyntacticKey, StructuralHash)>,
     /// The histories of the names, of which the last counts if there are two of one name. They need not be
     /// normalized.
-    pub histories: Vec<VersionHistory>,
+    pub histories: Vec<Arc<VersionHistory>>,
 }
 
 /// A version that refers to an image.
@@ -56,6 +66,22 @@ pub struct Holder {
     pub name: PipelineName,
     /// The number of the version.
     pub version: u64,
+}
+
+impl<T> Lookup<T> {
+    /// What is in memory.
+    pub fn loaded(self) -> Option<T> {
+        match self {
+            Self::Loaded(found) => Some(found),
+            Self::NotLoaded | Self::Absent => None,
+        }
+    }
+}
+
+impl Holder {
+    fn new(name: &PipelineName, version: &Version) -> Self {
+        Self { name: name.clone(), version: version.version }
+    }
 }
 
 /// What refers to images that are not stored, as only damage from outside leaves it.
@@ -74,11 +100,15 @@ pub(crate) enum SourceHolder {
     Version(Holder),
 }
 
-/// A stored image. Whoever lists images reads the summary only, so that the body need not be at hand.
-#[derive(Debug, Clone, PartialEq)]
-struct ImageSlot {
-    summary: Arc<ImageSummary>,
-    image: Arc<PipelineImage>,
+/// What is asked for, if it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup<T> {
+    /// It is in memory.
+    Loaded(T),
+    /// It is stored, and not loaded.
+    NotLoaded,
+    /// It is not stored.
+    Absent,
 }
 
 impl State {
@@ -90,22 +120,81 @@ impl State {
     /// The state of these parts. Histories are normalized. References to images that are not among the parts
     /// stay, since a journal may bring the images; [`State::dangling`] tells what is left in the end.
     pub fn from_parts(parts: Parts) -> Self {
-        let Parts { revision, images, sources, index, histories } = parts;
-        let mut state = Self { revision, ..Self::default() };
-        for image in images {
-            state.add_image(image);
-        }
-        state.sources = sources.into_iter().collect();
-        for (key, structural_hash) in index {
-            state.index(key, structural_hash);
-        }
+        let Parts { revision, images, summaries, sources, index, histories } = parts;
+        let summaries =
+            summaries.into_iter().chain(images.iter().map(|image| Arc::new(ImageSummary::of(image))));
+        // Built from sorted sequences: for many entries that takes a fraction of the time, and of the memory, that
+        // putting in one after another takes.
+        let mut state = Self {
+            revision,
+            images: summaries.map(|summary| (summary.structural_hash, summary)).collect(),
+            bodies: images.into_iter().map(|image| (image.structural_hash, image)).collect(),
+            sources: sources.into_iter().collect(),
+            index: index.into_iter().collect(),
+            ..Self::default()
+        };
         for mut history in histories {
-            history.normalize();
+            // Copies the history only if somebody else has it, too.
+            Arc::make_mut(&mut history).normalize();
             let newest = history.versions.iter().map(|version| version.revision).max();
             state.revision = state.revision.max(newest.unwrap_or_default());
-            state.add_history(history);
+            state.names.insert(history.pipeline_name.clone(), history);
         }
+        state.relate_all();
         state
+    }
+
+    /// Fills in everything that is derived.
+    fn relate_all(&mut self) {
+        let versions = || {
+            self.names.values().flat_map(|history| {
+                let name = &history.pipeline_name;
+                history.versions.iter().map(move |version| (Holder::new(name, version), version))
+            })
+        };
+        let images = self.images.values().filter_map(|summary| {
+            Some((summary.metadata.source_hash?, SourceHolder::Image(summary.structural_hash)))
+        });
+        let of_versions = versions()
+            .filter_map(|(holder, version)| Some((version.source_hash?, SourceHolder::Version(holder))));
+        self.source_holders = images.chain(of_versions).collect();
+        self.holders = versions().map(|(holder, version)| (version.structural_hash, holder)).collect();
+        self.keys = self.index.iter().map(|(key, structural_hash)| (*structural_hash, *key)).collect();
+        self.n_active = self.names.values().filter(|history| history.active_version.is_some()).count() as u64;
+    }
+
+    /// Keeps an image that is stored and not loaded. Does nothing when it is not stored, or loaded already: what
+    /// was read from elsewhere may be older than what happened meanwhile.
+    pub fn load_image(&mut self, image: Arc<PipelineImage>) {
+        if self.images.contains_key(&image.structural_hash) {
+            self.bodies.entry(image.structural_hash).or_insert(image);
+        }
+    }
+
+    /// Keeps a source that is stored and not loaded, as [`State::load_image`] does an image.
+    pub fn load_source(&mut self, source_hash: SourceHash, text: Arc<str>) {
+        if let Some(slot) = self.sources.get_mut(&source_hash) {
+            slot.get_or_insert(text);
+        }
+    }
+
+    /// Puts a history in the place of what is known of its name, as a backend does that reads a better one.
+    pub fn put_history(&mut self, mut history: VersionHistory) {
+        history.normalize();
+        let newest = history.versions.iter().map(|version| version.revision).max();
+        self.revision = self.revision.max(newest.unwrap_or_default());
+        let name = history.pipeline_name.clone();
+        if let Some(before) = self.names.remove(&name) {
+            self.n_active -= u64::from(before.active_version.is_some());
+            for version in &before.versions {
+                self.release(&name, version);
+            }
+        }
+        for version in &history.versions {
+            self.hold(&name, version);
+        }
+        self.n_active += u64::from(history.active_version.is_some());
+        self.names.insert(name, Arc::new(history));
     }
 
     /// Applies a commit that was prepared on this state.
@@ -127,7 +216,7 @@ impl State {
     /// that it can be stored again. Unlike [`Change::ImageRemoved`] that is not a decision about the store's
     /// content: versions may go on referring to it. Returns the keys.
     pub fn forget_damaged(&mut self, structural_hash: &StructuralHash) -> Vec<SyntacticKey> {
-        let keys: Vec<_> = self.keys.get(structural_hash).into_iter().flatten().copied().collect();
+        let keys: Vec<_> = self.keys.of(structural_hash).copied().collect();
         for key in &keys {
             self.unindex(key);
         }
@@ -135,14 +224,33 @@ impl State {
         keys
     }
 
+    /// Forgets a source whose stored bytes turned out to be damaged, so that it can be stored again.
+    pub fn forget_damaged_source(&mut self, source_hash: &SourceHash) {
+        self.sources.remove(source_hash);
+    }
+
     /// The latest revision.
     pub fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// The image with this hash.
+    /// The image with this hash, if it is in memory.
     pub fn get(&self, structural_hash: &StructuralHash) -> Option<&Arc<PipelineImage>> {
-        self.images.get(structural_hash).map(|slot| &slot.image)
+        self.bodies.get(structural_hash)
+    }
+
+    /// The image with this hash, or whether it can be loaded.
+    pub fn image(&self, structural_hash: &StructuralHash) -> Lookup<Arc<PipelineImage>> {
+        match self.bodies.get(structural_hash) {
+            Some(image) => Lookup::Loaded(Arc::clone(image)),
+            None if self.images.contains_key(structural_hash) => Lookup::NotLoaded,
+            None => Lookup::Absent,
+        }
+    }
+
+    /// The summary of an image, if it is stored.
+    pub fn summary(&self, structural_hash: &StructuralHash) -> Option<&Arc<ImageSummary>> {
+        self.images.get(structural_hash)
     }
 
     /// What a name points to.
@@ -160,19 +268,53 @@ impl State {
         self.names.get(name)
     }
 
-    /// A retained source text.
-    pub fn source(&self, source_hash: &SourceHash) -> Option<&Arc<str>> {
-        self.sources.get(source_hash)
+    /// The versions that refer to an image.
+    pub fn holders(&self, structural_hash: &StructuralHash) -> impl Iterator<Item = &Holder> {
+        self.holders.of(structural_hash)
+    }
+
+    /// A retained source text, or whether it can be loaded.
+    pub fn source(&self, source_hash: &SourceHash) -> Lookup<Arc<str>> {
+        match self.sources.get(source_hash) {
+            Some(Some(text)) => Lookup::Loaded(Arc::clone(text)),
+            Some(None) => Lookup::NotLoaded,
+            None => Lookup::Absent,
+        }
+    }
+
+    /// Whether a source text is retained.
+    pub fn has_source(&self, source_hash: &SourceHash) -> bool {
+        self.sources.contains_key(source_hash)
     }
 
     /// All images, by ascending hash.
-    pub fn images(&self) -> impl ExactSizeIterator<Item = &Arc<PipelineImage>> {
-        self.images.values().map(|slot| &slot.image)
+    pub fn images(&self) -> impl ExactSizeIterator<Item = &Arc<ImageSummary>> {
+        self.images.values()
     }
 
-    /// All sources, by ascending hash.
-    pub fn sources(&self) -> impl ExactSizeIterator<Item = (&SourceHash, &Arc<str>)> {
-        self.sources.iter()
+    /// The images that are in memory, by ascending hash.
+    pub fn loaded_images(&self) -> impl Iterator<Item = &Arc<PipelineImage>> {
+        self.images.keys().filter_map(|structural_hash| self.bodies.get(structural_hash))
+    }
+
+    /// All sources, by ascending hash; without the text where it is not loaded.
+    pub fn sources(&self) -> impl ExactSizeIterator<Item = (&SourceHash, Option<&Arc<str>>)> {
+        self.sources.iter().map(|(source_hash, text)| (source_hash, text.as_ref()))
+    }
+
+    /// Hashes of images that are not loaded, in ascending order, after one of them, at most `limit` of them.
+    pub fn images_not_loaded(&self, after: Option<StructuralHash>, limit: usize) -> Vec<StructuralHash> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let stored =
+            self.images.range((start, Bound::Unbounded)).map(|(structural_hash, _)| *structural_hash);
+        stored.filter(|structural_hash| !self.bodies.contains_key(structural_hash)).take(limit).collect()
+    }
+
+    /// Hashes of sources that are not loaded, as [`State::images_not_loaded`].
+    pub fn sources_not_loaded(&self, after: Option<SourceHash>, limit: usize) -> Vec<SourceHash> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let stored = self.sources.range((start, Bound::Unbounded));
+        stored.filter(|(_, text)| text.is_none()).map(|(source_hash, _)| *source_hash).take(limit).collect()
     }
 
     /// The whole index, by ascending key.
@@ -194,7 +336,7 @@ impl State {
         &self,
         options: &ListOptions<StructuralHash>,
     ) -> impl Iterator<Item = ImageSummary> + Send + use<> {
-        let page: Vec<_> = page(&self.images, options).map(|(_, slot)| Arc::clone(&slot.summary)).collect();
+        let page: Vec<_> = page(&self.images, options).map(|(_, summary)| Arc::clone(summary)).collect();
         page.into_iter().map(|summary| ImageSummary::clone(&summary))
     }
 
@@ -235,22 +377,26 @@ impl State {
     pub fn dangling(&self) -> Dangling {
         let missing = |structural_hash: &StructuralHash| !self.images.contains_key(structural_hash);
         let index = self.index.iter().filter(|(_, structural_hash)| missing(structural_hash));
-        let images = self.holders.iter().filter(|(structural_hash, _)| missing(structural_hash));
-        Dangling {
-            index: index
-                .map(|(key, structural_hash)| IndexEntry { key: *key, structural_hash: *structural_hash })
-                .collect(),
-            images: images
-                .map(|(structural_hash, holders)| (*structural_hash, holders.iter().cloned().collect()))
-                .collect(),
+        let mut images: Vec<(StructuralHash, Vec<Holder>)> = Vec::new();
+        for (structural_hash, holder) in
+            self.holders.iter().filter(|(structural_hash, _)| missing(structural_hash))
+        {
+            match images.last_mut() {
+                Some((last, holders)) if last == structural_hash => holders.push(holder.clone()),
+                _ => images.push((*structural_hash, vec![holder.clone()])),
+            }
         }
+        let index = index
+            .map(|(key, structural_hash)| IndexEntry { key: *key, structural_hash: *structural_hash })
+            .collect();
+        Dangling { index, images }
     }
 
     fn change(&mut self, change: &Change) {
         match change {
             Change::ImageAdded(image) => self.add_image(Arc::clone(image)),
             Change::SourceAdded { source_hash, text } => {
-                self.sources.entry(*source_hash).or_insert_with(|| Arc::clone(text));
+                self.sources.entry(*source_hash).or_default().get_or_insert_with(|| Arc::clone(text));
             }
             Change::Indexed { key, structural_hash } => self.index(*key, *structural_hash),
             Change::VersionRecorded { name, version } => self.record_version(name, version),
@@ -274,48 +420,38 @@ impl State {
 
     fn add_image(&mut self, image: Arc<PipelineImage>) {
         let structural_hash = image.structural_hash;
-        if self.images.contains_key(&structural_hash) {
+        if let Some(summary) = self.images.get(&structural_hash) {
+            // A journal is replayed on a state that has the image elsewhere.
+            if !self.bodies.contains_key(&structural_hash) && **summary == ImageSummary::of(&image) {
+                self.bodies.insert(structural_hash, image);
+            }
             return;
         }
         if let Some(source_hash) = image.metadata.source_hash {
-            relate(&mut self.source_holders, source_hash, SourceHolder::Image(structural_hash));
+            self.source_holders.relate(source_hash, SourceHolder::Image(structural_hash));
         }
-        let summary = Arc::new(ImageSummary::of(&image));
-        self.images.insert(structural_hash, ImageSlot { summary, image });
+        self.images.insert(structural_hash, Arc::new(ImageSummary::of(&image)));
+        self.bodies.insert(structural_hash, image);
     }
 
     fn remove_image(&mut self, structural_hash: &StructuralHash) {
-        let Some(slot) = self.images.remove(structural_hash) else { return };
-        if let Some(source_hash) = slot.summary.metadata.source_hash {
-            separate(&mut self.source_holders, &source_hash, &SourceHolder::Image(*structural_hash));
+        self.bodies.remove(structural_hash);
+        let Some(summary) = self.images.remove(structural_hash) else { return };
+        if let Some(source_hash) = summary.metadata.source_hash {
+            self.source_holders.separate(source_hash, SourceHolder::Image(*structural_hash));
         }
     }
 
     fn index(&mut self, key: SyntacticKey, structural_hash: StructuralHash) {
         if let Some(before) = self.index.insert(key, structural_hash) {
-            separate(&mut self.keys, &before, &key);
+            self.keys.separate(before, key);
         }
-        relate(&mut self.keys, structural_hash, key);
+        self.keys.relate(structural_hash, key);
     }
 
     fn unindex(&mut self, key: &SyntacticKey) {
         if let Some(before) = self.index.remove(key) {
-            separate(&mut self.keys, &before, key);
-        }
-    }
-
-    fn add_history(&mut self, history: VersionHistory) {
-        let name = history.pipeline_name.clone();
-        for version in &history.versions {
-            self.hold(&name, version);
-        }
-        self.n_active += u64::from(history.active_version.is_some());
-        let Some(before) = self.names.insert(name.clone(), Arc::new(history)) else { return };
-        self.n_active -= u64::from(before.active_version.is_some());
-        for version in &before.versions {
-            if self.names[&name].get(version.version) != Some(version) {
-                self.release(&name, version);
-            }
+            self.keys.separate(before, *key);
         }
     }
 
@@ -357,31 +493,18 @@ impl State {
     }
 
     fn hold(&mut self, name: &PipelineName, version: &Version) {
-        let holder = Holder { name: name.clone(), version: version.version };
+        let holder = Holder::new(name, version);
         if let Some(source_hash) = version.source_hash {
-            relate(&mut self.source_holders, source_hash, SourceHolder::Version(holder.clone()));
+            self.source_holders.relate(source_hash, SourceHolder::Version(holder.clone()));
         }
-        relate(&mut self.holders, version.structural_hash, holder);
+        self.holders.relate(version.structural_hash, holder);
     }
 
     fn release(&mut self, name: &PipelineName, version: &Version) {
-        let holder = Holder { name: name.clone(), version: version.version };
-        separate(&mut self.holders, &version.structural_hash, &holder);
+        let holder = Holder::new(name, version);
+        self.holders.separate(version.structural_hash, holder.clone());
         if let Some(source_hash) = version.source_hash {
-            separate(&mut self.source_holders, &source_hash, &SourceHolder::Version(holder));
-        }
-    }
-}
-
-fn relate<K: Ord, V: Ord>(relation: &mut BTreeMap<K, BTreeSet<V>>, key: K, value: V) {
-    relation.entry(key).or_default().insert(value);
-}
-
-fn separate<K: Ord, V: Ord>(relation: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
-    if let Some(values) = relation.get_mut(key) {
-        values.remove(value);
-        if values.is_empty() {
-            relation.remove(key);
+            self.source_holders.separate(source_hash, SourceHolder::Version(holder));
         }
     }
 }

@@ -115,7 +115,8 @@ impl PipelineStore for InMemoryPipelineStore {
     }
 
     async fn source(&self, source_hash: &SourceHash) -> Result<Option<Arc<str>>> {
-        self.read("read source", |state| state.source(source_hash).cloned())
+        // Nothing is elsewhere: what is stored is loaded.
+        self.read("read source", |state| state.source(source_hash).loaded())
     }
 
     fn list_images(&self, options: ListOptions<StructuralHash>) -> BoxStream<'static, Result<ImageSummary>> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use constellation_store_core::{
-    ActiveVersion, PipelineImage, PipelineName, Revision, SourceHash, StructuralHash, SyntacticKey, Version,
+    ActiveVersion, ImageMetadata, PipelineName, Revision, SourceHash, StructuralHash, SyntacticKey, Version,
 };
 
 use crate::pending::PendingName;
@@ -31,17 +31,23 @@ impl View<'_> {
         self.pending.revision.unwrap_or_default().max(self.state.revision())
     }
 
-    pub(crate) fn image(&self, structural_hash: &StructuralHash) -> Option<&PipelineImage> {
+    pub(crate) fn has_image(&self, structural_hash: &StructuralHash) -> bool {
+        let pending = self.layers().into_iter().find_map(|layer| layer.images.get(structural_hash));
+        pending.map_or_else(|| self.state.summary(structural_hash).is_some(), Option::is_some)
+    }
+
+    /// What is known of an image beside its graph, if it is stored.
+    pub(crate) fn metadata(&self, structural_hash: &StructuralHash) -> Option<&ImageMetadata> {
         let pending = self.layers().into_iter().find_map(|layer| layer.images.get(structural_hash));
         match pending {
-            Some(image) => image.as_deref(),
-            None => self.state.get(structural_hash).map(|image| &**image),
+            Some(image) => image.as_ref().map(|image| &image.metadata),
+            None => self.state.summary(structural_hash).map(|summary| &summary.metadata),
         }
     }
 
     pub(crate) fn has_source(&self, source_hash: &SourceHash) -> bool {
         let pending = self.layers().into_iter().find_map(|layer| layer.sources.get(source_hash));
-        pending.copied().unwrap_or_else(|| self.state.source(source_hash).is_some())
+        pending.copied().unwrap_or_else(|| self.state.has_source(source_hash))
     }
 
     pub(crate) fn lookup(&self, key: &SyntacticKey) -> Option<StructuralHash> {
@@ -105,25 +111,25 @@ impl View<'_> {
         structural_hash: &'b StructuralHash,
     ) -> impl Iterator<Item = &'b Holder> {
         let pending = self.layers().into_iter().filter_map(|layer| layer.holders.get(structural_hash));
-        let candidates = pending.chain(self.state.holders.get(structural_hash)).flatten();
+        let candidates = pending.flatten().chain(self.state.holders.of(structural_hash));
         candidates.filter(|holder| self.version(&holder.name, holder.version).is_some())
     }
 
     /// The keys that lead to an image.
     pub(crate) fn keys(&self, structural_hash: &StructuralHash) -> BTreeSet<SyntacticKey> {
         let pending = self.layers().into_iter().filter_map(|layer| layer.keys.get(structural_hash));
-        let candidates = pending.chain(self.state.keys.get(structural_hash)).flatten();
+        let candidates = pending.flatten().chain(self.state.keys.of(structural_hash));
         candidates.filter(|key| self.lookup(key) == Some(*structural_hash)).copied().collect()
     }
 
     /// Whether an image or a version refers to a source.
     pub(crate) fn is_source_held(&self, source_hash: &SourceHash) -> bool {
         let pending = self.layers().into_iter().filter_map(|layer| layer.source_holders.get(source_hash));
-        let mut candidates = pending.chain(self.state.source_holders.get(source_hash)).flatten();
+        let mut candidates = pending.flatten().chain(self.state.source_holders.of(source_hash));
         candidates.any(|holder| match holder {
             SourceHolder::Image(structural_hash) => self
-                .image(structural_hash)
-                .is_some_and(|image| image.metadata.source_hash == Some(*source_hash)),
+                .metadata(structural_hash)
+                .is_some_and(|metadata| metadata.source_hash == Some(*source_hash)),
             SourceHolder::Version(Holder { name, version }) => self.version(name, *version).is_some(),
         })
     }

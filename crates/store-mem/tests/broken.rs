@@ -416,10 +416,11 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 fn parts_of(state: &State) -> Parts {
     Parts {
         revision: state.revision(),
-        images: state.images().cloned().collect(),
-        sources: state.sources().map(|(hash, text)| (*hash, Arc::clone(text))).collect(),
+        images: state.loaded_images().cloned().collect(),
+        summaries: vec![],
+        sources: state.sources().map(|(hash, text)| (*hash, text.cloned())).collect(),
         index: state.index_entries().map(|(key, hash)| (*key, *hash)).collect(),
-        histories: state.histories().map(|history| VersionHistory::clone(history)).collect(),
+        histories: state.histories().cloned().collect(),
     }
 }
 
@@ -456,7 +457,7 @@ impl PipelineStore for Broken {
     }
 
     async fn source(&self, source_hash: &SourceHash) -> Result<Option<Arc<str>>> {
-        self.0.read(|state| state.source(source_hash).cloned())
+        self.0.read(|state| state.source(source_hash).loaded())
     }
 
     fn list_images(&self, options: ListOptions<StructuralHash>) -> BoxStream<'static, Result<ImageSummary>> {

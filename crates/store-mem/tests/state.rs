@@ -10,7 +10,9 @@ use constellation_store_core::{
     RegistryHash, Revision, SourceHash, SyntacticHash, SyntacticKey, Timestamp, TypeIndex, TypeSpec,
     VersionHistory,
 };
-use constellation_store_mem::{Change, Dangling, Holder, Parts, Pending, Prepared, State, VerifiedCommit};
+use constellation_store_mem::{
+    Change, Dangling, Holder, Lookup, Parts, Pending, Prepared, State, VerifiedCommit,
+};
 use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -88,10 +90,11 @@ fn commits() -> impl Strategy<Value = Vec<VerifiedCommit>> {
 fn parts_of(state: &State) -> Parts {
     Parts {
         revision: state.revision(),
-        images: state.images().cloned().collect(),
-        sources: state.sources().map(|(hash, text)| (*hash, Arc::clone(text))).collect(),
+        images: state.loaded_images().cloned().collect(),
+        summaries: vec![],
+        sources: state.sources().map(|(hash, text)| (*hash, text.cloned())).collect(),
         index: state.index_entries().map(|(key, hash)| (*key, *hash)).collect(),
-        histories: state.histories().map(|history| VersionHistory::clone(history)).collect(),
+        histories: state.histories().cloned().collect(),
     }
 }
 
@@ -272,7 +275,7 @@ fn histories_written_by_hand_are_put_in_order() {
     history.versions = state.versions(&a).unwrap().versions.iter().rev().cloned().collect();
     history.active_version = Some(9);
     history.next_version = 0;
-    let mut restored = State::from_parts(Parts { histories: vec![history], ..parts_of(&state) });
+    let mut restored = State::from_parts(Parts { histories: vec![Arc::new(history)], ..parts_of(&state) });
     assert_eq!(restored.resolve(&a), None, "there is no version 9");
     assert_eq!(restored.status().names, 0);
     let outcomes = apply(&mut restored, [record(&a, &image(2, None))]);
@@ -297,7 +300,8 @@ fn a_version_number_is_not_used_twice_even_at_the_end_of_numbers() {
     let a = name("a");
     let mut history = VersionHistory::new(a.clone());
     history.next_version = u64::MAX;
-    let parts = Parts { histories: vec![history], images: vec![image(1, None)], ..Parts::default() };
+    let parts =
+        Parts { histories: vec![Arc::new(history)], images: vec![image(1, None)], ..Parts::default() };
     let error = State::from_parts(parts).prepare(&commit_of([record(&a, &image(1, None))]), NOW).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     let parts = Parts { revision: Revision(u64::MAX), ..Parts::default() };
@@ -327,7 +331,7 @@ fn a_damaged_image_is_forgotten_and_can_be_stored_again() {
     assert_eq!(state.get(&structural_hash), None);
     assert_eq!(state.lookup_syntactic(&key(1)), None, "so that the program is compiled again");
     assert!(state.resolve(&a).is_some(), "the name keeps pointing to it");
-    assert!(state.source(&SourceHash::of_bytes(b"text")).is_some(), "it is compiled again from its source");
+    assert!(state.has_source(&SourceHash::of_bytes(b"text")), "it is compiled again from its source");
     let holder = Holder { name: a.clone(), version: 1 };
     assert_eq!(state.dangling().images, [(structural_hash, vec![holder])]);
     let set_active = Operation::SetActive { name: a.clone(), version: 1 };
@@ -364,4 +368,52 @@ fn a_page_shows_the_first_images() {
     let page: Vec<_> = state.list_images(&options).map(|summary| summary.structural_hash).collect();
     let expected: Vec<_> = state.images().take(3).map(|image| image.structural_hash).collect();
     assert_eq!(page, expected);
+}
+
+#[test]
+fn a_commit_is_judged_alike_whether_images_are_loaded_or_not() {
+    let a = name("a");
+    let (used, unused) = (image(1, Some("one")), image(2, Some("two")));
+    let mut state = State::new();
+    apply(
+        &mut state,
+        [
+            Operation::PutImage(Arc::clone(&used)),
+            Operation::PutSource("one".into()),
+            Operation::PutImage(Arc::clone(&unused)),
+            Operation::PutSource("two".into()),
+            Operation::Index { key: key(2), structural_hash: unused.structural_hash },
+            record(&a, &used),
+        ],
+    );
+    let parts = parts_of(&state);
+    let mut lazy = State::from_parts(Parts {
+        images: vec![],
+        summaries: state.images().cloned().collect(),
+        sources: state.sources().map(|(source_hash, _)| (*source_hash, None)).collect(),
+        ..parts
+    });
+    assert_eq!(lazy.image(&used.structural_hash), Lookup::NotLoaded);
+    assert_eq!(lazy.images_not_loaded(None, 10).len(), 2);
+    assert_eq!(lazy.sources_not_loaded(None, 10).len(), 2);
+    let operations = [
+        Operation::PutImage(Arc::clone(&used)),
+        Operation::PutSource("one".into()),
+        Operation::RemoveImage { structural_hash: unused.structural_hash },
+    ];
+    let commit = commit_of(operations);
+    assert_eq!(lazy.prepare(&commit, NOW).unwrap(), state.prepare(&commit, NOW).unwrap());
+    let in_use = commit_of([Operation::RemoveImage { structural_hash: used.structural_hash }]);
+    assert_eq!(lazy.prepare(&in_use, NOW).unwrap_err().kind(), ErrorKind::InUse);
+
+    let prepared = lazy.prepare(&commit, NOW).unwrap();
+    lazy.apply(prepared);
+    let prepared = state.prepare(&commit, NOW).unwrap();
+    state.apply(prepared);
+    // Read from a file before the image was removed: it must not come back.
+    lazy.load_image(Arc::clone(&unused));
+    assert_eq!(lazy.image(&unused.structural_hash), Lookup::Absent);
+    lazy.load_image(Arc::clone(&used));
+    lazy.load_source(SourceHash::of_bytes(b"one"), "one".into());
+    assert_eq!(lazy, state);
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use constellation_store_core::{PipelineImage, PipelineName, SourceHash, StructuralHash, VersionHistory};
+use constellation_store_core::{
+    PipelineImage, PipelineName, SourceHash, StructuralHash, SyntacticKey, VersionHistory,
+};
 use constellation_store_mem::{Change, State};
 use uuid::Uuid;
 
@@ -30,6 +32,8 @@ pub(crate) struct Dirty {
     pub(crate) names: BTreeSet<PipelineName>,
     pub(crate) aliases: bool,
     pub(crate) index: bool,
+    /// The keys whose entries changed, if that is known; the file is written whole.
+    pub(crate) keys: BTreeSet<SyntacticKey>,
 }
 
 impl Dirty {
@@ -38,7 +42,7 @@ impl Dirty {
         match change {
             Change::ImageAdded(image) => {
                 let hash = image.structural_hash;
-                if state.get(&hash).is_some() && !self.images.contains(&hash) {
+                if state.summary(&hash).is_some() && !self.images.contains(&hash) {
                     self.images_with_files.insert(hash);
                 }
                 self.images.insert(hash);
@@ -50,8 +54,9 @@ impl Dirty {
             Change::SourceAdded { source_hash, text: _ } | Change::SourceRemoved { source_hash } => {
                 self.sources.insert(*source_hash);
             }
-            Change::Indexed { key: _, structural_hash: _ } | Change::IndexRemoved { key: _ } => {
+            Change::Indexed { key, structural_hash: _ } | Change::IndexRemoved { key } => {
                 self.index = true;
+                self.keys.insert(*key);
             }
             Change::VersionRecorded { name, version: _ }
             | Change::Activated { name, version: _ }
@@ -66,19 +71,20 @@ impl Dirty {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { images, images_with_files: _, sources, names, aliases, index } = self;
+        let Self { images, images_with_files: _, sources, names, aliases, index, keys: _ } = self;
         images.is_empty() && sources.is_empty() && names.is_empty() && !aliases && !index
     }
 
     /// Adds what an abandoned checkpoint did not finish.
     fn merge(&mut self, other: Self) {
-        let Self { images, images_with_files, sources, names, aliases, index } = other;
+        let Self { images, images_with_files, sources, names, aliases, index, keys } = other;
         self.images.extend(images);
         self.images_with_files.extend(images_with_files);
         self.sources.extend(sources);
         self.names.extend(names);
         self.aliases |= aliases;
         self.index |= index;
+        self.keys.extend(keys);
     }
 }
 
@@ -146,9 +152,10 @@ impl Checkpoint {
         };
 
         let (present, absent): (Vec<_>, Vec<_>) =
-            dirty.images.iter().map(|hash| (hash, state.get(hash))).partition(|(_, image)| image.is_some());
-        let writes = present.into_iter().filter_map(|(hash, image)| {
-            let image = Arc::clone(image?);
+            dirty.images.iter().partition(|hash| state.summary(hash).is_some());
+        // One that is not in memory is in its file: what a journal adds is in memory.
+        let writes = present.into_iter().filter_map(|hash| {
+            let image = Arc::clone(state.get(hash)?);
             let same = dirty.images_with_files.contains(hash);
             let content = if same { Content::SameImage(image) } else { Content::Image(image) };
             Some(Step::Write(image_path(hash), content))
@@ -156,19 +163,20 @@ impl Checkpoint {
         phase(IMAGES, writes.collect());
         if !absent.is_empty() {
             removals.push_back(Step::EnsureDirectory(IMAGES));
-            removals.extend(absent.into_iter().map(|(hash, _)| Step::Remove(image_path(hash))));
+            removals.extend(absent.into_iter().map(|hash| Step::Remove(image_path(hash))));
             removals.push_back(Step::SyncDirectory(IMAGES));
         }
 
         let (present, absent): (Vec<_>, Vec<_>) =
-            dirty.sources.iter().map(|hash| (hash, state.source(hash))).partition(|(_, text)| text.is_some());
-        let writes = present.into_iter().filter_map(|(hash, text)| {
-            Some(Step::Write(source_path(hash), Content::Source(Arc::clone(text?))))
+            dirty.sources.iter().partition(|hash| state.has_source(hash));
+        let writes = present.into_iter().filter_map(|hash| {
+            let text = state.source(hash).loaded()?;
+            Some(Step::Write(source_path(hash), Content::Source(text)))
         });
         phase(SOURCES, writes.collect());
         if !absent.is_empty() {
             removals.push_back(Step::EnsureDirectory(SOURCES));
-            removals.extend(absent.into_iter().map(|(hash, _)| Step::Remove(source_path(hash))));
+            removals.extend(absent.into_iter().map(|hash| Step::Remove(source_path(hash))));
             removals.push_back(Step::SyncDirectory(SOURCES));
         }
 

@@ -3,24 +3,25 @@
 //! Reading changes nothing. What is to be put aside or written again is noted, and done by a core that opens for
 //! writing.
 
+mod json;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use constellation_store_core::{
-    ErrorKind, Origin, PipelineImage, PipelineName, Result, Revision, SourceHash, StoreError, StructuralHash,
-    Timestamp, Version, VersionHistory,
+    ErrorKind, PipelineName, Result, Revision, StoreError, StructuralHash, SyntacticKey, Timestamp,
+    VersionHistory,
 };
 use constellation_store_mem::{Change, Parts, State};
-use serde_json::Map;
 
 use super::checkpoint::{Dirty, MAX_DOCUMENT_BYTES, encode_aliases, encode_index};
 use super::files::Files;
-use crate::documents::{
-    FlatMap, decode_aliases, decode_history, decode_index, is_of_the_reference, salvage_history,
-};
+use super::load::check_image;
+use crate::catalogue::{Catalogue, read_catalogue};
+use crate::documents::{decode_aliases, decode_index, is_of_the_reference};
 use crate::error::{FileError, in_one_line};
 use crate::journal::{Found, read_journal};
-use crate::layout::{ALIASES, IMAGES, INDEX, JOURNAL, MANIFEST, SOURCES, VERSIONS, escape};
+use crate::layout::{ALIASES, CATALOGUE, IMAGES, INDEX, JOURNAL, MANIFEST};
 use crate::manifest::{Manifest, new_id};
 use crate::record;
 use crate::vfs::{EntryKind, Vfs};
@@ -36,12 +37,22 @@ pub(crate) struct Reading {
     /// None when there is none, or a damaged one.
     pub(crate) manifest: Option<Manifest>,
     pub(crate) found: Found,
+    /// None when the JSON files were read instead.
+    pub(crate) catalogue: Option<CatalogueEnd>,
     pub(crate) dirty: Dirty,
     pub(crate) warnings: Vec<String>,
     /// Whether the files lack something that cannot be read from them again once they change.
     pub(crate) is_repaired: bool,
     manifest_bytes: Option<Vec<u8>>,
     damage: Vec<Damage>,
+}
+
+/// How long a catalogue is that was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CatalogueEnd {
+    pub(crate) sections: u64,
+    pub(crate) first_bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// A file that failed its check.
@@ -82,9 +93,12 @@ pub(crate) fn refuse_foreign(vfs: &dyn Vfs) -> Result<()> {
         if entry.kind != EntryKind::File || entry.name.strip_suffix(".json").is_none() {
             continue;
         }
-        if let Some(Ok(bytes)) = read_file(vfs, &format!("{IMAGES}/{}", entry.name))?
-            && is_of_the_reference(&bytes)
-        {
+        let Some(Ok(bytes)) = read_file(vfs, &format!("{IMAGES}/{}", entry.name))? else { continue };
+        // One that can be read tells: nobody mixes the images of both.
+        if check_image(&bytes).is_ok() {
+            return Ok(());
+        }
+        if is_of_the_reference(&bytes) {
             let message = "its images were made by the reference implementation, which leaves out what literals and lambdas say; use an empty directory and compile the sources";
             return Err(StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, message).with("store", vfs));
         }
@@ -122,22 +136,21 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
     let (manifest, manifest_bytes) = reader.manifest()?;
     // The journal is read last. Whoever writes meanwhile puts things there before they get into the files, so what
     // is read is never behind what was read before; see `is_current` for the rest.
-    let images = reader.images()?;
-    let sources = reader.sources()?;
-    let (mut histories, salvaged) = reader.histories()?;
-    let aliases = reader.flat_map(ALIASES, decode_aliases)?;
-    let index = reader.flat_map(INDEX, decode_index)?;
-    let mut is_repaired = !salvaged.is_empty();
-    let aliases_before = aliases.unwrap_or_default();
-    let last_revision = manifest.as_ref().map_or(Revision(0), |manifest| manifest.revision);
-    is_repaired |= reader.adopt_aliases(
-        manifest.is_none(),
-        last_revision,
-        &aliases_before,
-        salvaged,
-        &mut histories,
-        &images,
-    );
+    let catalogue = match &manifest {
+        Some(manifest) => reader.catalogue(manifest)?,
+        None => None,
+    };
+    let (content, end) = match catalogue {
+        Some(Catalogue { content, sections, first_bytes, bytes }) => {
+            (content.into_parts(), Some(CatalogueEnd { sections, first_bytes, bytes }))
+        }
+        None => (Parts::default(), None),
+    };
+    let Json { mut parts, aliases, index, mut is_repaired } = match end {
+        Some(_) => Json { parts: content, ..Json::default() },
+        None => reader.json(manifest.as_ref())?,
+    };
+    parts.revision = manifest.as_ref().map_or(Revision(0), |manifest| manifest.revision);
 
     let found = read_journal(vfs, manifest.as_ref().map_or(0, |manifest| manifest.sequence))?;
     if let (Some(manifest), Some(store)) = (&manifest, found.store)
@@ -154,26 +167,30 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         reader.damaged(&segment.path, &segment.reason, segment.is_readable);
     }
 
-    let index = index.unwrap_or_default();
-    let parts = Parts {
-        revision: manifest.as_ref().map_or(Revision(0), |manifest| manifest.revision),
-        images,
-        sources,
-        index: index.clone().into_iter().collect(),
-        histories: histories.into_values().collect(),
-    };
     let mut state = State::from_parts(parts);
     let has_frames = reader.replay(&mut state, manifest.as_ref(), &found)?;
     reader.check_active(&mut state);
     reader.check_references(&mut state);
-    let is_settled = !has_frames && manifest.is_some();
-    reader.check_derived(&state, is_settled, &aliases_before, &index);
+    if end.is_none() {
+        let is_settled = !has_frames && manifest.is_some();
+        reader.check_derived(&state, is_settled, &aliases, &index);
+    }
     if reader.n_unchecked > 0 {
         let message = format!("{} files have no checksum; they were taken as they are", reader.n_unchecked);
         reader.warn(message);
     }
     let Reader { dirty, damage, warnings, .. } = reader;
-    Ok(Reading { state, manifest, found, dirty, warnings, is_repaired, manifest_bytes, damage })
+    let catalogue = end;
+    Ok(Reading { state, manifest, found, catalogue, dirty, warnings, is_repaired, manifest_bytes, damage })
+}
+
+/// What the JSON files hold.
+#[derive(Default)]
+struct Json {
+    parts: Parts,
+    aliases: BTreeMap<PipelineName, StructuralHash>,
+    index: BTreeMap<SyntacticKey, StructuralHash>,
+    is_repaired: bool,
 }
 
 impl Reading {
@@ -246,213 +263,37 @@ impl Reader<'_> {
         Ok((None, None))
     }
 
-    /// The files of a directory whose names end in `suffix`, by what stands before it, sorted.
-    fn files(&mut self, directory: &str, suffix: &str) -> Result<Vec<(String, String)>> {
-        let entries = match self.vfs.list(directory).map_err(FileError::at("list", directory)) {
-            Ok(entries) => entries,
-            Err(error) if error.is_not_found() => return Ok(Vec::new()),
-            Err(error) if error.is_not_a_directory() => {
-                self.damaged(directory, "it is not a directory", false);
-                return Ok(Vec::new());
-            }
-            Err(error) => return Err(error.into_store_error(OPERATION)),
+    /// The catalogue, if it fits. If not, nothing is wrong: the files have everything.
+    fn catalogue(&self, manifest: &Manifest) -> Result<Option<Catalogue>> {
+        let Some(Ok(bytes)) = read_file(self.vfs, CATALOGUE)? else { return Ok(None) };
+        Ok(read_catalogue(&bytes, manifest.store_id, manifest.checkpoint_id))
+    }
+
+    /// What the JSON files hold, where the catalogue does not tell.
+    fn json(&mut self, manifest: Option<&Manifest>) -> Result<Json> {
+        let images = self.images()?;
+        let sources = self.sources()?;
+        let (mut histories, salvaged) = self.histories()?;
+        let aliases = self.flat_map(ALIASES, decode_aliases)?.unwrap_or_default();
+        let index = self.flat_map(INDEX, decode_index)?.unwrap_or_default();
+        let mut is_repaired = !salvaged.is_empty();
+        let last_revision = manifest.map_or(Revision(0), |manifest| manifest.revision);
+        is_repaired |= self.adopt_aliases(
+            manifest.is_none(),
+            last_revision,
+            &aliases,
+            salvaged,
+            &mut histories,
+            &images,
+        );
+        let parts = Parts {
+            summaries: images,
+            sources,
+            index: index.clone().into_iter().collect(),
+            histories: histories.into_values().map(Arc::new).collect(),
+            ..Parts::default()
         };
-        let mut files: Vec<_> = entries
-            .into_iter()
-            .filter_map(|entry| {
-                let stem = entry.name.strip_suffix(suffix)?.to_owned();
-                Some((format!("{directory}/{}", entry.name), stem))
-            })
-            .filter(|(_, stem)| !stem.starts_with('.'))
-            .collect();
-        files.sort_unstable();
-        Ok(files)
-    }
-
-    fn images(&mut self) -> Result<Vec<Arc<PipelineImage>>> {
-        let mut images = Vec::new();
-        for (path, stem) in self.files(IMAGES, ".json")? {
-            let Ok(hash) = stem.parse::<StructuralHash>() else {
-                self.warn(format!("'{path}' was not used: its name is not a hash"));
-                continue;
-            };
-            let bytes = match read_file(self.vfs, &path)? {
-                // Removed since it was listed, by whoever writes while this only reads.
-                None => continue,
-                Some(Ok(bytes)) => bytes,
-                Some(Err(error)) => {
-                    self.damaged(&path, &error.to_string(), false);
-                    continue;
-                }
-            };
-            match PipelineImage::decode(&bytes) {
-                Ok(decoded) if decoded.image.structural_hash == hash => {
-                    self.n_unchecked += usize::from(!decoded.checked);
-                    images.push(Arc::new(decoded.image));
-                }
-                Ok(decoded) => {
-                    let reason = format!("it holds the image {}", decoded.image.structural_hash);
-                    self.damaged(&path, &reason, false);
-                }
-                Err(error) if error.kind() == ErrorKind::UnsupportedFormat => {
-                    self.warn(format!("'{path}' was not used, and stays: {}", in_one_line(&error)));
-                }
-                Err(error) => self.damaged(&path, &in_one_line(&error), false),
-            }
-        }
-        Ok(images)
-    }
-
-    fn sources(&mut self) -> Result<Vec<(SourceHash, Arc<str>)>> {
-        let mut sources = Vec::new();
-        for (path, stem) in self.files(SOURCES, ".cst")? {
-            let Ok(hash) = stem.parse::<SourceHash>() else {
-                self.warn(format!("'{path}' was not used: its name is not a hash"));
-                continue;
-            };
-            match read_file(self.vfs, &path)? {
-                None => {}
-                Some(Ok(bytes)) if SourceHash::of_bytes(&bytes) != hash => {
-                    self.damaged(&path, "its hash is not its name", false);
-                }
-                Some(Ok(bytes)) => match String::from_utf8(bytes) {
-                    Ok(text) => sources.push((hash, text.into())),
-                    Err(_) => self.damaged(&path, "it is not UTF-8", false),
-                },
-                Some(Err(error)) => self.damaged(&path, &error.to_string(), false),
-            }
-        }
-        Ok(sources)
-    }
-
-    /// The histories by name, and what could be told from damaged documents.
-    fn histories(&mut self) -> Result<(Histories, Vec<DamagedHistory>)> {
-        let mut histories = Histories::new();
-        let mut salvaged = Vec::new();
-        for (path, stem) in self.files(VERSIONS, ".json")? {
-            let bytes = match read_file(self.vfs, &path)? {
-                None => continue,
-                Some(Ok(bytes)) => bytes,
-                Some(Err(error)) => {
-                    self.damaged(&path, &error.to_string(), false);
-                    salvaged.push(DamagedHistory { stem, bytes: Vec::new() });
-                    continue;
-                }
-            };
-            match decode_history(&bytes) {
-                Ok(opened) => {
-                    self.n_unchecked += usize::from(!opened.checked);
-                    let name = opened.history.pipeline_name.clone();
-                    // Another file name is accepted, since the name inside decides, but where there are two
-                    // documents of a name, the one with the right file name counts.
-                    let is_at_its_place = escape(name.as_str()) == stem;
-                    if !is_at_its_place {
-                        self.dirty.names.insert(name.clone());
-                    }
-                    if histories.contains_key(&name) {
-                        self.warn(format!("'{path}' is one of two version documents of '{name}'"));
-                    }
-                    if is_at_its_place || !histories.contains_key(&name) {
-                        histories.insert(name, opened.history);
-                    }
-                }
-                Err(error) => {
-                    self.damaged(&path, &in_one_line(&error), true);
-                    salvaged.push(DamagedHistory { stem, bytes });
-                }
-            }
-        }
-        Ok((histories, salvaged))
-    }
-
-    fn flat_map<K>(
-        &mut self,
-        path: &str,
-        decode: impl Fn(&[u8]) -> Result<FlatMap<K>>,
-    ) -> Result<Option<BTreeMap<K, StructuralHash>>> {
-        let reason = match read_file(self.vfs, path)? {
-            None => return Ok(None),
-            Some(Ok(bytes)) => match decode(&bytes) {
-                Ok(map) => {
-                    if map.malformed > 0 {
-                        self.warn(format!("{} entries of '{path}' were not used: malformed", map.malformed));
-                    }
-                    return Ok(Some(map.entries));
-                }
-                Err(error) => in_one_line(&error),
-            },
-            Some(Err(error)) => error.to_string(),
-        };
-        self.damaged(path, &reason, false);
-        Ok(None)
-    }
-
-    /// Makes histories of names that have none but an alias, and of damaged version documents.
-    ///
-    /// In a store of the plain form every name is such. In another one a name without a document is believed only
-    /// if `aliases.json` agrees with all documents that are there: otherwise it is older than they are, or damaged.
-    fn adopt_aliases(
-        &mut self,
-        is_plain: bool,
-        last_revision: Revision,
-        aliases: &BTreeMap<PipelineName, StructuralHash>,
-        salvaged: Vec<DamagedHistory>,
-        histories: &mut Histories,
-        images: &[Arc<PipelineImage>],
-    ) -> bool {
-        let compiled_at: BTreeMap<StructuralHash, Timestamp> =
-            images.iter().map(|image| (image.structural_hash, image.metadata.compiled_at)).collect();
-        let agrees = histories.values().all(|history| {
-            let mut history = history.clone();
-            history.normalize();
-            let active = history.active().map(|active| active.structural_hash);
-            aliases.get(&history.pipeline_name).copied() == active
-        });
-        // Each version took a commit of its own, so its number is no greater than the revision of that.
-        let versions = histories.values().flat_map(|history| &history.versions);
-        let newest = versions.map(|version| version.revision).max().unwrap_or_default().max(last_revision);
-        let mut adopted = false;
-        for DamagedHistory { stem, bytes } in salvaged {
-            let Some(mut history) = salvage_history(&stem, &bytes, aliases.keys()) else {
-                self.warn(format!(
-                    "the name of '{VERSIONS}/{stem}.json' cannot be told; its versions are lost"
-                ));
-                continue;
-            };
-            let name = history.pipeline_name.clone();
-            if histories.contains_key(&name) {
-                continue;
-            }
-            history.next_version = history.next_version.max(newest.0.saturating_add(1));
-            let known = match aliases.get(&name) {
-                Some(hash) => {
-                    adopt(&mut history, *hash, &compiled_at);
-                    format!("of the versions of '{name}' only the active one is known, from '{ALIASES}'")
-                }
-                None => format!("the versions of '{name}' are lost, and '{ALIASES}' does not have the name"),
-            };
-            self.warn(format!("{known}; numbers go on at {}", history.next_version));
-            self.dirty.names.insert(name.clone());
-            histories.insert(name, history);
-            adopted = true;
-        }
-        for (name, hash) in aliases {
-            if histories.contains_key(name) {
-                continue;
-            }
-            if is_plain || agrees {
-                let mut history = VersionHistory::new(name.clone());
-                adopt(&mut history, *hash, &compiled_at);
-                self.dirty.names.insert(name.clone());
-                histories.insert(name.clone(), history);
-                adopted = true;
-            } else {
-                self.warn(format!(
-                    "'{ALIASES}' has the name '{name}', which no version document has; it was dropped"
-                ));
-            }
-        }
-        adopted
+        Ok(Json { parts, aliases, index, is_repaired })
     }
 
     /// Applies the frames that are not in the files. Returns whether there are any.
@@ -508,18 +349,9 @@ impl Reader<'_> {
             self.dirty.aliases = true;
             corrected.push(history);
         }
-        if corrected.is_empty() {
-            return;
+        for history in corrected {
+            state.put_history(history);
         }
-        // The last history of a name counts.
-        let histories = state.histories().map(|history| VersionHistory::clone(history));
-        *state = State::from_parts(Parts {
-            revision: state.revision(),
-            images: state.images().cloned().collect(),
-            sources: state.sources().map(|(hash, text)| (*hash, Arc::clone(text))).collect(),
-            index: state.index_entries().map(|(key, hash)| (*key, *hash)).collect(),
-            histories: histories.chain(corrected).collect(),
-        });
     }
 
     /// Drops index entries that lead nowhere, so that what they led to is compiled again, and tells which versions
@@ -533,8 +365,10 @@ impl Reader<'_> {
             ));
             let removals: Vec<_> =
                 dangling.index.iter().map(|entry| Change::IndexRemoved { key: entry.key }).collect();
+            for removal in &removals {
+                self.dirty.note(removal, state);
+            }
             state.replay(state.revision(), &removals);
-            self.dirty.index = true;
         }
         for (place, (hash, holders)) in dangling.images.iter().enumerate() {
             if place == MAX_TOLD {
@@ -568,27 +402,4 @@ impl Reader<'_> {
             self.dirty.index = true;
         }
     }
-}
-
-type Histories = BTreeMap<PipelineName, VersionHistory>;
-
-/// Makes the image the active version.
-fn adopt(
-    history: &mut VersionHistory,
-    structural_hash: StructuralHash,
-    compiled_at: &BTreeMap<StructuralHash, Timestamp>,
-) {
-    let version = history.next_version;
-    history.versions.push(Version {
-        version,
-        structural_hash,
-        // The same whenever it is done again.
-        created_at: compiled_at.get(&structural_hash).copied().unwrap_or(Timestamp::UNIX_EPOCH),
-        revision: Revision(0),
-        origin: Origin::Import,
-        source_hash: None,
-        extra: Map::new(),
-    });
-    history.active_version = Some(version);
-    history.next_version = version + 1;
 }

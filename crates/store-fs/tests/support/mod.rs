@@ -11,7 +11,7 @@ use constellation_store_core::{
     Operation, Origin, OutputSpec, PipelineImage, PipelineName, RegistryHash, Result, SourceHash,
     SyntacticHash, SyntacticKey, Timestamp, TypeIndex, TypeSpec,
 };
-use constellation_store_fs::core::{Core, CoreOptions};
+use constellation_store_fs::core::{Core, CoreOptions, Loaded};
 use constellation_store_fs::vfs::{ModelVfs, Vfs};
 use constellation_store_mem::{State, VerifiedCommit};
 
@@ -118,15 +118,13 @@ pub(crate) fn commit_batch(core: &mut Core, commits: &[Commit]) -> Vec<Result<Co
     core.commit_batch(&commits)
 }
 
-/// Everything that a state holds, as text, so that a difference can be read.
-pub(crate) fn describe(state: &State) -> String {
-    let mut text = format!("revision {}\n", state.revision());
-    text.push_str(&describe_content(state));
-    text
+/// [`content`] without the revision.
+pub(crate) fn describe_content(core: &Core) -> String {
+    load_all(core);
+    describe(&core.shared().state())
 }
 
-/// [`describe`] without the revision.
-pub(crate) fn describe_content(state: &State) -> String {
+fn describe(state: &State) -> String {
     let mut text = String::new();
     for image in state.images() {
         let metadata = serde_json::to_string(&image.metadata).unwrap();
@@ -144,8 +142,26 @@ pub(crate) fn describe_content(state: &State) -> String {
     text
 }
 
+/// Everything that a store holds, as text, so that a difference can be read.
 pub(crate) fn content(core: &Core) -> String {
-    describe(&core.shared().state())
+    let revision = core.shared().state().revision();
+    format!("revision {revision}\n{}", describe_content(core))
+}
+
+/// Brings everything into memory that is in files only.
+#[track_caller]
+pub(crate) fn load_all(core: &Core) {
+    let loader = core.loader();
+    let state = core.shared().state();
+    let (images, sources) =
+        (state.images_not_loaded(None, usize::MAX), state.sources_not_loaded(None, usize::MAX));
+    drop(state);
+    for hash in images {
+        assert!(matches!(loader.image(&hash).unwrap(), Loaded::There(_)), "{hash} is not in its file");
+    }
+    for hash in sources {
+        assert!(matches!(loader.source(&hash).unwrap(), Loaded::There(_)), "{hash} is not in its file");
+    }
 }
 
 /// What a crash, or a death, leaves: everything that is in the tree, without locks.
@@ -200,7 +216,7 @@ pub(crate) fn small_store_with_journal() -> ModelVfs {
 /// The store that the JSON files alone are.
 pub(crate) fn json_files_alone(vfs: &ModelVfs) -> ModelVfs {
     let copy = vfs.copy();
-    for path in ["store.json", "LOCK", "journal", "quarantine"] {
+    for path in ["store.json", "LOCK", "journal", "quarantine", "pack"] {
         copy.discard(path);
     }
     copy

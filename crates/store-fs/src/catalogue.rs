@@ -1,0 +1,275 @@
+//! The catalogue: everything that opening needs to know of a store, in one file that is read in one go.
+//!
+//! It is derived. Each checkpoint appends what it wrote to the JSON files, so that the cost of a checkpoint does not
+//! depend on how much is stored. It is believed only if its last section is of the checkpoint in `store.json`;
+//! otherwise the JSON files are read, and it is written anew.
+//!
+//! `pack/catalogue` is a sequence of sections, each a [`frame`](crate::frame) of epoch 0 whose sequence numbers count
+//! from 0. The payload of a section is the id of its checkpoint (16 bytes), that of the section before it (16; zeros
+//! in the first one), and entries until its end. All numbers are little-endian; a text is its length (4 bytes) and
+//! its bytes; what may be missing is a byte 0, or a byte 1 and the value. An entry is a tag (1 byte) and its parts:
+//!
+//! | tag | entry | parts |
+//! |---|---|---|
+//! | 1 | image | structural hash (32), time of compilation in ms (8), counts of modules, inputs and outputs (8 each), source hash?, syntactic hash?, compiler?, members that are not known as JSON, number of output names (4), the names |
+//! | 2 | image removed | structural hash (32) |
+//! | 3 | source | source hash (32) |
+//! | 4 | source removed | source hash (32) |
+//! | 5 | history | name, next version (8), active version?, the loader's source hash?, members that are not known as JSON, number of versions (4), and for each: its number (8), structural hash (32), time in ms (8), revision (8), origin (1), source hash?, members that are not known as JSON |
+//! | 6 | indexed | syntactic, registry and structural hash (32 each) |
+//! | 7 | index entry removed | syntactic and registry hash (32 each) |
+
+mod decode;
+mod encode;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use constellation_store_core::{
+    ImageSummary, PipelineName, SourceHash, StructuralHash, SyntacticKey, VersionHistory,
+};
+use constellation_store_mem::Parts;
+use uuid::Uuid;
+
+pub(crate) use self::decode::read_catalogue;
+pub(crate) use self::encode::encode_section;
+
+/// The epoch in the frames of a catalogue. No segment of a journal has it.
+const EPOCH: u64 = 0;
+
+/// What a checkpoint wrote: how one thing is now.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Entry {
+    Image(Arc<ImageSummary>),
+    ImageRemoved(StructuralHash),
+    Source(SourceHash),
+    SourceRemoved(SourceHash),
+    History(Arc<VersionHistory>),
+    Indexed(SyntacticKey, StructuralHash),
+    IndexRemoved(SyntacticKey),
+}
+
+/// Where a section belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SectionId {
+    pub(crate) store: Uuid,
+    pub(crate) checkpoint: Uuid,
+    /// That of the section before; nil for the first.
+    pub(crate) previous: Uuid,
+    /// Which section of the file it is, from 0.
+    pub(crate) number: u64,
+}
+
+/// A catalogue that fits `store.json`.
+#[derive(Debug)]
+pub(crate) struct Catalogue {
+    pub(crate) content: Content,
+    /// How many sections it has.
+    pub(crate) sections: u64,
+    /// How long the first section is, in bytes.
+    pub(crate) first_bytes: u64,
+    /// How long all sections are, in bytes.
+    pub(crate) bytes: u64,
+}
+
+/// What the sections come to.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Content {
+    images: BTreeMap<StructuralHash, Arc<ImageSummary>>,
+    sources: BTreeSet<SourceHash>,
+    histories: BTreeMap<PipelineName, Arc<VersionHistory>>,
+    index: BTreeMap<SyntacticKey, StructuralHash>,
+}
+
+impl Content {
+    fn apply(&mut self, entry: Entry) {
+        match entry {
+            Entry::Image(summary) => {
+                self.images.insert(summary.structural_hash, summary);
+            }
+            Entry::ImageRemoved(structural_hash) => {
+                self.images.remove(&structural_hash);
+            }
+            Entry::Source(source_hash) => {
+                self.sources.insert(source_hash);
+            }
+            Entry::SourceRemoved(source_hash) => {
+                self.sources.remove(&source_hash);
+            }
+            Entry::History(history) => {
+                self.histories.insert(history.pipeline_name.clone(), history);
+            }
+            Entry::Indexed(key, structural_hash) => {
+                self.index.insert(key, structural_hash);
+            }
+            Entry::IndexRemoved(key) => {
+                self.index.remove(&key);
+            }
+        }
+    }
+
+    /// As what a state is made of, with no image and no source in memory.
+    pub(crate) fn into_parts(self) -> Parts {
+        let Self { images, sources, histories, index } = self;
+        Parts {
+            summaries: images.into_values().collect(),
+            sources: sources.into_iter().map(|source_hash| (source_hash, None)).collect(),
+            index: index.into_iter().collect(),
+            histories: histories.into_values().collect(),
+            ..Parts::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use constellation_store_core::{
+        ImageMetadata, Origin, RegistryHash, Revision, SyntacticHash, Timestamp, Version,
+    };
+    use serde_json::Map;
+
+    use super::*;
+
+    const STORE: Uuid = Uuid::from_u128(7);
+
+    fn id(number: u64) -> SectionId {
+        let checkpoint = |number: u64| Uuid::from_u128(u128::from(number));
+        SectionId { store: STORE, checkpoint: checkpoint(number + 1), previous: checkpoint(number), number }
+    }
+
+    fn summary(number: u8, compiler: Option<&str>) -> Arc<ImageSummary> {
+        let mut extra = Map::new();
+        if number == 2 {
+            extra.insert("team".into(), "risk".into());
+        }
+        Arc::new(ImageSummary {
+            structural_hash: StructuralHash::of_bytes(&[number]),
+            metadata: ImageMetadata {
+                compiled_at: Timestamp::from_milliseconds(1_700_000_000_123).unwrap(),
+                source_hash: (number != 1).then(|| SourceHash::of_bytes(&[number])),
+                module_count: 3,
+                input_count: u64::from(number),
+                output_count: 2,
+                syntactic_hash: (number != 1).then(|| SyntacticHash::of_bytes(&[number])),
+                compiler: compiler.map(Into::into),
+                extra,
+            },
+            outputs: ["a".into(), "result".into()].into(),
+        })
+    }
+
+    fn history(name: &str) -> Arc<VersionHistory> {
+        let mut history = VersionHistory::new(name.parse().unwrap());
+        history.versions = (1..=2)
+            .map(|version| Version {
+                version,
+                structural_hash: StructuralHash::of_bytes(&[1]),
+                created_at: Timestamp::UNIX_EPOCH,
+                revision: Revision(version),
+                origin: if version == 1 { Origin::Loader } else { Origin::Alias },
+                source_hash: (version == 1).then(|| SourceHash::of_bytes(b"x")),
+                extra: Map::new(),
+            })
+            .collect();
+        history.active_version = (name != "deleted").then_some(2);
+        history.next_version = 9;
+        history.loader_source_hash = (name == "deleted").then(|| SourceHash::of_bytes(b"x"));
+        history.extra.insert("note".into(), 1.into());
+        Arc::new(history)
+    }
+
+    fn key(number: u8) -> SyntacticKey {
+        SyntacticKey { syntactic: SyntacticHash::of_bytes(&[number]), registry: RegistryHash::of_bytes(b"r") }
+    }
+
+    fn entries() -> Vec<Entry> {
+        vec![
+            Entry::Image(summary(1, None)),
+            Entry::Image(summary(2, Some("0.1.0"))),
+            Entry::Source(SourceHash::of_bytes(&[2])),
+            Entry::History(history("a/b")),
+            Entry::History(history("deleted")),
+            Entry::Indexed(key(1), StructuralHash::of_bytes(&[1])),
+        ]
+    }
+
+    fn content(entries: &[Entry]) -> Content {
+        let mut content = Content::default();
+        for entry in entries {
+            content.apply(entry.clone());
+        }
+        content
+    }
+
+    fn two_sections() -> (Vec<u8>, Vec<Entry>, usize) {
+        let mut all = entries();
+        let mut bytes = encode_section(id(0), all.iter().cloned());
+        let first = bytes.len();
+        let more = [
+            Entry::ImageRemoved(StructuralHash::of_bytes(&[1])),
+            Entry::SourceRemoved(SourceHash::of_bytes(&[2])),
+            Entry::IndexRemoved(key(1)),
+            Entry::Image(summary(3, None)),
+            Entry::Source(SourceHash::of_bytes(&[3])),
+        ];
+        bytes.extend(encode_section(id(1), more.iter().cloned()));
+        all.extend(more);
+        (bytes, all, first)
+    }
+
+    #[test]
+    fn sections_read_back_and_add_up() {
+        let (bytes, entries, first) = two_sections();
+        let catalogue = read_catalogue(&bytes, STORE, id(1).checkpoint).unwrap();
+        assert_eq!(catalogue.content, content(&entries));
+        assert_eq!(catalogue.sections, 2);
+        assert_eq!(catalogue.bytes, bytes.len() as u64);
+        assert_eq!(catalogue.first_bytes, first as u64);
+    }
+
+    #[test]
+    fn it_is_believed_for_the_checkpoint_of_its_last_section_only() {
+        let (bytes, _, first) = two_sections();
+        assert!(read_catalogue(&bytes, STORE, id(0).checkpoint).is_none(), "a later checkpoint began");
+        assert!(read_catalogue(&bytes[..first], STORE, id(1).checkpoint).is_none());
+        assert!(read_catalogue(&bytes[..first], STORE, id(0).checkpoint).is_some());
+        assert!(read_catalogue(&bytes, Uuid::from_u128(8), id(1).checkpoint).is_none(), "another store");
+        assert!(read_catalogue(&[], STORE, id(1).checkpoint).is_none());
+    }
+
+    #[test]
+    fn sections_that_do_not_follow_one_another_are_not_believed() {
+        let first = encode_section(id(0), entries().into_iter());
+        let third = encode_section(id(2), std::iter::empty());
+        assert!(read_catalogue(&[first, third].concat(), STORE, id(2).checkpoint).is_none());
+    }
+
+    #[test]
+    fn every_changed_bit_and_every_cut_is_found() {
+        let (bytes, ..) = two_sections();
+        let believed = |bytes: &[u8]| read_catalogue(bytes, STORE, id(1).checkpoint).is_some();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(!believed(&changed), "bit {bit}");
+        }
+        for length in 0..bytes.len() {
+            assert!(!believed(&bytes[..length]));
+        }
+        // Zeros, and what is left of a longer one that was there before, are behind the end.
+        assert!(believed(&[&bytes[..], &[0; 300]].concat()));
+        assert!(believed(&[&bytes[..], &bytes[50..]].concat()));
+    }
+
+    #[test]
+    fn a_payload_of_another_form_is_not_believed() {
+        let payload: Vec<u8> = [id(0).checkpoint.as_bytes(), Uuid::nil().as_bytes(), &[99][..]].concat();
+        let bytes = crate::frame::encode_frame(STORE, EPOCH, 0, &payload);
+        assert!(read_catalogue(&bytes, STORE, id(0).checkpoint).is_none());
+        for length in 0..=payload.len() {
+            let bytes = crate::frame::encode_frame(STORE, EPOCH, 0, &payload[..length]);
+            let believed = read_catalogue(&bytes, STORE, id(0).checkpoint).is_some();
+            assert_eq!(believed, length == 32, "{length}");
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Reading the JSON files: what they hold, checked, and what is wrong with them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use constellation_store_core::{
+    ErrorKind, ImageSummary, Origin, PipelineName, Result, Revision, SourceHash, StructuralHash, Timestamp,
+    Version, VersionHistory,
+};
+use serde_json::Map;
+
+use super::{DamagedHistory, OPERATION, Reader, read_file};
+use crate::core::load::{check_image, check_source};
+use crate::documents::{FlatMap, decode_history, salvage_history};
+use crate::error::{FileError, in_one_line};
+use crate::layout::{ALIASES, IMAGES, SOURCES, VERSIONS, escape};
+
+pub(super) type Histories = BTreeMap<PipelineName, VersionHistory>;
+
+/// From how many files on several threads read them.
+const MANY_FILES: usize = 256;
+/// How many threads read files at the least, since they wait for the disk in turns.
+const MIN_THREADS: usize = 4;
+
+/// What `read` makes of each file, in order.
+fn in_parallel<F: Sync, T: Send>(files: &[F], read: impl Fn(&F) -> T + Sync) -> Vec<T> {
+    if files.len() < MANY_FILES {
+        return files.iter().map(read).collect();
+    }
+    let threads = std::thread::available_parallelism().map_or(MIN_THREADS, |n| n.get().max(MIN_THREADS));
+    let read = &read;
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = files
+            .chunks(files.len().div_ceil(threads))
+            .map(|part| scope.spawn(move || part.iter().map(read).collect::<Vec<_>>()))
+            .collect();
+        let read = |part: std::thread::ScopedJoinHandle<'_, Vec<T>>| match part.join() {
+            Ok(read) => read,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        parts.into_iter().flat_map(read).collect()
+    })
+}
+
+impl Reader<'_> {
+    /// The files of a directory whose names end in `suffix`, by what stands before it, sorted.
+    fn files(&mut self, directory: &str, suffix: &str) -> Result<Vec<(String, String)>> {
+        let entries = match self.vfs.list(directory).map_err(FileError::at("list", directory)) {
+            Ok(entries) => entries,
+            Err(error) if error.is_not_found() => return Ok(Vec::new()),
+            Err(error) if error.is_not_a_directory() => {
+                self.damaged(directory, "it is not a directory", false);
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error.into_store_error(OPERATION)),
+        };
+        let mut files: Vec<_> = entries
+            .into_iter()
+            .filter_map(|entry| {
+                let stem = entry.name.strip_suffix(suffix)?.to_owned();
+                Some((format!("{directory}/{}", entry.name), stem))
+            })
+            .filter(|(_, stem)| !stem.starts_with('.'))
+            .collect();
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// The images whose documents are whole. Their graphs are looked into when they are used first.
+    pub(super) fn images(&mut self) -> Result<Vec<Arc<ImageSummary>>> {
+        let files = self.files(IMAGES, ".json")?;
+        let read = in_parallel(&files, |(path, stem)| {
+            let Ok(hash) = stem.parse::<StructuralHash>() else { return Ok(None) };
+            let bytes = read_file(self.vfs, path)?;
+            Ok(Some(bytes.map(|bytes| bytes.map(|bytes| (hash, check_image(&bytes))))))
+        });
+        let mut images = Vec::with_capacity(files.len());
+        for ((path, _), read) in files.iter().zip(read) {
+            match read? {
+                None => self.warn(format!("'{path}' was not used: its name is not a hash")),
+                // Removed since it was listed, by whoever writes while this only reads.
+                Some(None) => {}
+                Some(Some(Ok((hash, Ok(image))))) if image.summary.structural_hash == hash => {
+                    self.n_unchecked += usize::from(!image.checked);
+                    images.push(Arc::new(image.summary));
+                }
+                Some(Some(Ok((_, Ok(image))))) => {
+                    let reason = format!("it holds the image {}", image.summary.structural_hash);
+                    self.damaged(path, &reason, false);
+                }
+                Some(Some(Ok((_, Err(error))))) if error.kind() == ErrorKind::UnsupportedFormat => {
+                    self.warn(format!("'{path}' was not used, and stays: {}", in_one_line(&error)));
+                }
+                Some(Some(Ok((_, Err(error))))) => self.damaged(path, &in_one_line(&error), false),
+                Some(Some(Err(error))) => self.damaged(path, &error.to_string(), false),
+            }
+        }
+        Ok(images)
+    }
+
+    /// The sources whose bytes have their hashes, without their texts.
+    pub(super) fn sources(&mut self) -> Result<Vec<(SourceHash, Option<Arc<str>>)>> {
+        let files = self.files(SOURCES, ".cst")?;
+        let read = in_parallel(&files, |(path, stem)| {
+            let Ok(hash) = stem.parse::<SourceHash>() else { return Ok(None) };
+            let bytes = read_file(self.vfs, path)?;
+            Ok(Some(bytes.map(|bytes| {
+                bytes.map_err(|error| error.to_string()).and_then(|bytes| {
+                    check_source(&bytes, hash).map_err(str::to_owned)?;
+                    Ok(hash)
+                })
+            })))
+        });
+        let mut sources = Vec::with_capacity(files.len());
+        for ((path, _), read) in files.iter().zip(read) {
+            match read? {
+                None => self.warn(format!("'{path}' was not used: its name is not a hash")),
+                Some(None) => {}
+                Some(Some(Ok(hash))) => sources.push((hash, None)),
+                Some(Some(Err(reason))) => self.damaged(path, &reason, false),
+            }
+        }
+        Ok(sources)
+    }
+
+    /// The histories by name, and what could be told from damaged documents.
+    pub(super) fn histories(&mut self) -> Result<(Histories, Vec<DamagedHistory>)> {
+        let mut histories = Histories::new();
+        let mut salvaged = Vec::new();
+        for (path, stem) in self.files(VERSIONS, ".json")? {
+            let bytes = match read_file(self.vfs, &path)? {
+                None => continue,
+                Some(Ok(bytes)) => bytes,
+                Some(Err(error)) => {
+                    self.damaged(&path, &error.to_string(), false);
+                    salvaged.push(DamagedHistory { stem, bytes: Vec::new() });
+                    continue;
+                }
+            };
+            match decode_history(&bytes) {
+                Ok(opened) => {
+                    self.n_unchecked += usize::from(!opened.checked);
+                    let name = opened.history.pipeline_name.clone();
+                    // Another file name is accepted, since the name inside decides, but where there are two
+                    // documents of a name, the one with the right file name counts.
+                    let is_at_its_place = escape(name.as_str()) == stem;
+                    if !is_at_its_place {
+                        self.dirty.names.insert(name.clone());
+                    }
+                    if histories.contains_key(&name) {
+                        self.warn(format!("'{path}' is one of two version documents of '{name}'"));
+                    }
+                    if is_at_its_place || !histories.contains_key(&name) {
+                        histories.insert(name, opened.history);
+                    }
+                }
+                Err(error) => {
+                    self.damaged(&path, &in_one_line(&error), true);
+                    salvaged.push(DamagedHistory { stem, bytes });
+                }
+            }
+        }
+        Ok((histories, salvaged))
+    }
+
+    pub(super) fn flat_map<K>(
+        &mut self,
+        path: &str,
+        decode: impl Fn(&[u8]) -> Result<FlatMap<K>>,
+    ) -> Result<Option<BTreeMap<K, StructuralHash>>> {
+        let reason = match read_file(self.vfs, path)? {
+            None => return Ok(None),
+            Some(Ok(bytes)) => match decode(&bytes) {
+                Ok(map) => {
+                    if map.malformed > 0 {
+                        self.warn(format!("{} entries of '{path}' were not used: malformed", map.malformed));
+                    }
+                    return Ok(Some(map.entries));
+                }
+                Err(error) => in_one_line(&error),
+            },
+            Some(Err(error)) => error.to_string(),
+        };
+        self.damaged(path, &reason, false);
+        Ok(None)
+    }
+
+    /// Makes histories of names that have none but an alias, and of damaged version documents.
+    ///
+    /// In a store of the plain form every name is such. In another one a name without a document is believed only
+    /// if `aliases.json` agrees with all documents that are there: otherwise it is older than they are, or damaged.
+    pub(super) fn adopt_aliases(
+        &mut self,
+        is_plain: bool,
+        last_revision: Revision,
+        aliases: &BTreeMap<PipelineName, StructuralHash>,
+        salvaged: Vec<DamagedHistory>,
+        histories: &mut Histories,
+        images: &[Arc<ImageSummary>],
+    ) -> bool {
+        let compiled_at: BTreeMap<StructuralHash, Timestamp> =
+            images.iter().map(|image| (image.structural_hash, image.metadata.compiled_at)).collect();
+        let agrees = histories.values().all(|history| {
+            let mut history = history.clone();
+            history.normalize();
+            let active = history.active().map(|active| active.structural_hash);
+            aliases.get(&history.pipeline_name).copied() == active
+        });
+        // Each version took a commit of its own, so its number is no greater than the revision of that.
+        let versions = histories.values().flat_map(|history| &history.versions);
+        let newest = versions.map(|version| version.revision).max().unwrap_or_default().max(last_revision);
+        let mut adopted = false;
+        for DamagedHistory { stem, bytes } in salvaged {
+            let Some(mut history) = salvage_history(&stem, &bytes, aliases.keys()) else {
+                self.warn(format!(
+                    "the name of '{VERSIONS}/{stem}.json' cannot be told; its versions are lost"
+                ));
+                continue;
+            };
+            let name = history.pipeline_name.clone();
+            if histories.contains_key(&name) {
+                continue;
+            }
+            history.next_version = history.next_version.max(newest.0.saturating_add(1));
+            let known = match aliases.get(&name) {
+                Some(hash) => {
+                    adopt(&mut history, *hash, &compiled_at);
+                    format!("of the versions of '{name}' only the active one is known, from '{ALIASES}'")
+                }
+                None => format!("the versions of '{name}' are lost, and '{ALIASES}' does not have the name"),
+            };
+            self.warn(format!("{known}; numbers go on at {}", history.next_version));
+            self.dirty.names.insert(name.clone());
+            histories.insert(name, history);
+            adopted = true;
+        }
+        for (name, hash) in aliases {
+            if histories.contains_key(name) {
+                continue;
+            }
+            if is_plain || agrees {
+                let mut history = VersionHistory::new(name.clone());
+                adopt(&mut history, *hash, &compiled_at);
+                self.dirty.names.insert(name.clone());
+                histories.insert(name.clone(), history);
+                adopted = true;
+            } else {
+                self.warn(format!(
+                    "'{ALIASES}' has the name '{name}', which no version document has; it was dropped"
+                ));
+            }
+        }
+        adopted
+    }
+}
+
+/// Makes the image the active version.
+fn adopt(
+    history: &mut VersionHistory,
+    structural_hash: StructuralHash,
+    compiled_at: &BTreeMap<StructuralHash, Timestamp>,
+) {
+    let version = history.next_version;
+    history.versions.push(Version {
+        version,
+        structural_hash,
+        // The same whenever it is done again.
+        created_at: compiled_at.get(&structural_hash).copied().unwrap_or(Timestamp::UNIX_EPOCH),
+        revision: Revision(0),
+        origin: Origin::Import,
+        source_hash: None,
+        extra: Map::new(),
+    });
+    history.active_version = Some(version);
+    history.next_version = version + 1;
+}

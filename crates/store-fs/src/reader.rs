@@ -1,0 +1,153 @@
+//! The thread that reads images and sources at their first use, and checks the others meanwhile.
+//!
+//! It keeps file accesses away from the threads of an async executor.
+
+use std::fmt;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use constellation_store_core::{PipelineImage, Result, SourceHash, StructuralHash};
+use futures_channel::oneshot;
+
+use crate::core::{Checker, Loaded, Loader, Lost};
+use crate::store::{Request as WriterRequest, closed, start_thread};
+
+enum Request {
+    Image(StructuralHash, Reply<Arc<PipelineImage>>),
+    Source(SourceHash, Reply<Arc<str>>),
+}
+
+type Reply<T> = oneshot::Sender<Result<Option<T>>>;
+
+/// Asks the thread, which ends with it.
+pub(crate) struct Reader {
+    requests: Mutex<Option<Sender<Request>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// Starts the thread. What is lost is told to `writer`. When nothing was asked for `check_after`, it begins to
+    /// check what nobody used.
+    pub(crate) fn start(
+        loader: Loader,
+        writer: Sender<WriterRequest>,
+        check_after: Option<Duration>,
+    ) -> Result<Self> {
+        let (sender, receiver) = channel();
+        let thread = start_thread("constellation-store-reader", move || {
+            Work { loader, writer }.run(&receiver, check_after);
+        })?;
+        Ok(Self { requests: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(crate) async fn image(&self, hash: StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        self.ask("get image", |reply| Request::Image(hash, reply)).await
+    }
+
+    pub(crate) async fn source(&self, hash: SourceHash) -> Result<Option<Arc<str>>> {
+        self.ask("read source", |reply| Request::Source(hash, reply)).await
+    }
+
+    async fn ask<T>(
+        &self,
+        operation: &'static str,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<Option<T>> {
+        let (reply, answer) = oneshot::channel();
+        let is_sent = {
+            let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+            requests.as_ref().is_some_and(|requests| requests.send(request(reply)).is_ok())
+        };
+        if !is_sent {
+            return Err(closed(operation));
+        }
+        answer.await.unwrap_or_else(|_| Err(closed(operation)))
+    }
+
+    /// Waits for what is under way.
+    pub(crate) fn stop(&self) {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // If it panicked, the panic was told when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Work {
+    loader: Loader,
+    writer: Sender<WriterRequest>,
+}
+
+impl Work {
+    fn run(&self, requests: &Receiver<Request>, check_after: Option<Duration>) {
+        let mut checker = None;
+        loop {
+            let request = match (&mut checker, check_after) {
+                (None, Some(check_after)) => match requests.recv_timeout(check_after) {
+                    Err(RecvTimeoutError::Timeout) => {
+                        checker = Some(Checker::new(self.loader.clone()));
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    Ok(request) => request,
+                },
+                (Some(started), _) if !started.is_done() => match requests.try_recv() {
+                    Err(TryRecvError::Empty) => {
+                        if let Some(lost) = started.step() {
+                            self.put_aside(lost);
+                        }
+                        continue;
+                    }
+                    Err(TryRecvError::Disconnected) => return,
+                    Ok(request) => request,
+                },
+                _ => match requests.recv() {
+                    Err(_) => return,
+                    Ok(request) => request,
+                },
+            };
+            // Whoever asked may have gone.
+            match request {
+                Request::Image(hash, reply) => {
+                    let _ = reply.send(self.answer("get image", self.loader.image(&hash)));
+                }
+                Request::Source(hash, reply) => {
+                    let _ = reply.send(self.answer("read source", self.loader.source(&hash)));
+                }
+            }
+        }
+    }
+
+    fn answer<T>(&self, operation: &'static str, loaded: Result<Loaded<T>>) -> Result<Option<T>> {
+        if self.loader.is_closed() {
+            return Err(closed(operation));
+        }
+        match loaded? {
+            Loaded::There(found) => Ok(Some(found)),
+            Loaded::Absent => Ok(None),
+            Loaded::Lost(lost) => {
+                let error = lost.to_error();
+                self.put_aside(lost);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until the writer has put it aside, so that whoever learns that it is lost can store it again.
+    fn put_aside(&self, lost: Lost) {
+        let (reply, done) = channel();
+        if self.writer.send(WriterRequest::PutAside(lost, reply)).is_ok() {
+            // No answer means that the store was closed.
+            let _ = done.recv();
+        }
+    }
+}
