@@ -1,12 +1,14 @@
 //! The catalogue: everything that opening needs to know of a store, in one file that is read in one go.
 //!
 //! It is derived. Each checkpoint appends what it wrote to the JSON files, so that the cost of a checkpoint does not
-//! depend on how much is stored. It is believed only if its last section is of the checkpoint in `store.json`;
-//! otherwise the JSON files are read, and it is written anew.
+//! depend on how much is stored. It is believed only if its last section is of the checkpoint in `store.json`, and if
+//! the directories and maps that it stands for have the stamps that they had then; otherwise the JSON files are read,
+//! and it is written anew.
 //!
 //! `pack/catalogue` is a sequence of sections, each a [`frame`](crate::frame) of epoch 0 whose sequence numbers count
 //! from 0. The payload of a section is the id of its checkpoint (16 bytes), that of the section before it (16; zeros
-//! in the first one), and entries until its end. All numbers are little-endian; a text is its length (4 bytes) and
+//! in the first one), the stamps of what it stands for (16 each, in the order of [`STAMPED`], zeros for what is not
+//! there), and entries until its end. All numbers are little-endian; a text is its length (4 bytes) and
 //! its bytes; what may be missing is a byte 0, or a byte 1 and the value. An entry is a tag (1 byte) and its parts:
 //!
 //! | tag | entry | parts |
@@ -31,11 +33,39 @@ use constellation_store_core::{
 use constellation_store_mem::Parts;
 use uuid::Uuid;
 
+use crate::error::FileError;
+use crate::layout::{ALIASES, IMAGES, INDEX, SOURCES, VERSIONS};
+use crate::vfs::{Stamp, Vfs};
+
 pub(crate) use self::decode::read_catalogue;
 pub(crate) use self::encode::encode_section;
 
 /// The epoch in the frames of a catalogue. No segment of a journal has it.
 const EPOCH: u64 = 0;
+
+/// What a catalogue stands for. None of it is changed by this crate but in a checkpoint, or when something turns out
+/// to be damaged.
+pub(crate) const STAMPED: [&str; 5] = [IMAGES, SOURCES, VERSIONS, ALIASES, INDEX];
+
+/// The stamps of [`STAMPED`].
+pub(crate) type Stamps = [[u8; 16]; STAMPED.len()];
+
+/// The stamps as they are now.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub(crate) fn stamps(vfs: &dyn Vfs) -> Result<Stamps, FileError> {
+    let mut stamps = Stamps::default();
+    for (path, stamp) in STAMPED.into_iter().zip(&mut stamps) {
+        match vfs.stamp(path).map_err(FileError::at("look at", path)) {
+            Ok(Stamp(found)) => *stamp = found,
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(stamps)
+}
 
 /// What a checkpoint wrote: how one thing is now.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,12 +88,16 @@ pub(crate) struct SectionId {
     pub(crate) previous: Uuid,
     /// Which section of the file it is, from 0.
     pub(crate) number: u64,
+    /// Of what it stands for.
+    pub(crate) stamps: Stamps,
 }
 
 /// A catalogue that fits `store.json`.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     pub(crate) content: Content,
+    /// Of what it stands for.
+    pub(crate) stamps: Stamps,
     /// How many sections it has.
     pub(crate) sections: u64,
     /// How long the first section is, in bytes.
@@ -134,7 +168,13 @@ mod tests {
 
     fn id(number: u64) -> SectionId {
         let checkpoint = |number: u64| Uuid::from_u128(u128::from(number));
-        SectionId { store: STORE, checkpoint: checkpoint(number + 1), previous: checkpoint(number), number }
+        SectionId {
+            store: STORE,
+            checkpoint: checkpoint(number + 1),
+            previous: checkpoint(number),
+            number,
+            stamps: [[9; 16]; 5],
+        }
     }
 
     fn summary(number: u8, compiler: Option<&str>) -> Arc<ImageSummary> {
@@ -222,6 +262,7 @@ mod tests {
         let (bytes, entries, first) = two_sections();
         let catalogue = read_catalogue(&bytes, STORE, id(1).checkpoint).unwrap();
         assert_eq!(catalogue.content, content(&entries));
+        assert_eq!(catalogue.stamps, id(1).stamps);
         assert_eq!(catalogue.sections, 2);
         assert_eq!(catalogue.bytes, bytes.len() as u64);
         assert_eq!(catalogue.first_bytes, first as u64);
@@ -263,13 +304,13 @@ mod tests {
 
     #[test]
     fn a_payload_of_another_form_is_not_believed() {
-        let payload: Vec<u8> = [id(0).checkpoint.as_bytes(), Uuid::nil().as_bytes(), &[99][..]].concat();
+        let payload: Vec<u8> = [id(0).checkpoint.as_bytes(), &[0; 16][..], &[0; 80], &[99]].concat();
         let bytes = crate::frame::encode_frame(STORE, EPOCH, 0, &payload);
         assert!(read_catalogue(&bytes, STORE, id(0).checkpoint).is_none());
         for length in 0..=payload.len() {
             let bytes = crate::frame::encode_frame(STORE, EPOCH, 0, &payload[..length]);
             let believed = read_catalogue(&bytes, STORE, id(0).checkpoint).is_some();
-            assert_eq!(believed, length == 32, "{length}");
+            assert_eq!(believed, length == 112, "{length}");
         }
     }
 }

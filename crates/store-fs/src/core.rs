@@ -8,6 +8,7 @@ mod checkpoint;
 mod commit;
 mod files;
 pub(crate) mod load;
+mod packing;
 mod recovery;
 
 use std::fmt;
@@ -22,6 +23,7 @@ pub use self::check::Checker;
 use self::checkpoint::{Checkpoint, Dirty, Stepped, Upto};
 use self::files::Files;
 pub use self::load::{Loaded, Loader, Lost};
+use self::recovery::CatalogueEnd;
 use crate::error::{FileError, in_one_line};
 use crate::journal::{Journal, SegmentSizes};
 use crate::layout::{JOURNAL, LOCK};
@@ -136,6 +138,11 @@ pub struct Core {
     first_sequence: u64,
     dirty: Dirty,
     checkpoint: Option<Checkpoint>,
+    /// The catalogue that fits the manifest.
+    catalogue: Option<CatalogueEnd>,
+    /// Whether a checkpoint is due for want of a catalogue. One that cannot be written waits for the next
+    /// checkpoint.
+    wants_catalogue: bool,
     /// Whether it writes: it is not read-only, closed, or in doubt of its journal.
     is_writer: bool,
     /// Held until it is closed, also when it does not write any more: its readers rely on nobody else writing.
@@ -177,7 +184,7 @@ impl Core {
         files.ensure_directory(JOURNAL).map_err(failed)?;
         let is_new = reading.manifest.is_none();
         let manifest = reading.manifest.take().unwrap_or_else(|| reading.new_manifest(options.clock.now()));
-        let recovery::Reading { state, found, dirty, warnings, is_repaired, .. } = reading;
+        let recovery::Reading { state, found, catalogue, dirty, warnings, is_repaired, .. } = reading;
         let epoch = found.epoch.max(manifest.epoch).saturating_add(1);
         let journal =
             Journal::new(vfs, options.segment_sizes(), manifest.store_id, epoch, manifest.sequence, &found);
@@ -195,6 +202,8 @@ impl Core {
             journal,
             dirty,
             checkpoint: None,
+            wants_catalogue: catalogue.is_none(),
+            catalogue,
             is_writer: true,
             lock: Some(lock),
         };
@@ -249,6 +258,8 @@ impl Core {
                 journal,
                 dirty: Dirty::default(),
                 checkpoint: None,
+                catalogue: None,
+                wants_catalogue: false,
                 is_writer: false,
                 lock: None,
             });
@@ -332,7 +343,7 @@ impl Core {
 
     /// Whether there is anything that a checkpoint would write.
     pub fn is_dirty(&self) -> bool {
-        let is_behind = self.manifest.sequence < self.journal.sequence();
+        let is_behind = self.manifest.sequence < self.journal.sequence() || self.wants_catalogue;
         self.is_writer && (is_behind || !self.dirty.is_empty())
     }
 
@@ -357,6 +368,7 @@ impl Core {
             checkpoint_id: new_id(self.options.clock.now()),
             epoch: self.journal.epoch(),
             sequence: self.journal.sequence(),
+            catalogue: self.catalogue,
         };
         self.checkpoint = Some(Checkpoint::plan(&self.shared.state(), dirty, upto));
     }
@@ -371,8 +383,10 @@ impl Core {
         let Some(checkpoint) = &mut self.checkpoint else { return Ok(()) };
         match checkpoint.step(&mut self.files) {
             Ok(Stepped::More) => Ok(()),
-            Ok(Stepped::Done(manifest)) => {
+            Ok(Stepped::Done(manifest, catalogue)) => {
                 self.checkpoint = None;
+                self.catalogue = catalogue;
+                self.wants_catalogue = false;
                 self.journal.retire(manifest.sequence);
                 self.manifest = manifest;
                 let mut health = self.shared.health();
@@ -386,6 +400,8 @@ impl Core {
                 if let Some(checkpoint) = self.checkpoint.take() {
                     checkpoint.abandon(&mut self.dirty);
                 }
+                // It may have the section of a checkpoint that never was.
+                self.catalogue = None;
                 tracing::warn!(%error, "the JSON files cannot be written; the journal keeps what they lack");
                 let warning = format!(
                     "the JSON files are behind the journal, which keeps what they lack: {}",

@@ -56,6 +56,15 @@ pub trait Vfs: Debug + Display + Send + Sync + 'static {
     /// system.
     fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>>;
 
+    /// When what is at a path changed last: of a directory, which entries it has; of a file, its length and
+    /// content. It tells what others do to a store between two openings, as far as the system notes it: damage of
+    /// the disk leaves no stamp, and neither does a change within the same tick of its clock.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, and those of the system.
+    fn stamp(&self, path: &str) -> io::Result<Stamp>;
+
     /// Makes a file that is not there yet, and opens it for writing.
     ///
     /// # Errors
@@ -165,6 +174,10 @@ pub enum EntryKind {
     /// Something else: a symbolic link, a pipe, a device.
     Other,
 }
+
+/// Which state of a file or directory it is. Equal stamps are the same state; nothing else can be told from them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp(pub [u8; 16]);
 
 /// Holds a lock until it is dropped.
 #[must_use = "dropping the guard gives up the lock"]

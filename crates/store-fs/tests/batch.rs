@@ -12,7 +12,9 @@ use std::time::Duration;
 use constellation_store_core::{Commit, ErrorKind, Operation, PipelineStore as _, Precondition};
 use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_fs::core::{Core, CoreOptions};
-use constellation_store_fs::vfs::{Entry, Fault, FaultMode, FaultVfs, ModelVfs, Vfs, VfsFile, VfsLock};
+use constellation_store_fs::vfs::{
+    Entry, Fault, FaultMode, FaultVfs, ModelVfs, Stamp, Vfs, VfsFile, VfsLock,
+};
 use futures_util::FutureExt as _;
 use support::{
     alias, as_vfs, assert_same, commit, commit_batch, content, image, kind_of, name, one, open, options,
@@ -210,6 +212,10 @@ impl Vfs for Gate {
     fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
         let once = if path.starts_with("journal/") { self.once.lock().unwrap().take() } else { None };
         once.map_or_else(|| self.inner.read(path, limit), Ok)
+    }
+
+    fn stamp(&self, path: &str) -> io::Result<Stamp> {
+        self.inner.stamp(path)
     }
 
     fn create(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {

@@ -207,7 +207,9 @@ fn files_whose_entries_a_failed_sync_forgot_are_written_again_after_reopening() 
 
 #[test]
 fn an_opening_that_fails_or_not_changes_nothing_of_what_the_store_holds() {
-    for base in [small_store(), small_store_with_journal()] {
+    let without_catalogue = small_store_with_journal();
+    without_catalogue.discard("pack");
+    for (base, least) in [(small_store(), 30), (small_store_with_journal(), 30), (without_catalogue, 50)] {
         let expected = content(&open(&base.copy()));
         let count = for_each_fault(&FEW, |arm| {
             let tree = base.copy();
@@ -227,7 +229,7 @@ fn an_opening_that_fails_or_not_changes_nothing_of_what_the_store_holds() {
             assert_same(&content(&open(&tree.crash(&[]))), &expected);
             struck
         });
-        assert!(count > 50, "{count}");
+        assert!(count > least, "{count}");
     }
 }
 
@@ -256,6 +258,8 @@ fn at_the_bound_of_the_backlog_commits_wait_for_the_files_or_fail() {
     let faults = FaultVfs::new(as_vfs(&tree));
     let options = CoreOptions { backlog_bytes: 6000, ..options() };
     let mut core = Core::open(Arc::new(faults.clone()), options).unwrap();
+    // What is not in memory goes with the directory below.
+    let _ = content(&core);
     for number in 100..120 {
         commit(&mut core, &publish("many", number)).unwrap();
     }

@@ -10,12 +10,18 @@ use constellation_store_core::{
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Catalogue, Content, EPOCH, Entry};
+use super::{Catalogue, Content, EPOCH, Entry, Stamps};
 use crate::frame::{FRAME_FORMAT, read_frame};
 
 /// The catalogue in `bytes`, if it is of this store and its last section is of this checkpoint.
 pub(crate) fn read_catalogue(bytes: &[u8], store: Uuid, checkpoint: Uuid) -> Option<Catalogue> {
-    let mut catalogue = Catalogue { content: Content::default(), sections: 0, first_bytes: 0, bytes: 0 };
+    let mut catalogue = Catalogue {
+        content: Content::default(),
+        stamps: Stamps::default(),
+        sections: 0,
+        first_bytes: 0,
+        bytes: 0,
+    };
     let mut last = Uuid::nil();
     let mut outputs = Outputs::default();
     let mut rest = bytes;
@@ -30,6 +36,9 @@ pub(crate) fn read_catalogue(bytes: &[u8], store: Uuid, checkpoint: Uuid) -> Opt
             || (catalogue.sections > 0 && previous != last)
         {
             break;
+        }
+        for stamp in &mut catalogue.stamps {
+            *stamp = reader.array()?;
         }
         while !reader.rest.is_empty() {
             let entry = reader.entry()?;

@@ -8,10 +8,11 @@ use crate::frame::encode_frame;
 
 /// The bytes of a section.
 pub(crate) fn encode_section(id: SectionId, entries: impl Iterator<Item = Entry>) -> Vec<u8> {
-    let SectionId { store, checkpoint, previous, number } = id;
+    let SectionId { store, checkpoint, previous, number, stamps } = id;
     let mut out = Vec::new();
     out.extend_from_slice(checkpoint.as_bytes());
     out.extend_from_slice(previous.as_bytes());
+    out.extend(stamps.as_flattened());
     for entry in entries {
         put_entry(&mut out, &entry);
     }

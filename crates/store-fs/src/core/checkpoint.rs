@@ -10,6 +10,8 @@ use constellation_store_mem::{Change, State};
 use uuid::Uuid;
 
 use super::files::Files;
+use super::packing::Section;
+use super::recovery::CatalogueEnd;
 use crate::documents::{encode_flat_map, encode_history};
 use crate::error::FileError;
 use crate::layout::{ALIASES, IMAGES, INDEX, SOURCES, VERSIONS, image_path, source_path, versions_path};
@@ -97,6 +99,8 @@ pub(crate) struct Checkpoint {
     steps: VecDeque<Step>,
     dirty: Dirty,
     manifest: Manifest,
+    /// How long the catalogue is that fits the manifest; none when it could not be written.
+    catalogue: Option<CatalogueEnd>,
 }
 
 /// Up to where a checkpoint goes.
@@ -107,6 +111,8 @@ pub(crate) struct Upto<'a> {
     pub(crate) checkpoint_id: Uuid,
     pub(crate) epoch: u64,
     pub(crate) sequence: u64,
+    /// How long the catalogue is that fits the manifest of the checkpoint before.
+    pub(crate) catalogue: Option<CatalogueEnd>,
 }
 
 #[derive(Debug)]
@@ -115,6 +121,7 @@ enum Step {
     Write(String, Content),
     Remove(String),
     SyncDirectory(&'static str),
+    Catalogue(Section),
     Manifest,
 }
 
@@ -134,13 +141,13 @@ pub(crate) enum Stepped {
     /// More steps are left.
     More,
     /// It is done: the frames up to the manifest's sequence number are in the JSON files.
-    Done(Manifest),
+    Done(Manifest, Option<CatalogueEnd>),
 }
 
 impl Checkpoint {
     /// Plans a checkpoint of `state`, which has all frames up to the sequence number.
     pub(crate) fn plan(state: &State, dirty: Dirty, upto: Upto<'_>) -> Self {
-        let Upto { before, checkpoint_id, epoch, sequence } = upto;
+        let Upto { before, checkpoint_id, epoch, sequence, catalogue } = upto;
         let mut steps = VecDeque::new();
         let mut removals = VecDeque::new();
         let mut phase = |directory, writes: Vec<Step>| {
@@ -199,6 +206,8 @@ impl Checkpoint {
         }
         // After everything that referred to them is gone from the files.
         steps.append(&mut removals);
+        let section = Section::plan(state, &dirty, before, checkpoint_id, catalogue);
+        steps.push_back(Step::Catalogue(section));
         steps.push_back(Step::Manifest);
 
         let manifest = Manifest {
@@ -210,7 +219,7 @@ impl Checkpoint {
             revision: state.revision(),
             extra: before.extra.clone(),
         };
-        Self { steps, dirty, manifest }
+        Self { steps, dirty, manifest, catalogue: None }
     }
 
     /// Does the next step.
@@ -228,9 +237,18 @@ impl Checkpoint {
                 let bytes = content.encode(&path, files);
                 files.replace(&path, &bytes)?;
             }
+            // The files have everything without it, so a failure only makes the next opening slower.
+            Some(Step::Catalogue(section)) => match section.write(files) {
+                Ok(end) => self.catalogue = Some(end),
+                Err(error) => tracing::warn!(%error, "the catalogue of the store cannot be written"),
+            },
             Some(Step::Manifest) => files.write_manifest(&self.manifest.encode())?,
         }
-        Ok(if self.steps.is_empty() { Stepped::Done(self.manifest.clone()) } else { Stepped::More })
+        Ok(if self.steps.is_empty() {
+            Stepped::Done(self.manifest.clone(), self.catalogue)
+        } else {
+            Stepped::More
+        })
     }
 
     /// Gives back what the files do not have, as far as it is known.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::FileError;
-use crate::layout::{IMAGES, JOURNAL, MANIFEST, QUARANTINE, SOURCES, TEMPORARY_PREFIX, VERSIONS};
+use crate::layout::{IMAGES, JOURNAL, MANIFEST, PACK, QUARANTINE, SOURCES, TEMPORARY_PREFIX, VERSIONS};
 use crate::vfs::{EntryKind, Vfs, parent};
 
 /// How many names for a temporary or quarantined file are tried.
@@ -77,7 +77,7 @@ impl Files {
 
     /// Removes what earlier openings left unfinished. What cannot be removed stays and does no harm.
     pub(crate) fn sweep(&self) {
-        for directory in ["", IMAGES, SOURCES, VERSIONS, JOURNAL, QUARANTINE] {
+        for directory in ["", IMAGES, SOURCES, VERSIONS, JOURNAL, PACK, QUARANTINE] {
             let Ok(entries) = self.vfs.list(directory) else { continue };
             for entry in entries {
                 if entry.kind == EntryKind::File && entry.name.starts_with(TEMPORARY_PREFIX) {

@@ -17,7 +17,7 @@ use constellation_store_mem::{Change, Parts, State};
 use super::checkpoint::{Dirty, MAX_DOCUMENT_BYTES, encode_aliases, encode_index};
 use super::files::Files;
 use super::load::check_image;
-use crate::catalogue::{Catalogue, read_catalogue};
+use crate::catalogue::{Catalogue, read_catalogue, stamps};
 use crate::documents::{decode_aliases, decode_index, is_of_the_reference};
 use crate::error::{FileError, in_one_line};
 use crate::journal::{Found, read_journal};
@@ -141,7 +141,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         None => None,
     };
     let (content, end) = match catalogue {
-        Some(Catalogue { content, sections, first_bytes, bytes }) => {
+        Some(Catalogue { content, stamps: _, sections, first_bytes, bytes }) => {
             (content.into_parts(), Some(CatalogueEnd { sections, first_bytes, bytes }))
         }
         None => (Parts::default(), None),
@@ -266,7 +266,11 @@ impl Reader<'_> {
     /// The catalogue, if it fits. If not, nothing is wrong: the files have everything.
     fn catalogue(&self, manifest: &Manifest) -> Result<Option<Catalogue>> {
         let Some(Ok(bytes)) = read_file(self.vfs, CATALOGUE)? else { return Ok(None) };
-        Ok(read_catalogue(&bytes, manifest.store_id, manifest.checkpoint_id))
+        let Some(catalogue) = read_catalogue(&bytes, manifest.store_id, manifest.checkpoint_id) else {
+            return Ok(None);
+        };
+        let stamps = stamps(self.vfs).map_err(|error| error.into_store_error(OPERATION))?;
+        Ok((catalogue.stamps == stamps).then_some(catalogue))
     }
 
     /// What the JSON files hold, where the catalogue does not tell.

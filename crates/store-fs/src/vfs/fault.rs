@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Entry, Vfs, VfsFile, VfsLock};
+use super::{Entry, Stamp, Vfs, VfsFile, VfsLock};
 
 /// What goes wrong, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +139,11 @@ impl Vfs for FaultVfs {
     fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
         self.before(Call::Other)?;
         self.inner.read(path, limit)
+    }
+
+    fn stamp(&self, path: &str) -> io::Result<Stamp> {
+        self.before(Call::Other)?;
+        self.inner.stamp(path)
     }
 
     fn create(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {

@@ -12,10 +12,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Entry, EntryKind, Vfs, VfsFile, VfsLock, parent};
+use super::{Entry, EntryKind, Stamp, Vfs, VfsFile, VfsLock, parent};
 
 /// What a crash does to something that was not durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,6 +194,16 @@ impl ModelVfs {
         tree.durable.insert(path.to_owned(), Some(file));
     }
 
+    /// Changes the bytes of a file that is there, durably and without a trace, as decay does: its stamp stays, and
+    /// that of its directory.
+    pub fn decay(&self, path: &str, change: impl FnOnce(&mut [u8])) {
+        let tree = &mut self.shared().tree;
+        let Some(Some(file)) = tree.live.get(path) else { return };
+        let Some(data) = tree.files.get_mut(file) else { return };
+        change(&mut data.live);
+        data.durable.clone_from(&data.live);
+    }
+
     /// Removes a file, or a directory with all that is in it, durably.
     pub fn discard(&self, path: &str) {
         let below = format!("{path}/");
@@ -342,6 +353,22 @@ impl Vfs for ModelVfs {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(content.clone())
+    }
+
+    fn stamp(&self, path: &str) -> io::Result<Stamp> {
+        let tree = &self.shared().tree;
+        let mut hasher = DefaultHasher::new();
+        match tree.live.get(path) {
+            None => return Err(io::ErrorKind::NotFound.into()),
+            Some(Some(file)) => (file, tree.files[file].live.len()).hash(&mut hasher),
+            Some(None) => {
+                let entries = tree.live.iter().filter(|(entry, _)| parent(entry) == path);
+                entries.for_each(|entry| entry.hash(&mut hasher));
+            }
+        }
+        let mut stamp = [0; 16];
+        stamp[..8].copy_from_slice(&hasher.finish().to_le_bytes());
+        Ok(Stamp(stamp))
     }
 
     fn create(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {

@@ -4,8 +4,9 @@ use std::fmt;
 use std::fs::{self, File, FileType, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use super::{Entry, EntryKind, Vfs, VfsFile, VfsLock};
+use super::{Entry, EntryKind, Stamp, Vfs, VfsFile, VfsLock};
 
 /// A directory of the machine.
 ///
@@ -128,6 +129,18 @@ impl Vfs for RealVfs {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(bytes)
+    }
+
+    fn stamp(&self, path: &str) -> io::Result<Stamp> {
+        let metadata = fs::symlink_metadata(self.path(path))?;
+        let since = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        // The length of a directory says how its file system keeps it.
+        let length = if metadata.is_dir() { 0 } else { metadata.len() };
+        let nanoseconds = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        let mut stamp = [0; 16];
+        stamp[..8].copy_from_slice(&nanoseconds.to_le_bytes());
+        stamp[8..].copy_from_slice(&length.to_le_bytes());
+        Ok(Stamp(stamp))
     }
 
     fn create(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {

@@ -177,11 +177,40 @@ pub(crate) fn fingerprint(vfs: &ModelVfs) -> BTreeMap<String, Vec<u8>> {
         && let Some(members) = manifest.as_object_mut()
         && members.contains_key("checksum")
     {
-        members.remove("checkpointId");
         members.remove("checksum");
+        let checkpoint = members.remove("checkpointId");
         *bytes = manifest.to_string().into_bytes();
+        let checkpoint = checkpoint.and_then(|id| id.as_str()?.parse::<uuid::Uuid>().ok());
+        if let (Some(checkpoint), Some(bytes)) = (checkpoint, files.get_mut("pack/catalogue")) {
+            without_random_ids(bytes, checkpoint);
+        }
     }
     files
+}
+
+/// What matters of the ids and hashes in a catalogue: whether a section is whole, whether it follows the one before
+/// it, and whether it is of the checkpoint in `store.json`.
+fn without_random_ids(catalogue: &mut [u8], checkpoint: uuid::Uuid) {
+    const HASH: std::ops::Range<usize> = 48..80;
+    const ID: std::ops::Range<usize> = 80..96;
+    const PREVIOUS: std::ops::Range<usize> = 96..112;
+    let mut rest = catalogue;
+    let mut last = [0; 16];
+    while rest.len() >= PREVIOUS.end && rest[..4] == *b"\xffCJF" {
+        let length = usize::try_from(u64::from_le_bytes(rest[8..16].try_into().unwrap())).unwrap();
+        let Some((section, after)) = rest.split_at_mut_checked(HASH.end + length) else { return };
+        let id: [u8; 16] = section[ID].try_into().unwrap();
+        let hash =
+            blake3::Hasher::new().update(&section[..HASH.start]).update(&section[HASH.end..]).finalize();
+        let is_valid = u8::from(hash.as_bytes() == &section[HASH]);
+        let follows = u8::from(section[PREVIOUS] == last);
+        let fits = u8::from(id == *checkpoint.as_bytes());
+        section[HASH].fill(is_valid);
+        section[ID].fill(fits);
+        section[PREVIOUS].fill(follows);
+        last = id;
+        rest = after;
+    }
 }
 
 /// A store with two names, one with two versions and one of them pruned before, an image that nothing refers to,
