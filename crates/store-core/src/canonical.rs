@@ -1,9 +1,17 @@
 //! Canonical JSON (RFC 8785), and parsing that refuses what canonical JSON cannot hold.
 
+mod serializer;
+mod transcode;
+mod writer;
+
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
+
+pub(crate) use self::serializer::to_canonical;
+pub(crate) use self::transcode::{Key, Transcode, Transcoder};
 
 /// Integers up to this one print as they are; beyond, as the double that is nearest.
 const MAX_EXACT_INTEGER: u64 = 1 << 53;
@@ -19,7 +27,7 @@ pub fn canonical_json(value: &Value) -> Vec<u8> {
     out
 }
 
-fn write_canonical(value: &Value, out: &mut Vec<u8>) {
+pub(crate) fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
@@ -64,16 +72,26 @@ fn compare_keys(left: &str, right: &str) -> std::cmp::Ordering {
 
 /// `serde_json` escapes what RFC 8785 escapes, in the same way.
 fn write_string(text: &str, out: &mut Vec<u8>) {
+    if !text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     serde_json::to_writer(out, text).expect("writing a string to memory succeeds");
 }
 
 fn write_number(number: &serde_json::Number, out: &mut Vec<u8>) {
-    let is_exact = number.as_i64().is_some_and(|integer| integer.unsigned_abs() <= MAX_EXACT_INTEGER);
-    if is_exact {
+    if is_exact(number) {
         serde_json::to_writer(out, number).expect("writing a number to memory succeeds");
     } else {
         out.extend(serde_json_canonicalizer::to_vec(number).expect("a JSON number is finite"));
     }
+}
+
+/// Whether a number is an integer that canonical JSON keeps as it is.
+fn is_exact(number: &serde_json::Number) -> bool {
+    number.as_i64().is_some_and(|integer| integer.unsigned_abs() <= MAX_EXACT_INTEGER)
 }
 
 /// A JSON value in which no object repeats a key. `serde_json::Value` would keep the last one, so that a file
@@ -145,14 +163,20 @@ impl<'de> Visitor<'de> for StrictVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            if map.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("duplicate key '{key}'")));
+            match map.entry(key) {
+                Entry::Occupied(known) => return Err(duplicate_key(known.key())),
+                Entry::Vacant(vacant) => {
+                    let StrictJson(value) = access.next_value()?;
+                    vacant.insert(value);
+                }
             }
-            let StrictJson(value) = access.next_value()?;
-            map.insert(key, value);
         }
         Ok(Value::Object(map))
     }
+}
+
+fn duplicate_key<E: Error>(key: &str) -> E {
+    E::custom(format_args!("duplicate key '{key}'"))
 }
 
 #[cfg(test)]
@@ -181,7 +205,7 @@ mod tests {
         assert!(serde_json::from_str::<StrictJson>(&text).is_err());
     }
 
-    fn json() -> impl Strategy<Value = Value> {
+    pub(super) fn json() -> impl Strategy<Value = Value> {
         let number = prop_oneof![
             any::<i64>().prop_map(Value::from),
             any::<u64>().prop_map(Value::from),

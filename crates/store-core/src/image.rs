@@ -1,15 +1,29 @@
 //! The pipeline image: a graph, its hash, and where it came from.
 
+mod read;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::read::CheckedImage;
+use self::read::{ReadImage, unknown_form};
+use crate::canonical::to_canonical;
 use crate::{
     DagSpec, ErrorKind, NodeKind, Result, SourceHash, StoreError, StructuralHash, SyntacticHash, Timestamp,
-    canonical_json, open_document, seal_document,
 };
 
 /// The version of the image format that this crate writes.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// The members of an image document.
+const STRUCTURAL_HASH: &str = "structuralHash";
+const DAG_SPEC: &str = "dagSpec";
+const METADATA: &str = "metadata";
+const VERSION: &str = "formatVersion";
+const CHECKSUM: &str = "checksum";
+/// What [`ImageMetadata::extra`] must not have, because other members have it.
+const METADATA_MEMBERS: [&str; 7] =
+    ["compiledAt", "sourceHash", "moduleCount", "inputCount", "outputCount", "syntacticHash", "compiler"];
 
 /// A compiled pipeline as plain data: stored, copied, compared, inspected, and bound to modules to run.
 ///
@@ -97,28 +111,24 @@ pub struct DecodedImage {
     pub checked: bool,
 }
 
-/// The members of an image document.
-#[derive(Serialize, Deserialize)]
+/// The document of an image.
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ImageDocument<D> {
+struct ImageDocument<'a> {
     structural_hash: StructuralHash,
-    dag_spec: D,
-    metadata: ImageMetadata,
-    #[serde(default = "default_format_version")]
+    dag_spec: &'a DagSpec,
+    metadata: &'a ImageMetadata,
     format_version: u32,
     #[serde(flatten)]
-    extra: Map<String, Value>,
-}
-
-/// The plain form, of the first design, has no format version.
-fn default_format_version() -> u32 {
-    FORMAT_VERSION
+    extra: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checksum: Option<&'a str>,
 }
 
 impl DagSpec {
     /// The canonical JSON of the graph, which its hash is taken of.
     pub fn canonical_json(&self) -> Vec<u8> {
-        canonical_json(&serde_json::to_value(self).expect("a graph's float literals are finite"))
+        to_canonical(self).expect("a graph's float literals are finite")
     }
 
     /// The hash that names an image of this graph.
@@ -133,33 +143,77 @@ impl PipelineImage {
         Self { structural_hash: dag_spec.structural_hash(), dag_spec, metadata, extra: Map::new() }
     }
 
-    /// Checks that the graph is well formed and that the hash is that of the graph, as a store does before it
-    /// takes an image.
+    /// Checks that the graph is well formed, that the hash is that of the graph, and that no member which the
+    /// format has is in `extra`, as a store does before it takes an image. Returns the canonical JSON of the graph,
+    /// for [`PipelineImage::encode_compact`].
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidImage`] and [`ErrorKind::HashMismatch`].
-    pub fn verify(&self) -> Result<()> {
-        self.dag_spec.validate().map_err(|error| {
-            StoreError::new(ErrorKind::InvalidImage, "verify image", error.to_string())
+    pub fn verify(&self) -> Result<Vec<u8>> {
+        let invalid = |message: String| {
+            StoreError::new(ErrorKind::InvalidImage, "verify image", message)
                 .with("structuralHash", self.structural_hash)
-        })?;
-        let actual = self.dag_spec.structural_hash();
-        if actual == self.structural_hash { Ok(()) } else { Err(hash_mismatch(self.structural_hash, actual)) }
+        };
+        self.dag_spec.validate().map_err(|error| invalid(error.to_string()))?;
+        // Written twice, a member could not be read again.
+        let taken = |extra: &Map<String, Value>, members: &[&str]| {
+            members.iter().find(|member| extra.contains_key(**member)).map(|member| (*member).to_owned())
+        };
+        let members = [STRUCTURAL_HASH, DAG_SPEC, METADATA, VERSION, CHECKSUM];
+        if let Some(member) =
+            taken(&self.extra, &members).or_else(|| taken(&self.metadata.extra, &METADATA_MEMBERS))
+        {
+            return Err(invalid(format!("its extra members have '{member}', which the format has, too")));
+        }
+        let graph = to_canonical(&self.dag_spec).map_err(|error| invalid(error.to_string()))?;
+        let actual = StructuralHash::of_bytes(&graph);
+        if actual == self.structural_hash {
+            Ok(graph)
+        } else {
+            Err(hash_mismatch(self.structural_hash, actual))
+        }
     }
 
     /// The document of the image: pretty JSON with a checksum and a trailing newline.
     pub fn encode(&self) -> Vec<u8> {
-        let document = ImageDocument {
-            structural_hash: self.structural_hash,
-            dag_spec: &self.dag_spec,
-            metadata: self.metadata.clone(),
+        const FINITE: &str = "a graph's float literals are finite";
+        let Self { structural_hash, dag_spec, metadata, extra } = self;
+        let mut document = ImageDocument {
+            structural_hash: *structural_hash,
+            dag_spec,
+            metadata,
             format_version: FORMAT_VERSION,
-            extra: self.extra.clone(),
+            extra,
+            checksum: None,
         };
-        let value = serde_json::to_value(document).expect("a graph's float literals are finite");
-        let Value::Object(members) = value else { unreachable!("a struct serializes as an object") };
-        seal_document(members)
+        let checksum = blake3::hash(&to_canonical(&document).expect(FINITE)).to_hex();
+        document.checksum = Some(&checksum);
+        let mut bytes = serde_json::to_vec_pretty(&document).expect(FINITE);
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// The document of the image without white space and checksum, for where a checksum is around it. Takes the
+    /// canonical JSON of the graph, which [`PipelineImage::verify`] and [`DagSpec::canonical_json`] return.
+    pub fn encode_compact(&self, graph: &[u8]) -> Vec<u8> {
+        const MEMORY: &str = "writing JSON values to memory succeeds";
+        let Self { structural_hash, dag_spec: _, metadata, extra } = self;
+        let mut out = Vec::with_capacity(graph.len() + 512);
+        out.extend_from_slice(b"{\"dagSpec\":");
+        out.extend_from_slice(graph);
+        // Not canonical, which would round the numbers of extra members.
+        out.extend_from_slice(format!(",\"formatVersion\":{FORMAT_VERSION},\"metadata\":").as_bytes());
+        serde_json::to_writer(&mut out, metadata).expect(MEMORY);
+        out.extend_from_slice(format!(",\"structuralHash\":\"{structural_hash}\"").as_bytes());
+        for (key, value) in extra {
+            out.push(b',');
+            serde_json::to_writer(&mut out, key).expect(MEMORY);
+            out.push(b':');
+            serde_json::to_writer(&mut out, value).expect(MEMORY);
+        }
+        out.push(b'}');
+        out
     }
 
     /// Reads an image document, and checks its checksum if it has one, its hash, and its graph.
@@ -174,43 +228,18 @@ impl PipelineImage {
     /// * [`ErrorKind::HashMismatch`]: the hash is not that of `dagSpec`.
     /// * [`ErrorKind::InvalidImage`]: the graph is not well formed, or would be written in another way.
     pub fn decode(bytes: &[u8]) -> Result<DecodedImage> {
-        const OPERATION: &str = "decode image";
-        let document = open_document(bytes)?;
-        let checked = document.checked;
-        // Before anything else is interpreted: a newer version may have other members.
-        if let Some(version) = document.members.get("formatVersion")
-            && version.as_u64() != Some(u64::from(FORMAT_VERSION))
-        {
-            let message = format!("its format version is {version}, this version reads {FORMAT_VERSION}");
-            return Err(StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, message));
-        }
-        let document: ImageDocument<Value> = serde_json::from_value(Value::Object(document.members))
-            .map_err(|error| {
-                StoreError::new(ErrorKind::Corrupt, OPERATION, "a member is missing or malformed")
-                    .with_source(error)
-            })?;
-        let ImageDocument { structural_hash, dag_spec, metadata, format_version: _, extra } = document;
-        let actual = StructuralHash::of_bytes(&canonical_json(&dag_spec));
-        if actual != structural_hash {
-            return Err(hash_mismatch(structural_hash, actual));
-        }
-        let document = dag_spec;
-        let dag_spec = DagSpec::deserialize(&document).map_err(|error| {
-            StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, "its dagSpec has an unknown form")
+        let ReadImage { structural_hash, metadata, extra, graph, checked } = ReadImage::of(bytes)?;
+        let dag_spec = graph.dag_spec().map_err(|error| unknown_form(structural_hash, error))?;
+        let invalid = |message: String| {
+            StoreError::new(ErrorKind::InvalidImage, "decode image", message)
                 .with("structuralHash", structural_hash)
-                .with_source(error)
-        })?;
+        };
         // serde also reads `"label": null`, and an array for a struct. Such an image would change its hash when it
         // is written again.
-        if serde_json::to_value(&dag_spec).ok().as_ref() != Some(&document) {
-            let message = "its dagSpec is not written in the one way that the format has";
-            return Err(StoreError::new(ErrorKind::InvalidImage, OPERATION, message)
-                .with("structuralHash", structural_hash));
+        if to_canonical(&dag_spec).ok().as_deref() != Some(graph.canonical()) {
+            return Err(invalid("its dagSpec is not written in the one way that the format has".into()));
         }
-        dag_spec.validate().map_err(|error| {
-            StoreError::new(ErrorKind::InvalidImage, OPERATION, error.to_string())
-                .with("structuralHash", structural_hash)
-        })?;
+        dag_spec.validate().map_err(|error| invalid(error.to_string()))?;
         Ok(DecodedImage { image: Self { structural_hash, dag_spec, metadata, extra }, checked })
     }
 }
@@ -224,7 +253,9 @@ fn hash_mismatch(claimed: StructuralHash, actual: StructuralHash) -> StoreError 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Literal, NodeIndex, NodeSpec, OutputSpec, TypeIndex, TypeSpec};
+    use crate::{
+        Literal, NodeIndex, NodeSpec, OutputSpec, TypeIndex, TypeSpec, canonical_json, seal_document,
+    };
 
     fn image() -> PipelineImage {
         let dag_spec = DagSpec {
@@ -321,5 +352,46 @@ mod tests {
         assert_eq!(other.dag_spec.structural_hash(), image().structural_hash);
         other.dag_spec.nodes[0].operation = NodeKind::Literal(Literal::Float(0.0));
         assert_ne!(other.dag_spec.structural_hash(), image().structural_hash);
+    }
+
+    #[test]
+    fn the_compact_document_reads_back_as_the_image() {
+        let mut image = image();
+        // Canonical JSON would make a double of the one, and an integer of the other.
+        image.extra.insert("large".into(), u64::MAX.into());
+        image.metadata.extra.insert("float".into(), 1.0.into());
+        let bytes = image.encode_compact(&image.verify().unwrap());
+        assert_eq!(PipelineImage::decode(&bytes).unwrap(), DecodedImage { image, checked: false });
+        assert!(!bytes.contains(&b'\n'));
+    }
+
+    #[test]
+    fn an_extra_member_that_the_format_has_is_refused() {
+        let mut full = image();
+        full.metadata.source_hash = Some(SourceHash::of_bytes(b"x"));
+        full.metadata.syntactic_hash = Some(SyntacticHash::of_bytes(b"x"));
+        full.metadata.compiler = Some("0.1.0".into());
+        let document: Value = serde_json::from_slice(&full.encode()).unwrap();
+        let mut count = 0;
+        for member in document.as_object().unwrap().keys() {
+            let mut image = image();
+            image.extra.insert(member.clone(), Value::Null);
+            assert_eq!(image.verify().unwrap_err().kind(), ErrorKind::InvalidImage, "{member}");
+            count += 1;
+        }
+        for member in document["metadata"].as_object().unwrap().keys() {
+            let mut image = image();
+            image.metadata.extra.insert(member.clone(), Value::Null);
+            assert_eq!(image.verify().unwrap_err().kind(), ErrorKind::InvalidImage, "{member}");
+            count += 1;
+        }
+        assert_eq!(count, 12);
+    }
+
+    #[test]
+    fn a_float_that_is_not_finite_is_refused() {
+        let mut image = image();
+        image.dag_spec.nodes[0].operation = NodeKind::Literal(Literal::Float(f64::NAN));
+        assert_eq!(image.verify().unwrap_err().kind(), ErrorKind::InvalidImage);
     }
 }

@@ -31,7 +31,7 @@ pub use ext::{GcOptions, GcReport, PipelineStoreExt, Publication, Published, Rol
 pub use hash::{
     InvalidHash, RegistryHash, SignatureHash, SourceHash, StructuralHash, SyntacticHash, SyntacticKey,
 };
-pub use image::{DecodedImage, FORMAT_VERSION, ImageMetadata, PipelineImage};
+pub use image::{CheckedImage, DecodedImage, FORMAT_VERSION, ImageMetadata, PipelineImage};
 pub use name::{PipelineName, Reference};
 pub use store::{ImageSummary, IndexEntry, ListOptions, NameEntry, PipelineStore, StoreStatus};
 pub use version::{ActiveVersion, Origin, Version, VersionHistory};

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use constellation_store_core::{
-    ErrorKind, FORMAT_VERSION, PipelineImage, StructuralHash, canonical_json, seal_document,
+    CheckedImage, ErrorKind, FORMAT_VERSION, ImageSummary, PipelineImage, StoreError, StructuralHash,
+    canonical_json, seal_document,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -48,7 +49,27 @@ fn rehashed(mut document: Value) -> Vec<u8> {
 }
 
 fn kind(bytes: &[u8]) -> Option<ErrorKind> {
-    PipelineImage::decode(bytes).err().map(|error| error.kind())
+    let decoded = PipelineImage::decode(bytes);
+    let checked = CheckedImage::read(bytes).map_err(|error| error.kind());
+    match &decoded {
+        Ok(decoded) => {
+            let summary = ImageSummary::of(&decoded.image);
+            assert_eq!(checked, Ok(CheckedImage { summary, checked: decoded.checked }));
+        }
+        // Whether a graph is malformed may be left to the first use, but no check is skipped.
+        Err(error) if is_of_graph(error) => {
+            let kind = checked.as_ref().err();
+            assert!(kind.is_none_or(|kind| *kind == ErrorKind::UnsupportedFormat), "{kind:?} for {error:?}");
+        }
+        Err(error) => assert_eq!(checked.err(), Some(error.kind())),
+    }
+    decoded.err().map(|error| error.kind())
+}
+
+/// Whether an error is about the form of a graph, whose bytes are what was written.
+fn is_of_graph(error: &StoreError) -> bool {
+    error.kind() == ErrorKind::InvalidImage
+        || error.kind() == ErrorKind::UnsupportedFormat && error.message().contains("dagSpec")
 }
 
 /// Calls `visit` with the path of each object in a value, as JSON pointers.
@@ -131,6 +152,7 @@ fn a_graph_has_one_spelling() {
 fn an_index_is_a_whole_number_in_range() {
     for (index, expected) in [
         (json!(0.0), ErrorKind::UnsupportedFormat),
+        (json!(-0.0), ErrorKind::UnsupportedFormat),
         (json!(-1), ErrorKind::UnsupportedFormat),
         (json!(0.5), ErrorKind::UnsupportedFormat),
         (json!("0"), ErrorKind::UnsupportedFormat),
@@ -143,6 +165,29 @@ fn an_index_is_a_whole_number_in_range() {
         let mut changed = document("negate");
         changed["dagSpec"]["nodes"][1]["operation"]["negate"]["operand"] = index.clone();
         assert_eq!(kind(&rehashed(changed)), Some(expected), "{index}");
+    }
+}
+
+#[test]
+fn a_number_that_canonical_json_would_change_is_read_as_it_stands() {
+    let options = "/dagSpec/nodes/0/operation/call/options";
+    for (number, expected) in [
+        (json!(1.0), Some(ErrorKind::UnsupportedFormat)),
+        (json!((1_u64 << 53) - 1), None),
+        (json!(1_u64 << 53), Some(ErrorKind::InvalidImage)),
+        (json!((1_u64 << 53) + 1), Some(ErrorKind::InvalidImage)),
+        (json!(u64::MAX), Some(ErrorKind::InvalidImage)),
+    ] {
+        let mut changed = document("call_option_variants");
+        *changed.pointer_mut(options).expect("it is there") = json!({ "retry": number });
+        assert_eq!(kind(&rehashed(changed)), expected, "{number}");
+    }
+    // The same number spelled otherwise hashes alike, so only the spelling tells.
+    let text = String::from_utf8(bytes_of("negate")).expect("it is text");
+    for spelling in ["0.0", "0e0", "-0"] {
+        let changed = text.replace("\"operand\": 0", &format!("\"operand\": {spelling}"));
+        assert_ne!(changed, text);
+        assert_eq!(kind(changed.as_bytes()), Some(ErrorKind::UnsupportedFormat), "{spelling}");
     }
 }
 
@@ -347,6 +392,8 @@ fn every_flipped_bit_is_found_or_harmless() {
     for bit in 0..original.len() * 8 {
         let mut changed = original.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
+        // Also asserts that checking alone tells the same.
+        let _ = kind(&changed);
         match PipelineImage::decode(&changed) {
             Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "bit {bit}: {error}"),
             // White space. Or the name of the checksum, which is told; the graph is checked by its hash then too.
@@ -369,6 +416,7 @@ proptest! {
             let place = place.index(changed.len());
             changed[place] = byte;
         }
+        let _ = kind(&changed);
         if let Ok(decoded) = PipelineImage::decode(&changed) {
             let image = PipelineImage::decode(original).expect("it is well formed").image;
             prop_assert_eq!(&decoded.image.dag_spec, &image.dag_spec, "{}", name);
@@ -403,8 +451,10 @@ proptest! {
         if let Some(key) = members.keys().nth(place.index(members.len().max(1))).cloned() {
             members[&key] = value;
         }
-        match PipelineImage::decode(&rehashed(document)) {
-            Ok(decoded) => prop_assert_eq!(decoded.image.verify().map_err(|error| error.kind()), Ok(())),
+        let bytes = rehashed(document);
+        let _ = kind(&bytes);
+        match PipelineImage::decode(&bytes) {
+            Ok(decoded) => prop_assert_eq!(decoded.image.verify().map(drop).map_err(|error| error.kind()), Ok(())),
             Err(error) => prop_assert!(
                 matches!(error.kind(), ErrorKind::UnsupportedFormat | ErrorKind::InvalidImage),
                 "{}", error

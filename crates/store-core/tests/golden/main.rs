@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use constellation_store_core::{
-    ArithmeticOperator, Backoff, CallOptions, ComparisonOperator, DagSpec, Join, Literal, MatchCase,
-    NodeKind, OnError, Pattern, PipelineImage, StructuralHash, TypeSpec, Window, canonical_json,
-    seal_document,
+    ArithmeticOperator, Backoff, CallOptions, CheckedImage, ComparisonOperator, DagSpec, ImageSummary, Join,
+    Literal, MatchCase, NodeKind, OnError, Pattern, PipelineImage, StructuralHash, TypeSpec, Window,
+    canonical_json, seal_document,
 };
 use serde_json::Value;
 
@@ -65,6 +65,25 @@ fn every_hash_is_that_of_the_graph_in_the_file() {
         assert_eq!(document["structuralHash"], hash.to_string(), "{name}");
         assert_eq!(image.structural_hash, hash, "{name}");
         image.verify().expect(name);
+    }
+}
+
+#[test]
+fn every_graph_is_written_canonically_without_values_in_between() {
+    for (name, image) in images() {
+        let expected = canonical_json(&serde_json::to_value(&image.dag_spec).expect(name));
+        assert_eq!(image.dag_spec.canonical_json(), expected, "{name}");
+        let compact = image.encode_compact(&image.verify().expect(name));
+        let decoded = PipelineImage::decode(&compact).expect(name);
+        assert_eq!(decoded.image.encode(), image.encode(), "{name}");
+    }
+}
+
+#[test]
+fn every_file_is_checked_without_making_its_image() {
+    for (name, image) in images() {
+        let expected = CheckedImage { summary: ImageSummary::of(&image), checked: true };
+        assert_eq!(CheckedImage::read(&read(name)).expect(name), expected, "{name}");
     }
 }
 
