@@ -6,7 +6,7 @@
 //!
 //! | tag | change | parts |
 //! |---|---|---|
-//! | 1 | image added | the image's document |
+//! | 1 | image added | the image's document, compact and without checksum |
 //! | 2 | source added | the text |
 //! | 3 | indexed | syntactic, registry and structural hash (32 each) |
 //! | 4 | version recorded | name, the version as JSON |
@@ -51,10 +51,28 @@ impl Payload {
         Self { count: 0, bytes }
     }
 
-    /// Adds a commit, which [`encode_commit`] made.
-    pub(crate) fn push(&mut self, commit: &[u8]) {
+    /// Adds a commit as the changes that it comes to. `document` tells the documents of its images, as far as they
+    /// are made already. Returns how many bytes were added.
+    pub(crate) fn push<'a>(
+        &mut self,
+        revision: Revision,
+        changes: &[Change],
+        document: impl Fn(&Arc<PipelineImage>) -> Option<&'a [u8]>,
+    ) -> usize {
+        let before = self.bytes.len();
         self.count += 1;
-        self.bytes.extend_from_slice(commit);
+        self.bytes.extend_from_slice(&revision.0.to_le_bytes());
+        put_count(&mut self.bytes, changes.len());
+        for change in changes {
+            put_change(&mut self.bytes, change, &document);
+        }
+        self.bytes.len() - before
+    }
+
+    /// Takes away the commit that was added last, which has so many bytes.
+    pub(crate) fn pop(&mut self, bytes: usize) {
+        self.count -= 1;
+        self.bytes.truncate(self.bytes.len() - bytes);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -70,17 +88,6 @@ impl Payload {
         self.bytes[..COUNT_BYTES].copy_from_slice(&count.to_le_bytes());
         self.bytes
     }
-}
-
-/// A commit as a part of a payload.
-pub(crate) fn encode_commit(revision: Revision, changes: &[Change]) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.extend_from_slice(&revision.0.to_le_bytes());
-    put_count(&mut out, changes.len());
-    for change in changes {
-        put_change(&mut out, change);
-    }
-    out
 }
 
 fn put_count(out: &mut Vec<u8>, count: usize) {
@@ -102,11 +109,18 @@ fn put_key(out: &mut Vec<u8>, key: &SyntacticKey) {
     out.extend_from_slice(key.registry.as_bytes());
 }
 
-fn put_change(out: &mut Vec<u8>, change: &Change) {
+fn put_change<'a>(
+    out: &mut Vec<u8>,
+    change: &Change,
+    document: impl Fn(&Arc<PipelineImage>) -> Option<&'a [u8]>,
+) {
     match change {
         Change::ImageAdded(image) => {
             out.push(1);
-            put_bytes(out, &image.encode());
+            match document(image) {
+                Some(document) => put_bytes(out, document),
+                None => put_bytes(out, &image.encode_compact(&image.dag_spec.canonical_json())),
+            }
         }
         Change::SourceAdded { source_hash: _, text } => {
             out.push(2);
@@ -120,7 +134,11 @@ fn put_change(out: &mut Vec<u8>, change: &Change) {
         Change::VersionRecorded { name, version } => {
             out.push(4);
             put_name(out, name);
-            put_bytes(out, &serde_json::to_vec(version).expect("a version serializes"));
+            let start = out.len();
+            put_count(out, 0);
+            serde_json::to_writer(&mut *out, version).expect("a version serializes");
+            let length = u32::try_from(out.len() - start - COUNT_BYTES).expect("a version is short");
+            out[start..start + COUNT_BYTES].copy_from_slice(&length.to_le_bytes());
         }
         Change::Activated { name, version } => {
             out.push(5);
@@ -325,7 +343,7 @@ mod tests {
     fn payload() -> Vec<u8> {
         let mut payload = Payload::new();
         for record in records() {
-            payload.push(&encode_commit(record.revision, &record.changes));
+            payload.push(record.revision, &record.changes, |_| None);
         }
         payload.into_bytes()
     }
@@ -333,6 +351,31 @@ mod tests {
     #[test]
     fn every_change_reads_back() {
         assert_eq!(decode(&payload()).unwrap(), records());
+    }
+
+    #[test]
+    fn a_document_that_is_made_already_is_copied() {
+        let Record { revision, changes } = records().swap_remove(0);
+        let Change::ImageAdded(image) = &changes[0] else { panic!("the first change adds an image") };
+        let document = image.encode();
+        let mut payload = Payload::new();
+        payload.push(revision, &changes, |asked| Arc::ptr_eq(asked, image).then_some(&document));
+        let bytes = payload.into_bytes();
+        assert!(bytes.windows(document.len()).any(|window| window == document));
+        assert_eq!(decode(&bytes).unwrap(), records()[..1]);
+    }
+
+    #[test]
+    fn a_commit_that_is_taken_away_leaves_nothing() {
+        let mut payload = Payload::new();
+        let [first, second] = [0, 1].map(|place| records().swap_remove(place));
+        payload.push(first.revision, &first.changes, |_| None);
+        let length = payload.len();
+        let bytes = payload.push(second.revision, &second.changes, |_| None);
+        assert_eq!(payload.len(), length + bytes);
+        payload.pop(bytes);
+        assert_eq!(payload.len(), length);
+        assert_eq!(decode(&payload.into_bytes()).unwrap(), [first]);
     }
 
     #[test]

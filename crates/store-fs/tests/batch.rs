@@ -9,7 +9,9 @@ use std::io;
 use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::time::Duration;
 
-use constellation_store_core::{Commit, ErrorKind, Operation, PipelineStore as _, Precondition};
+use constellation_store_core::{
+    Commit, ErrorKind, Operation, PipelineImage, PipelineStore as _, Precondition,
+};
 use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_fs::core::{Core, CoreOptions};
 use constellation_store_fs::vfs::{
@@ -41,7 +43,7 @@ fn batch() -> Vec<Commit> {
 
 #[test]
 fn a_batch_is_answered_as_its_commits_one_after_another() {
-    for frame_bytes in [1, 3000, 1 << 20] {
+    for frame_bytes in [1, 1800, 1 << 20] {
         let alone = small_store();
         let mut core = open(&alone);
         let expected: Vec<_> = batch()
@@ -62,6 +64,23 @@ fn a_batch_is_answered_as_its_commits_one_after_another() {
         assert_same(&content(&core), &expected_content);
         assert_same(&content(&open(&tree.crash(&[]))), &expected_content);
     }
+}
+
+#[test]
+fn images_of_one_graph_are_written_down_each_with_its_own_metadata() {
+    let (first, mut second) = (image(50), PipelineImage::clone(&image(50)));
+    second.metadata.compiler = Some("second".into());
+    let structural_hash = first.structural_hash;
+    let tree = small_store();
+    let mut core = open(&tree);
+    let change = Commit::new()
+        .then(Operation::PutImage(first))
+        .then(Operation::RemoveImage { structural_hash })
+        .then(Operation::PutImage(Arc::new(second)));
+    commit(&mut core, &change).unwrap();
+    assert_same(&content(&open(&tree.crash(&[]))), &content(&core));
+    let stored = core.shared().state().get(&structural_hash).cloned().unwrap();
+    assert_eq!(stored.metadata.compiler.as_deref(), Some("second"));
 }
 
 #[test]
@@ -124,7 +143,7 @@ fn what_cannot_be_written_fails_every_commit_that_may_depend_on_it_and_no_other(
 #[test]
 fn at_the_bound_of_the_backlog_a_batch_fails_when_the_files_cannot_be_written() {
     let tree = small_store();
-    let options = CoreOptions { backlog_bytes: 6000, ..options() };
+    let options = CoreOptions { backlog_bytes: 4000, ..options() };
     let mut core = Core::open(as_vfs(&tree), options).unwrap();
     tree.discard("images");
     tree.put("images", "in the way");

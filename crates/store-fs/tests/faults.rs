@@ -256,7 +256,7 @@ fn a_full_disk_keeps_the_store_readable_and_room_lets_it_go_on() {
 fn at_the_bound_of_the_backlog_commits_wait_for_the_files_or_fail() {
     let tree = small_store();
     let faults = FaultVfs::new(as_vfs(&tree));
-    let options = CoreOptions { backlog_bytes: 6000, ..options() };
+    let options = CoreOptions { backlog_bytes: 4000, ..options() };
     let mut core = Core::open(Arc::new(faults.clone()), options).unwrap();
     // What is not in memory goes with the directory below.
     let _ = content(&core);
@@ -269,7 +269,7 @@ fn at_the_bound_of_the_backlog_commits_wait_for_the_files_or_fail() {
         files.map(|(_, bytes)| bytes.len()).sum::<usize>()
     };
     // What is written in advance, and what is kept to be written over, are bounded by the length of segments.
-    assert!(journal(&tree) <= 6000 + 3 * 4096);
+    assert!(journal(&tree) <= 4000 + 3 * 4096);
 
     // The JSON files cannot be written, but the journal can.
     tree.discard("images");

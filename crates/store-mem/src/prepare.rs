@@ -1,11 +1,11 @@
 //! Judging a commit: whether it can be applied, and what it comes to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use constellation_store_core::{
-    ActiveVersion, Commit, ErrorKind, Operation, Origin, Outcome, PipelineName, Precondition, Result,
-    Revision, SourceHash, StoreError, StructuralHash, Timestamp, Version,
+    ActiveVersion, Commit, ErrorKind, Operation, Origin, Outcome, PipelineImage, PipelineName, Precondition,
+    Result, Revision, SourceHash, StoreError, StructuralHash, Timestamp, Version,
 };
 use serde_json::Map;
 
@@ -20,7 +20,12 @@ const HOLDERS_NAMED: usize = 10;
 /// That is the costly part of judging a commit, and it depends on nothing but the commit, so a backend does it
 /// before it takes a lock.
 #[derive(Debug, Clone)]
-pub struct VerifiedCommit(Commit);
+pub struct VerifiedCommit {
+    commit: Commit,
+    /// By the address of the image, which stays as long as the commit has it. Not by its hash: a commit may have
+    /// two images of one graph, with metadata of their own.
+    documents: BTreeMap<usize, Box<[u8]>>,
+}
 
 impl VerifiedCommit {
     /// Verifies the images of a commit.
@@ -29,18 +34,31 @@ impl VerifiedCommit {
     ///
     /// `InvalidImage` and `HashMismatch`.
     pub fn new(commit: Commit) -> Result<Self> {
+        let mut documents = BTreeMap::new();
         for operation in &commit.operations {
             if let Operation::PutImage(image) = operation {
-                image.verify()?;
+                let graph = image.verify()?;
+                documents.insert(address(image), image.encode_compact(&graph).into());
             }
         }
-        Ok(Self(commit))
+        Ok(Self { commit, documents })
     }
 
     /// The commit.
     pub fn commit(&self) -> &Commit {
-        &self.0
+        &self.commit
     }
+
+    /// The compact document of an image that the commit puts; the very one, not one that is equal.
+    ///
+    /// It is made along with the check, so that who writes commits down, one after another, need not.
+    pub fn document(&self, image: &Arc<PipelineImage>) -> Option<&[u8]> {
+        self.documents.get(&address(image)).map(|document| &**document)
+    }
+}
+
+fn address(image: &Arc<PipelineImage>) -> usize {
+    Arc::as_ptr(image).addr()
 }
 
 impl State {
@@ -67,7 +85,7 @@ impl State {
         commit: &VerifiedCommit,
         now: Timestamp,
     ) -> Result<Prepared> {
-        let Commit { preconditions, operations } = &commit.0;
+        let Commit { preconditions, operations } = &commit.commit;
         let view = View { state: self, pending, own: Pending::new() };
         for (name, precondition) in preconditions {
             judge(*precondition, name, view.active(name))?;

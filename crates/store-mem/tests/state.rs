@@ -234,6 +234,23 @@ fn a_commit_comes_to_plain_changes_in_order() {
 }
 
 #[test]
+fn the_document_of_an_image_is_that_of_the_very_one() {
+    let (one, other) = (image(1, None), image(1, Some("text")));
+    let commit = VerifiedCommit::new(commit_of([
+        Operation::PutImage(Arc::clone(&one)),
+        Operation::PutImage(Arc::clone(&other)),
+    ]))
+    .unwrap();
+    for commit in [&commit, &commit.clone()] {
+        for image in [&one, &other] {
+            let decoded = PipelineImage::decode(commit.document(image).unwrap()).unwrap();
+            assert_eq!(decoded.image, **image);
+        }
+        assert_eq!(commit.document(&image(1, None)), None, "an equal one");
+    }
+}
+
+#[test]
 fn a_refused_commit_leaves_what_is_pending() {
     let (a, image) = (name("a"), image(1, None));
     let state = State::new();

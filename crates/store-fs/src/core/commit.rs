@@ -8,7 +8,7 @@ use constellation_store_mem::{Pending, Prepared, VerifiedCommit};
 use super::Core;
 use crate::error::FileError;
 use crate::journal::AppendError;
-use crate::record::{Payload, encode_commit};
+use crate::record::Payload;
 
 const OPERATION: &str = "commit";
 /// The most bytes that a commit may take in the journal.
@@ -127,17 +127,19 @@ impl Core {
         for commit in commits {
             let judged = match state.prepare_after(&batch.pending, commit, self.options.clock.now()) {
                 Ok(prepared) if !prepared.changes.is_empty() => {
-                    let bytes = encode_commit(prepared.revision, &prepared.changes);
-                    if bytes.len() > MAX_COMMIT_BYTES {
+                    let is_first = batch.payload.is_empty();
+                    let Prepared { revision, changes, outcomes: _ } = &prepared;
+                    let bytes = batch.payload.push(*revision, changes, |image| commit.document(image));
+                    if bytes > MAX_COMMIT_BYTES {
+                        batch.payload.pop(bytes);
                         let message = format!("a commit takes at most {MAX_COMMIT_BYTES} bytes; split it");
-                        Err(StoreError::new(ErrorKind::InvalidImage, OPERATION, message)
-                            .with("bytes", bytes.len()))
-                    } else if !batch.payload.is_empty() && batch.payload.len() + bytes.len() > bound {
+                        Err(StoreError::new(ErrorKind::InvalidImage, OPERATION, message).with("bytes", bytes))
+                    } else if !is_first && batch.payload.len() > bound {
                         // It is judged again, to the same end, when those before it are applied.
+                        batch.payload.pop(bytes);
                         break;
                     } else {
                         batch.first_change.get_or_insert(batch.judged.len());
-                        batch.payload.push(&bytes);
                         batch.pending.push(&prepared);
                         Ok(prepared)
                     }
