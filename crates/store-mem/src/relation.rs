@@ -69,7 +69,7 @@ impl<K: Ord, V: Ord> FromIterator<(K, V)> for Relation<K, V> {
 
 #[cfg(test)]
 mod tests {
-    use std::hash::{BuildHasher as _, Hash as _};
+    use std::hash::BuildHasher as _;
 
     use constellation_store_core::StructuralHash;
 
@@ -79,9 +79,8 @@ mod tests {
     fn the_hash_of_a_hash_is_its_first_bytes() {
         let mut bytes = [7; 32];
         bytes[..8].copy_from_slice(&0x0123_4567_89ab_cdef_u64.to_le_bytes());
-        let mut hasher = ByOwnBytes::default().build_hasher();
-        StructuralHash::from_bytes(bytes).hash(&mut hasher);
-        assert_eq!(hasher.finish(), 0x0123_4567_89ab_cdef);
+        let hash = ByOwnBytes::default().hash_one(StructuralHash::from_bytes(bytes));
+        assert_eq!(hash, 0x0123_4567_89ab_cdef);
     }
 
     #[test]

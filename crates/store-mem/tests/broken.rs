@@ -193,7 +193,7 @@ fn reopened(defect: Defect, kept: &State) -> State {
         }
         _ => {}
     }
-    for history in &mut parts.histories {
+    for history in parts.histories.iter_mut().map(Arc::make_mut) {
         match defect {
             Defect::ForgetsTheNextNumbers => history.next_version = 0,
             Defect::BringsDeletedNamesBack => {
@@ -379,17 +379,17 @@ impl Inner {
     fn tamper(&self, state: &mut State, before: &State, revision: Revision) {
         let mut parts = parts_of(state);
         parts.revision = revision;
-        for version in parts.histories.iter_mut().flat_map(|history| &mut history.versions) {
+        for version in parts.histories.iter_mut().flat_map(|history| &mut Arc::make_mut(history).versions) {
             version.revision = version.revision.min(revision);
         }
         match self.defect {
             Defect::ReusesVersionNumbers => {
-                for history in &mut parts.histories {
+                for history in parts.histories.iter_mut().map(Arc::make_mut) {
                     history.next_version = 0;
                 }
             }
             Defect::PrunesTheActiveVersion => {
-                for history in &mut parts.histories {
+                for history in parts.histories.iter_mut().map(Arc::make_mut) {
                     let pruned = before.versions(&history.pipeline_name).is_some_and(|before| {
                         before.versions.len() > history.versions.len() && history.versions.len() == 1
                     });

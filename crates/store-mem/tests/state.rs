@@ -308,7 +308,7 @@ fn of_two_histories_of_one_name_the_last_counts() {
     apply(&mut state, [Operation::PutImage(image(2, None)), record(&a, &image(2, None))]);
     apply(&mut state, [Operation::PruneVersions { name: a.clone(), keep: 1 }]);
     let mut parts = parts_of(&state);
-    parts.histories.insert(0, older);
+    parts.histories.insert(0, Arc::new(older));
     assert_eq!(State::from_parts(parts), state);
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
 use constellation_store_core::{
-    ErrorKind, ImageSummary, PipelineImage, Result, SourceHash, StoreError, StructuralHash,
+    CheckedImage, ErrorKind, PipelineImage, Result, SourceHash, StoreError, StructuralHash,
 };
 use constellation_store_mem::{Lookup, State};
 
@@ -12,17 +12,6 @@ use super::checkpoint::MAX_DOCUMENT_BYTES;
 use crate::error::{FileError, in_one_line};
 use crate::layout::{image_path, source_path};
 use crate::vfs::Vfs;
-
-/// An image document that is whole.
-pub(crate) struct CheckedImage {
-    pub(crate) summary: ImageSummary,
-    pub(crate) checked: bool,
-}
-
-pub(crate) fn check_image(bytes: &[u8]) -> Result<CheckedImage> {
-    let decoded = PipelineImage::decode(bytes)?;
-    Ok(CheckedImage { summary: ImageSummary::of(&decoded.image), checked: decoded.checked })
-}
 
 /// Whether bytes are a source of this hash, or why not.
 pub(crate) fn check_source(bytes: &[u8], hash: SourceHash) -> Result<&str, &'static str> {
@@ -146,7 +135,7 @@ impl Loader {
     pub fn check_image(&self, hash: &StructuralHash) -> Result<Option<Lost>> {
         let reason = match self.read("check image", &image_path(hash))? {
             Err(reason) => reason,
-            Ok(bytes) => match check_image(&bytes) {
+            Ok(bytes) => match CheckedImage::read(&bytes) {
                 Ok(image) if image.summary.structural_hash == *hash => return Ok(None),
                 Ok(image) => format!("it holds the image {}", image.summary.structural_hash),
                 Err(error) if error.kind() == ErrorKind::UnsupportedFormat => return Ok(None),

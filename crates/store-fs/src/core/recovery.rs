@@ -9,14 +9,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use constellation_store_core::{
-    ErrorKind, PipelineName, Result, Revision, StoreError, StructuralHash, SyntacticKey, Timestamp,
-    VersionHistory,
+    CheckedImage, ErrorKind, PipelineName, Result, Revision, StoreError, StructuralHash, SyntacticKey,
+    Timestamp, VersionHistory,
 };
 use constellation_store_mem::{Change, Parts, State};
 
 use super::checkpoint::{Dirty, MAX_DOCUMENT_BYTES, encode_aliases, encode_index};
 use super::files::Files;
-use super::load::check_image;
 use crate::catalogue::{Catalogue, read_catalogue, stamps};
 use crate::documents::{decode_aliases, decode_index, is_of_the_reference};
 use crate::error::{FileError, in_one_line};
@@ -95,7 +94,7 @@ pub(crate) fn refuse_foreign(vfs: &dyn Vfs) -> Result<()> {
         }
         let Some(Ok(bytes)) = read_file(vfs, &format!("{IMAGES}/{}", entry.name))? else { continue };
         // One that can be read tells: nobody mixes the images of both.
-        if check_image(&bytes).is_ok() {
+        if CheckedImage::read(&bytes).is_ok() {
             return Ok(());
         }
         if is_of_the_reference(&bytes) {

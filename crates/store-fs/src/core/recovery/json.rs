@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use constellation_store_core::{
-    ErrorKind, ImageSummary, Origin, PipelineName, Result, Revision, SourceHash, StructuralHash, Timestamp,
-    Version, VersionHistory,
+    CheckedImage, ErrorKind, ImageSummary, Origin, PipelineName, Result, Revision, SourceHash,
+    StructuralHash, Timestamp, Version, VersionHistory,
 };
 use serde_json::Map;
 
 use super::{DamagedHistory, OPERATION, Reader, read_file};
-use crate::core::load::{check_image, check_source};
+use crate::core::load::check_source;
 use crate::documents::{FlatMap, decode_history, salvage_history};
 use crate::error::{FileError, in_one_line};
 use crate::layout::{ALIASES, IMAGES, SOURCES, VERSIONS, escape};
@@ -72,7 +72,7 @@ impl Reader<'_> {
         let read = in_parallel(&files, |(path, stem)| {
             let Ok(hash) = stem.parse::<StructuralHash>() else { return Ok(None) };
             let bytes = read_file(self.vfs, path)?;
-            Ok(Some(bytes.map(|bytes| bytes.map(|bytes| (hash, check_image(&bytes))))))
+            Ok(Some(bytes.map(|bytes| bytes.map(|bytes| (hash, CheckedImage::read(&bytes))))))
         });
         let mut images = Vec::with_capacity(files.len());
         for ((path, _), read) in files.iter().zip(read) {
