@@ -1,6 +1,7 @@
 //! The pipeline image: a graph, its hash, and where it came from.
 
 mod read;
+mod verify;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,9 +22,6 @@ const DAG_SPEC: &str = "dagSpec";
 const METADATA: &str = "metadata";
 const VERSION: &str = "formatVersion";
 const CHECKSUM: &str = "checksum";
-/// What [`ImageMetadata::extra`] must not have, because other members have it.
-const METADATA_MEMBERS: [&str; 7] =
-    ["compiledAt", "sourceHash", "moduleCount", "inputCount", "outputCount", "syntacticHash", "compiler"];
 
 /// A compiled pipeline as plain data: stored, copied, compared, inspected, and bound to modules to run.
 ///
@@ -143,38 +141,6 @@ impl PipelineImage {
         Self { structural_hash: dag_spec.structural_hash(), dag_spec, metadata, extra: Map::new() }
     }
 
-    /// Checks that the graph is well formed, that the hash is that of the graph, and that no member which the
-    /// format has is in `extra`, as a store does before it takes an image. Returns the canonical JSON of the graph,
-    /// for [`PipelineImage::encode_compact`].
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::InvalidImage`] and [`ErrorKind::HashMismatch`].
-    pub fn verify(&self) -> Result<Vec<u8>> {
-        let invalid = |message: String| {
-            StoreError::new(ErrorKind::InvalidImage, "verify image", message)
-                .with("structuralHash", self.structural_hash)
-        };
-        self.dag_spec.validate().map_err(|error| invalid(error.to_string()))?;
-        // Written twice, a member could not be read again.
-        let taken = |extra: &Map<String, Value>, members: &[&str]| {
-            members.iter().find(|member| extra.contains_key(**member)).map(|member| (*member).to_owned())
-        };
-        let members = [STRUCTURAL_HASH, DAG_SPEC, METADATA, VERSION, CHECKSUM];
-        if let Some(member) =
-            taken(&self.extra, &members).or_else(|| taken(&self.metadata.extra, &METADATA_MEMBERS))
-        {
-            return Err(invalid(format!("its extra members have '{member}', which the format has, too")));
-        }
-        let graph = to_canonical(&self.dag_spec).map_err(|error| invalid(error.to_string()))?;
-        let actual = StructuralHash::of_bytes(&graph);
-        if actual == self.structural_hash {
-            Ok(graph)
-        } else {
-            Err(hash_mismatch(self.structural_hash, actual))
-        }
-    }
-
     /// The document of the image: pretty JSON with a checksum and a trailing newline.
     pub fn encode(&self) -> Vec<u8> {
         const FINITE: &str = "a graph's float literals are finite";
@@ -257,7 +223,7 @@ mod tests {
         Literal, NodeIndex, NodeSpec, OutputSpec, TypeIndex, TypeSpec, canonical_json, seal_document,
     };
 
-    fn image() -> PipelineImage {
+    pub(super) fn image() -> PipelineImage {
         let dag_spec = DagSpec {
             outputs: vec![OutputSpec { name: "x".into(), node: NodeIndex(0) }],
             types: vec![TypeSpec::Float],
@@ -363,35 +329,5 @@ mod tests {
         let bytes = image.encode_compact(&image.verify().unwrap());
         assert_eq!(PipelineImage::decode(&bytes).unwrap(), DecodedImage { image, checked: false });
         assert!(!bytes.contains(&b'\n'));
-    }
-
-    #[test]
-    fn an_extra_member_that_the_format_has_is_refused() {
-        let mut full = image();
-        full.metadata.source_hash = Some(SourceHash::of_bytes(b"x"));
-        full.metadata.syntactic_hash = Some(SyntacticHash::of_bytes(b"x"));
-        full.metadata.compiler = Some("0.1.0".into());
-        let document: Value = serde_json::from_slice(&full.encode()).unwrap();
-        let mut count = 0;
-        for member in document.as_object().unwrap().keys() {
-            let mut image = image();
-            image.extra.insert(member.clone(), Value::Null);
-            assert_eq!(image.verify().unwrap_err().kind(), ErrorKind::InvalidImage, "{member}");
-            count += 1;
-        }
-        for member in document["metadata"].as_object().unwrap().keys() {
-            let mut image = image();
-            image.metadata.extra.insert(member.clone(), Value::Null);
-            assert_eq!(image.verify().unwrap_err().kind(), ErrorKind::InvalidImage, "{member}");
-            count += 1;
-        }
-        assert_eq!(count, 12);
-    }
-
-    #[test]
-    fn a_float_that_is_not_finite_is_refused() {
-        let mut image = image();
-        image.dag_spec.nodes[0].operation = NodeKind::Literal(Literal::Float(f64::NAN));
-        assert_eq!(image.verify().unwrap_err().kind(), ErrorKind::InvalidImage);
     }
 }

@@ -27,7 +27,7 @@ impl CheckedImage {
     /// Reads an image document, and checks its checksum if it has one, and its hash.
     ///
     /// Bytes that an image was written to, and that changed since, are refused as
-    /// [`PipelineImage::decode`](crate::PipelineImage::decode) refuses them, in a third of the time. What is left
+    /// [`PipelineImage::decode`](crate::PipelineImage::decode) refuses them, in half of the time. What is left
     /// to the first use, which decodes the document, is whether what was written is a graph that this version
     /// knows, spelled in the one way that the format has, and well formed. A store checks that before it takes an
     /// image, so that only a document from elsewhere, or from a later version, is refused then.
