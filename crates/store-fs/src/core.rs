@@ -14,13 +14,14 @@ mod recovery;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use constellation_store_core::{Clock, ErrorKind, Result, StoreError, StoreStatus, SystemClock};
 use constellation_store_mem::{Lookup, State};
 
 pub use self::check::Checker;
-use self::checkpoint::{Checkpoint, Dirty, Stepped, Upto};
+use self::checkpoint::{Checkpoint, Dirty, Step, StepDone, Stepped, Upto};
 use self::files::Files;
 pub use self::load::{Loaded, Loader, Lost};
 use self::recovery::CatalogueEnd;
@@ -138,6 +139,8 @@ pub struct Core {
     first_sequence: u64,
     dirty: Dirty,
     checkpoint: Option<Checkpoint>,
+    /// Where the outcome of the step comes from that is done elsewhere.
+    under_way: Option<Receiver<Result<StepDone, FileError>>>,
     /// The catalogue that fits the manifest.
     catalogue: Option<CatalogueEnd>,
     /// Whether a checkpoint is due for want of a catalogue. One that cannot be written waits for the next
@@ -178,9 +181,9 @@ impl Core {
         let lock = lock(&*vfs)?;
         let mut reading = recovery::read(&*vfs)?;
 
-        let mut files = Files::new(Arc::clone(&vfs));
+        let files = Files::new(Arc::clone(&vfs));
         files.sweep();
-        reading.quarantine(&mut files);
+        reading.quarantine(&files);
         files.ensure_directory(JOURNAL).map_err(failed)?;
         let is_new = reading.manifest.is_none();
         let manifest = reading.manifest.take().unwrap_or_else(|| reading.new_manifest(options.clock.now()));
@@ -202,6 +205,7 @@ impl Core {
             journal,
             dirty,
             checkpoint: None,
+            under_way: None,
             wants_catalogue: catalogue.is_none(),
             catalogue,
             is_writer: true,
@@ -258,6 +262,7 @@ impl Core {
                 journal,
                 dirty: Dirty::default(),
                 checkpoint: None,
+                under_way: None,
                 catalogue: None,
                 wants_catalogue: false,
                 is_writer: false,
@@ -373,15 +378,64 @@ impl Core {
         self.checkpoint = Some(Checkpoint::plan(&self.shared.state(), dirty, upto));
     }
 
-    /// Does one step of the checkpoint that is under way: it writes, removes or syncs one file or directory.
+    /// The next step of the checkpoint that is under way, for any thread to do. None when there is no checkpoint, or
+    /// when a step was taken and not taken in.
+    ///
+    /// Commits may be made meanwhile: they write to the journal, and a step to other files.
+    pub fn next_work(&mut self) -> Option<Work> {
+        if self.under_way.is_some() {
+            return None;
+        }
+        let step = self.checkpoint.as_mut()?.next()?;
+        let (reply, outcome) = sync_channel(1);
+        self.under_way = Some(outcome);
+        Some(Work { step, files: self.files.clone(), reply })
+    }
+
+    /// Takes in the outcome of a step, if it is done.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Core::step`].
+    pub fn finish_work(&mut self) -> Result<()> {
+        match self.under_way.as_ref().map(Receiver::try_recv) {
+            None | Some(Err(TryRecvError::Empty)) => Ok(()),
+            Some(Ok(outcome)) => self.take_in(Some(outcome)),
+            Some(Err(TryRecvError::Disconnected)) => self.take_in(None),
+        }
+    }
+
+    /// Waits for the step that is done elsewhere.
+    fn wait_for_work(&mut self) -> Result<()> {
+        match self.under_way.as_ref().map(Receiver::recv) {
+            None => Ok(()),
+            Some(outcome) => self.take_in(outcome.ok()),
+        }
+    }
+
+    /// Does one step of the checkpoint that is under way: it writes, removes or syncs files of one directory. Waits
+    /// for a step that is done elsewhere instead.
     ///
     /// # Errors
     ///
     /// Those of file access. The checkpoint is over then, what it did not write is still to be written, the
     /// journal keeps it, and the next checkpoint tries again.
     pub fn step(&mut self) -> Result<()> {
+        if let Some(work) = self.next_work() {
+            work.run();
+        }
+        self.wait_for_work()
+    }
+
+    fn take_in(&mut self, outcome: Option<Result<StepDone, FileError>>) -> Result<()> {
+        self.under_way = None;
+        // A failed write of the journal ends the checkpoint.
         let Some(checkpoint) = &mut self.checkpoint else { return Ok(()) };
-        match checkpoint.step(&mut self.files) {
+        let outcome = outcome.unwrap_or_else(|| {
+            let error = io::Error::other("the thread that writes them ended");
+            Err(FileError::new("write", "the JSON files", error))
+        });
+        match outcome.map(|done| checkpoint.done(done)) {
             Ok(Stepped::More) => Ok(()),
             Ok(Stepped::Done(manifest, catalogue)) => {
                 self.checkpoint = None;
@@ -447,6 +501,8 @@ impl Core {
 
     /// Gives up the lock without writing anything, as the end of the process does.
     pub fn abandon(&mut self) {
+        // Nobody else may write before it is done.
+        let _ = self.wait_for_work();
         self.checkpoint = None;
         self.is_writer = false;
         self.lock = None;
@@ -462,6 +518,24 @@ impl Core {
             None => Ok(()),
             Some(reason) => Err(StoreError::new(ErrorKind::ReadOnly, operation, reason.clone())),
         }
+    }
+}
+
+/// A step of a checkpoint, with all that it needs.
+#[must_use = "a step that is taken and not done ends its checkpoint"]
+#[derive(Debug)]
+pub struct Work {
+    step: Step,
+    files: Files,
+    reply: SyncSender<Result<StepDone, FileError>>,
+}
+
+impl Work {
+    /// Does it. The core learns of it at [`Core::finish_work`].
+    pub fn run(self) {
+        let Self { step, files, reply } = self;
+        // A core that is gone does not want to know.
+        let _ = reply.send(step.run(&files));
     }
 }
 

@@ -1,12 +1,13 @@
 //! The JSON files of a store, apart from images and `store.json`.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use constellation_store_core::{
     ErrorKind, PipelineName, Result, StoreError, StrictJson, StructuralHash, SyntacticKey, VersionHistory,
     open_document, seal_document,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::layout::escape;
 
@@ -92,11 +93,18 @@ fn percent_decode(escaped: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// A flat map as its file: pretty, sorted by key, one trailing newline.
-pub(crate) fn encode_flat_map(entries: impl Iterator<Item = (String, StructuralHash)>) -> Vec<u8> {
-    let map: Map<String, Value> = entries.map(|(key, hash)| (key, hash.to_string().into())).collect();
-    let mut bytes = serde_json::to_vec_pretty(&Value::Object(map)).expect("JSON values serialize");
-    bytes.push(b'\n');
+/// A flat map as its file: pretty, with one trailing newline, and sorted if the entries are. It is written entry by
+/// entry, since there may be a hundred thousand of them.
+pub(crate) fn encode_flat_map<'a, K: AsRef<str>>(
+    entries: impl Iterator<Item = (K, &'a StructuralHash)>,
+) -> Vec<u8> {
+    let mut bytes = b"{".to_vec();
+    for (place, (key, hash)) in entries.enumerate() {
+        bytes.extend_from_slice(if place == 0 { b"\n  " } else { b",\n  " });
+        serde_json::to_writer(&mut bytes, key.as_ref()).expect("writing a string to memory succeeds");
+        write!(bytes, ": \"{hash}\"").expect("writing to memory succeeds");
+    }
+    bytes.extend_from_slice(if bytes.len() == 1 { b"}\n" } else { b"\n}\n" });
     bytes
 }
 
@@ -194,12 +202,12 @@ mod tests {
     #[test]
     fn a_flat_map_is_sorted_and_ends_in_one_newline() {
         let hash = StructuralHash::of_bytes(b"x");
-        let entries = [("a".to_owned(), hash), ("b".to_owned(), hash)];
+        let entries = [("a", &hash), ("b", &hash)];
         let bytes = encode_flat_map(entries.into_iter());
         assert_eq!(
             String::from_utf8(bytes).unwrap(),
             format!("{{\n  \"a\": \"{hash}\",\n  \"b\": \"{hash}\"\n}}\n")
         );
-        assert_eq!(encode_flat_map(std::iter::empty()), b"{}\n");
+        assert_eq!(encode_flat_map(std::iter::empty::<(&str, _)>()), b"{}\n");
     }
 }

@@ -18,7 +18,7 @@ use futures_channel::oneshot;
 use futures_core::stream::BoxStream;
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::core::{Core, CoreOptions, Lost, Shared};
+use crate::core::{Core, CoreOptions, Lost, Shared, Work};
 use crate::reader::Reader;
 use crate::vfs::{RealVfs, Vfs};
 
@@ -150,7 +150,16 @@ impl OpenOptions {
         let shared = Arc::clone(core.shared());
         let (sender, receiver) = channel();
         let reader = Reader::start(core.loader(), sender.clone(), check_after)?;
-        let writer = start_thread("constellation-store", move || write(core, &receiver, idle))?;
+        let (files, work) = channel::<Work>();
+        let done = sender.clone();
+        // It ends with the writer.
+        start_thread("constellation-store-files", move || {
+            for work in work {
+                work.run();
+                let _ = done.send(Request::WorkDone);
+            }
+        })?;
+        let writer = start_thread("constellation-store", move || write(core, &receiver, &files, idle))?;
         Ok(FileSystemPipelineStore {
             shared,
             vfs,
@@ -165,11 +174,15 @@ pub(crate) enum Request {
     Commit(VerifiedCommit, oneshot::Sender<Result<Committed>>),
     /// What a reader found to be lost.
     PutAside(Lost, Sender<()>),
+    /// A step of a checkpoint was done.
+    WorkDone,
+    /// The store is dropped.
+    Abandon,
     Close(oneshot::Sender<Result<()>>),
 }
 
-/// What the writer thread does: commits first, checkpoint steps in between.
-fn write(mut core: Core, requests: &Receiver<Request>, idle: Duration) {
+/// What the writer thread does: it commits, and lets another thread write the files.
+fn write(mut core: Core, requests: &Receiver<Request>, files: &Sender<Work>, idle: Duration) {
     // A failed checkpoint is in the status. It is tried again after a pause, or at the bound of the backlog, and
     // commits go on meanwhile.
     let mut has_failed = false;
@@ -177,58 +190,51 @@ fn write(mut core: Core, requests: &Receiver<Request>, idle: Duration) {
         if core.is_checkpoint_due() && !has_failed {
             core.begin_checkpoint();
         }
-        let request = if core.is_in_checkpoint() {
-            match requests.try_recv() {
-                Err(TryRecvError::Empty) => {
-                    has_failed = core.step().is_err();
-                    continue;
-                }
-                Err(TryRecvError::Disconnected) => None,
-                Ok(request) => Some(request),
-            }
-        } else if core.is_dirty() {
+        if let Some(work) = core.next_work()
+            && let Err(unsent) = files.send(work)
+        {
+            // The thread ended with a defect; commits then wait for files.
+            unsent.0.run();
+            has_failed = core.finish_work().is_err();
+            continue;
+        }
+        let request = if core.is_dirty() && !core.is_in_checkpoint() {
             match requests.recv_timeout(idle) {
                 Err(RecvTimeoutError::Timeout) => {
                     has_failed = false;
                     core.begin_checkpoint();
                     continue;
                 }
-                Err(RecvTimeoutError::Disconnected) => None,
-                Ok(request) => Some(request),
+                Err(RecvTimeoutError::Disconnected) => Request::Abandon,
+                Ok(request) => request,
             }
         } else {
-            requests.recv().ok()
+            requests.recv().unwrap_or(Request::Abandon)
         };
-        let closing = match request {
-            Some(Request::Commit(commit, reply)) => {
-                let (batch, closing) = gather(&mut core, (commit, reply), requests);
-                let n_commits = batch.len();
+        let request = match request {
+            Request::Commit(commit, reply) => {
+                let (batch, other) = gather((commit, reply), requests);
                 commit_all(&mut core, batch);
                 has_failed &= core.is_checkpoint_due();
-                // Under a load that never pauses the files would never be written, until the journal is full and
-                // everybody waits for all of them. Near that, the files get as many steps as there are commits.
-                let n_steps = if core.is_backlog_high() { n_commits } else { 1 };
-                for _ in 0..n_steps {
-                    if core.is_in_checkpoint() && core.is_checkpoint_due() {
-                        has_failed = core.step().is_err();
-                    }
-                }
-                closing
+                other
             }
+            other => Some(other),
+        };
+        match request {
+            None | Some(Request::Commit(..)) => {}
+            Some(Request::WorkDone) => has_failed = core.finish_work().is_err(),
             Some(Request::PutAside(lost, reply)) => {
                 core.put_aside(&lost);
                 let _ = reply.send(());
-                None
             }
-            Some(Request::Close(reply)) => Some(reply),
-            None => {
+            Some(Request::Close(reply)) => {
+                let _ = reply.send(core.close());
+                return;
+            }
+            Some(Request::Abandon) => {
                 core.abandon();
                 return;
             }
-        };
-        if let Some(reply) = closing {
-            let _ = reply.send(core.close());
-            return;
         }
     }
 }
@@ -237,22 +243,13 @@ fn write(mut core: Core, requests: &Receiver<Request>, idle: Duration) {
 type Waiting = (VerifiedCommit, oneshot::Sender<Result<Committed>>);
 
 /// The commits that share what the first one waits for: those that are there already, since waiting for more would
-/// cost more than it saves. Also whoever wants the store closed after them.
-fn gather(
-    core: &mut Core,
-    first: Waiting,
-    requests: &Receiver<Request>,
-) -> (Vec<Waiting>, Option<oneshot::Sender<Result<()>>>) {
+/// cost more than it saves. Also the first request after them that is none.
+fn gather(first: Waiting, requests: &Receiver<Request>) -> (Vec<Waiting>, Option<Request>) {
     let mut batch = vec![first];
     while batch.len() < MAX_BATCH {
         match requests.try_recv() {
             Ok(Request::Commit(commit, reply)) => batch.push((commit, reply)),
-            // Before the commits that came before it, which is what its sender sees in any case.
-            Ok(Request::PutAside(lost, reply)) => {
-                core.put_aside(&lost);
-                let _ = reply.send(());
-            }
-            Ok(Request::Close(reply)) => return (batch, Some(reply)),
+            Ok(other) => return (batch, Some(other)),
             // When everybody is gone, the next look tells it again.
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
         }
@@ -322,7 +319,9 @@ impl Drop for FileSystemPipelineStore {
     fn drop(&mut self) {
         // It may wait for the writer.
         self.reader.stop();
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(requests) = self.requests.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = requests.send(Request::Abandon);
+        }
         if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // If it panicked, the panic was told when it happened.
             let _ = writer.join();

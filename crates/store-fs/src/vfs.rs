@@ -79,6 +79,16 @@ pub trait Vfs: Debug + Display + Send + Sync + 'static {
     /// `NotFound`; `InvalidInput` when it is not a regular file; those of the system.
     fn open(&self, path: &str) -> io::Result<Box<dyn VfsFile>>;
 
+    /// Makes the data of files durable that were written and closed. Many at once take one flush of the disk where
+    /// the system has a call for that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Vfs::open`] and [`VfsFile::sync`]; then nothing is known of any of them.
+    fn sync_files(&self, paths: &[String]) -> io::Result<()> {
+        paths.iter().try_for_each(|path| self.open(path)?.sync())
+    }
+
     /// Gives a file another name, in one step, replacing a file that has it.
     ///
     /// # Errors

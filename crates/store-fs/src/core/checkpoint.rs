@@ -19,6 +19,8 @@ use crate::manifest::{Manifest, STORE_FORMAT};
 
 /// The longest image document that is read back.
 pub(crate) const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
+/// How many files share a sync. What they hold is in memory until then.
+const BATCH_FILES: usize = 512;
 
 /// What the JSON files do not have yet.
 #[derive(Debug, Default)]
@@ -115,24 +117,33 @@ pub(crate) struct Upto<'a> {
     pub(crate) catalogue: Option<CatalogueEnd>,
 }
 
+/// A piece of a checkpoint. It has all that it needs, so that any thread can do it.
 #[derive(Debug)]
-enum Step {
+pub(crate) enum Step {
     EnsureDirectory(&'static str),
-    Write(String, Content),
-    Remove(String),
+    Write(Vec<(String, Content)>),
+    Remove(Vec<String>),
     SyncDirectory(&'static str),
     Catalogue(Section),
-    Manifest,
+    Manifest(Manifest),
 }
 
 #[derive(Debug)]
-enum Content {
+pub(crate) enum Content {
     Image(Arc<PipelineImage>),
     /// The bytes that the file has, if they are those of an image of this hash.
     SameImage(Arc<PipelineImage>),
     Source(Arc<str>),
     History(Arc<VersionHistory>),
-    Bytes(Vec<u8>),
+    Aliases(Vec<(PipelineName, StructuralHash)>),
+    Index(Vec<(SyntacticKey, StructuralHash)>),
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum StepDone {
+    Written,
+    Catalogue(Option<CatalogueEnd>),
 }
 
 /// What a step came to.
@@ -150,11 +161,18 @@ impl Checkpoint {
         let Upto { before, checkpoint_id, epoch, sequence, catalogue } = upto;
         let mut steps = VecDeque::new();
         let mut removals = VecDeque::new();
-        let mut phase = |directory, writes: Vec<Step>| {
+        let mut phase = |directory, writes: Vec<(String, Content)>| {
             if !writes.is_empty() {
                 steps.push_back(Step::EnsureDirectory(directory));
-                steps.extend(writes);
+                steps.extend(in_batches(writes).map(Step::Write));
                 steps.push_back(Step::SyncDirectory(directory));
+            }
+        };
+        let mut remove = |directory, paths: Vec<String>| {
+            if !paths.is_empty() {
+                removals.push_back(Step::EnsureDirectory(directory));
+                removals.extend(in_batches(paths).map(Step::Remove));
+                removals.push_back(Step::SyncDirectory(directory));
             }
         };
 
@@ -165,41 +183,34 @@ impl Checkpoint {
             let image = Arc::clone(state.get(hash)?);
             let same = dirty.images_with_files.contains(hash);
             let content = if same { Content::SameImage(image) } else { Content::Image(image) };
-            Some(Step::Write(image_path(hash), content))
+            Some((image_path(hash), content))
         });
         phase(IMAGES, writes.collect());
-        if !absent.is_empty() {
-            removals.push_back(Step::EnsureDirectory(IMAGES));
-            removals.extend(absent.into_iter().map(|hash| Step::Remove(image_path(hash))));
-            removals.push_back(Step::SyncDirectory(IMAGES));
-        }
+        remove(IMAGES, absent.into_iter().map(image_path).collect());
 
         let (present, absent): (Vec<_>, Vec<_>) =
             dirty.sources.iter().partition(|hash| state.has_source(hash));
         let writes = present.into_iter().filter_map(|hash| {
             let text = state.source(hash).loaded()?;
-            Some(Step::Write(source_path(hash), Content::Source(text)))
+            Some((source_path(hash), Content::Source(text)))
         });
         phase(SOURCES, writes.collect());
-        if !absent.is_empty() {
-            removals.push_back(Step::EnsureDirectory(SOURCES));
-            removals.extend(absent.into_iter().map(|hash| Step::Remove(source_path(hash))));
-            removals.push_back(Step::SyncDirectory(SOURCES));
-        }
+        remove(SOURCES, absent.into_iter().map(source_path).collect());
 
         let histories = dirty.names.iter().filter_map(|name| {
             let history = Arc::clone(state.versions(name)?);
-            Some(Step::Write(versions_path(name), Content::History(history)))
+            Some((versions_path(name), Content::History(history)))
         });
         phase(VERSIONS, histories.collect());
 
+        // One after the other: with the new one alone, aliases still lead to documents that are there.
         if dirty.aliases {
-            let bytes = encode_aliases(state);
-            steps.push_back(Step::Write(ALIASES.to_owned(), Content::Bytes(bytes)));
+            let aliases = Content::Aliases(aliases(state).collect());
+            steps.push_back(Step::Write(vec![(ALIASES.to_owned(), aliases)]));
         }
         if dirty.index {
-            let bytes = encode_index(state);
-            steps.push_back(Step::Write(INDEX.to_owned(), Content::Bytes(bytes)));
+            let index = state.index_entries().map(|(key, hash)| (*key, *hash)).collect();
+            steps.push_back(Step::Write(vec![(INDEX.to_owned(), Content::Index(index))]));
         }
         if dirty.aliases || dirty.index {
             steps.push_back(Step::SyncDirectory(""));
@@ -208,7 +219,6 @@ impl Checkpoint {
         steps.append(&mut removals);
         let section = Section::plan(state, &dirty, before, checkpoint_id, catalogue);
         steps.push_back(Step::Catalogue(section));
-        steps.push_back(Step::Manifest);
 
         let manifest = Manifest {
             format_version: STORE_FORMAT,
@@ -219,42 +229,70 @@ impl Checkpoint {
             revision: state.revision(),
             extra: before.extra.clone(),
         };
+        steps.push_back(Step::Manifest(manifest.clone()));
         Self { steps, dirty, manifest, catalogue: None }
     }
 
-    /// Does the next step.
-    ///
-    /// # Errors
-    ///
-    /// When a step fails the checkpoint cannot go on; [`Checkpoint::abandon`] it.
-    pub(crate) fn step(&mut self, files: &mut Files) -> Result<Stepped, FileError> {
-        match self.steps.pop_front() {
-            None => {}
-            Some(Step::EnsureDirectory(path)) => files.ensure_directory(path)?,
-            Some(Step::SyncDirectory(path)) => files.sync_directory(path)?,
-            Some(Step::Remove(path)) => files.remove(&path)?,
-            Some(Step::Write(path, content)) => {
-                let bytes = content.encode(&path, files);
-                files.replace(&path, &bytes)?;
-            }
-            // The files have everything without it, so a failure only makes the next opening slower.
-            Some(Step::Catalogue(section)) => match section.write(files) {
-                Ok(end) => self.catalogue = Some(end),
-                Err(error) => tracing::warn!(%error, "the catalogue of the store cannot be written"),
-            },
-            Some(Step::Manifest) => files.write_manifest(&self.manifest.encode())?,
+    /// Takes the next step, to be done before the one after it is taken.
+    pub(crate) fn next(&mut self) -> Option<Step> {
+        self.steps.pop_front()
+    }
+
+    /// Takes in that the step was done.
+    pub(crate) fn done(&mut self, done: StepDone) -> Stepped {
+        match done {
+            StepDone::Written => {}
+            StepDone::Catalogue(end) => self.catalogue = end,
         }
-        Ok(if self.steps.is_empty() {
+        if self.steps.is_empty() {
             Stepped::Done(self.manifest.clone(), self.catalogue)
         } else {
             Stepped::More
-        })
+        }
     }
 
     /// Gives back what the files do not have, as far as it is known.
     pub(crate) fn abandon(self, dirty: &mut Dirty) {
         dirty.merge(self.dirty);
     }
+}
+
+impl Step {
+    /// Does it.
+    ///
+    /// # Errors
+    ///
+    /// Then the checkpoint cannot go on; [`Checkpoint::abandon`] it.
+    pub(crate) fn run(self, files: &Files) -> Result<StepDone, FileError> {
+        match self {
+            Self::EnsureDirectory(path) => files.ensure_directory(path)?,
+            Self::SyncDirectory(path) => files.sync_directory(path)?,
+            Self::Remove(paths) => paths.iter().try_for_each(|path| files.remove(path))?,
+            Self::Write(contents) => {
+                let encoded = |(path, content): &'_ (String, Content)| content.encode(path, files);
+                files.replace_all(contents.iter().map(|file| (file.0.as_str(), encoded(file))))?;
+            }
+            // The files have everything without it, so a failure only makes the next opening slower.
+            Self::Catalogue(section) => {
+                let written = section.write(files);
+                if let Err(error) = &written {
+                    tracing::warn!(%error, "the catalogue of the store cannot be written");
+                }
+                return Ok(StepDone::Catalogue(written.ok()));
+            }
+            Self::Manifest(manifest) => files.write_manifest(&manifest.encode())?,
+        }
+        Ok(StepDone::Written)
+    }
+}
+
+/// At most so many of them at once, in order.
+fn in_batches<T>(items: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let mut items = items.into_iter();
+    std::iter::from_fn(move || {
+        let batch: Vec<T> = items.by_ref().take(BATCH_FILES).collect();
+        (!batch.is_empty()).then_some(batch)
+    })
 }
 
 impl Content {
@@ -270,21 +308,17 @@ impl Content {
             }
             Self::Source(text) => text.as_bytes().to_vec(),
             Self::History(history) => encode_history(history),
-            Self::Bytes(bytes) => bytes.clone(),
+            Self::Aliases(aliases) => {
+                encode_flat_map(aliases.iter().map(|(name, hash)| (name.as_str(), hash)))
+            }
+            Self::Index(index) => encode_flat_map(index.iter().map(|(key, hash)| (key.to_string(), hash))),
         }
     }
 }
 
-/// `aliases.json` of a state.
-pub(crate) fn encode_aliases(state: &State) -> Vec<u8> {
-    encode_flat_map(
-        state.histories().filter_map(|history| {
-            Some((history.pipeline_name.to_string(), history.active()?.structural_hash))
-        }),
-    )
-}
-
-/// `syntactic-index.json` of a state.
-pub(crate) fn encode_index(state: &State) -> Vec<u8> {
-    encode_flat_map(state.index_entries().map(|(key, hash)| (key.to_string(), *hash)))
+/// The entries of `aliases.json` of a state.
+pub(crate) fn aliases(state: &State) -> impl Iterator<Item = (PipelineName, StructuralHash)> {
+    state
+        .histories()
+        .filter_map(|history| Some((history.pipeline_name.clone(), history.active()?.structural_hash)))
 }

@@ -173,9 +173,19 @@ impl Core {
 
     /// At the bound of the backlog, commits wait for the JSON files.
     fn make_room(&mut self, bytes: u64) -> Result<(), Failure> {
-        let backlog = self.journal.bytes();
-        if backlog > 0 && backlog.saturating_add(bytes) > self.options.backlog_bytes {
-            self.checkpoint().map_err(|error| Failure::Backlog(Arc::new(error)))?;
+        let is_full = |core: &Self| {
+            let backlog = core.journal.bytes();
+            backlog > 0 && backlog.saturating_add(bytes) > core.options.backlog_bytes
+        };
+        while is_full(self) {
+            self.begin_checkpoint();
+            // What is in the journal is in no checkpoint before it is over.
+            while self.is_in_checkpoint() {
+                self.step().map_err(|error| Failure::Backlog(Arc::new(error)))?;
+            }
+            if !self.is_dirty() {
+                break;
+            }
         }
         Ok(())
     }

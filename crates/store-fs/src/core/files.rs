@@ -1,53 +1,95 @@
 //! Files that appear whole or not at all, and the quarantine.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::FileError;
 use crate::layout::{IMAGES, JOURNAL, MANIFEST, PACK, QUARANTINE, SOURCES, TEMPORARY_PREFIX, VERSIONS};
-use crate::vfs::{EntryKind, Vfs, parent};
+use crate::vfs::{EntryKind, Vfs, VfsFile, parent};
 
 /// How many names for a temporary or quarantined file are tried.
 const NAME_ATTEMPTS: u64 = 1000;
 
-/// Writes files of a store whose lock is held.
-#[derive(Debug)]
+/// Writes files of a store whose lock is held. Copies may be used at the same time.
+#[derive(Debug, Clone)]
 pub(crate) struct Files {
     pub(crate) vfs: Arc<dyn Vfs>,
-    next_temporary: u64,
+    next_temporary: Arc<AtomicU64>,
 }
 
 impl Files {
     pub(crate) fn new(vfs: Arc<dyn Vfs>) -> Self {
-        Self { vfs, next_temporary: 0 }
+        Self { vfs, next_temporary: Arc::default() }
     }
 
     /// Writes a file under another name, makes its data durable, and gives it its name. The entry is durable after
     /// a sync of the directory.
-    pub(crate) fn replace(&mut self, path: &str, bytes: &[u8]) -> Result<(), FileError> {
-        let directory = parent(path);
+    pub(crate) fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), FileError> {
+        let (temporary, file) = self.create_temporary(parent(path))?;
+        let written = write(file, &temporary, bytes, true);
+        self.put_in_place(&[(temporary, path)], written)
+    }
+
+    /// Writes files as [`Files::replace`] does, with one sync for all of them. After a failure some may be there.
+    pub(crate) fn replace_all<'a>(
+        &self,
+        files: impl Iterator<Item = (&'a str, Vec<u8>)>,
+    ) -> Result<(), FileError> {
+        let mut names = Vec::new();
+        let mut written = Ok(());
+        for (path, bytes) in files {
+            written = self.create_temporary(parent(path)).and_then(|(temporary, file)| {
+                names.push((temporary, path));
+                write(file, &names[names.len() - 1].0, &bytes, false)
+            });
+            if written.is_err() {
+                break;
+            }
+        }
+        let written = written.and_then(|()| {
+            let paths: Vec<String> = names.iter().map(|(temporary, _)| temporary.clone()).collect();
+            let first = names.first().map_or("", |(temporary, _)| temporary);
+            self.vfs.sync_files(&paths).map_err(FileError::at("sync", first))
+        });
+        self.put_in_place(&names, written)
+    }
+
+    fn create_temporary(&self, directory: &str) -> Result<(String, Box<dyn VfsFile>), FileError> {
         let separator = if directory.is_empty() { "" } else { "/" };
-        let last = self.next_temporary + NAME_ATTEMPTS;
-        let (temporary, mut file) = loop {
-            let temporary = format!("{directory}{separator}{TEMPORARY_PREFIX}{:x}", self.next_temporary);
-            self.next_temporary += 1;
+        let mut attempts = 1;
+        loop {
+            let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+            let temporary = format!("{directory}{separator}{TEMPORARY_PREFIX}{number:x}");
             match self.vfs.create(&temporary) {
-                Ok(file) => break (temporary, file),
+                Ok(file) => return Ok((temporary, file)),
                 // Left by an earlier opening, and could not be removed.
                 Err(error)
-                    if error.kind() == std::io::ErrorKind::AlreadyExists && self.next_temporary < last => {}
+                    if error.kind() == std::io::ErrorKind::AlreadyExists && attempts < NAME_ATTEMPTS =>
+                {
+                    attempts += 1;
+                }
                 Err(error) => return Err(FileError::new("create", &temporary, error)),
             }
-        };
-        let written = file
-            .write_all_at(0, bytes)
-            .map_err(FileError::at("write", &temporary))
-            .and_then(|()| file.sync().map_err(FileError::at("sync", &temporary)));
-        drop(file);
-        let renamed = written
-            .and_then(|()| self.vfs.rename(&temporary, path).map_err(FileError::at("rename to", path)));
-        if renamed.is_err() {
+        }
+    }
+
+    /// Gives files their names, in order, if they were written; otherwise removes them.
+    fn put_in_place(
+        &self,
+        names: &[(String, &str)],
+        written: Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        let mut n_renamed = 0;
+        let renamed = written.and_then(|()| {
+            names.iter().try_for_each(|(temporary, path)| {
+                self.vfs.rename(temporary, path).map_err(FileError::at("rename to", path))?;
+                n_renamed += 1;
+                Ok(())
+            })
+        });
+        for (temporary, _) in &names[n_renamed..] {
             // Only to save room: the next opening sweeps it.
-            let _ = self.vfs.remove(&temporary);
+            let _ = self.vfs.remove(temporary);
         }
         renamed
     }
@@ -91,7 +133,7 @@ impl Files {
     /// Moves a damaged file, or with `keep` copies it, to the quarantine, with the reason beside it. Returns where
     /// it is now.
     pub(crate) fn quarantine(
-        &mut self,
+        &self,
         path: &str,
         reason: &str,
         keep: Option<&[u8]>,
@@ -117,8 +159,13 @@ impl Files {
     }
 
     /// Writes `store.json`, durably.
-    pub(crate) fn write_manifest(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+    pub(crate) fn write_manifest(&self, bytes: &[u8]) -> Result<(), FileError> {
         self.replace(MANIFEST, bytes)?;
         self.sync_directory("")
     }
+}
+
+fn write(mut file: Box<dyn VfsFile>, path: &str, bytes: &[u8], is_synced: bool) -> Result<(), FileError> {
+    file.write_all_at(0, bytes).map_err(FileError::at("write", path))?;
+    if is_synced { file.sync().map_err(FileError::at("sync", path)) } else { Ok(()) }
 }

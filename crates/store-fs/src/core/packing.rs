@@ -51,7 +51,7 @@ impl Section {
     /// # Errors
     ///
     /// Those of file access. Then nothing is known of the file, and the next section is the first of a new one.
-    pub(crate) fn write(self, files: &mut Files) -> Result<CatalogueEnd, FileError> {
+    pub(crate) fn write(self, files: &Files) -> Result<CatalogueEnd, FileError> {
         let Self { id, end, entries } = self;
         let id = SectionId { stamps: stamps(&*files.vfs)?, ..id };
         let bytes = encode_section(id, entries.into_iter());

@@ -14,7 +14,7 @@ use constellation_store_core::{
 };
 use constellation_store_mem::{Change, Parts, State};
 
-use super::checkpoint::{Dirty, MAX_DOCUMENT_BYTES, encode_aliases, encode_index};
+use super::checkpoint::{Dirty, MAX_DOCUMENT_BYTES, aliases};
 use super::files::Files;
 use crate::catalogue::{Catalogue, read_catalogue, stamps};
 use crate::documents::{decode_aliases, decode_index, is_of_the_reference};
@@ -212,7 +212,7 @@ impl Reading {
     }
 
     /// Puts damaged files aside. What cannot be put aside stays, and is told.
-    pub(crate) fn quarantine(&mut self, files: &mut Files) {
+    pub(crate) fn quarantine(&mut self, files: &Files) {
         for Damage { path, reason, stays } in std::mem::take(&mut self.damage) {
             let kept = if stays { files.vfs.read(&path, MAX_DOCUMENT_BYTES).ok() } else { None };
             if stays && kept.is_none() {
@@ -390,18 +390,17 @@ impl Reader<'_> {
         &mut self,
         state: &State,
         is_settled: bool,
-        aliases: &BTreeMap<PipelineName, StructuralHash>,
+        read_aliases: &BTreeMap<PipelineName, StructuralHash>,
         index: &BTreeMap<constellation_store_core::SyntacticKey, StructuralHash>,
     ) {
-        let rebuilt = decode_aliases(&encode_aliases(state)).map(|map| map.entries).unwrap_or_default();
-        if rebuilt != *aliases {
+        // What aliases tell is the name and the hash, so entries are compared rather than bytes.
+        if aliases(state).ne(read_aliases.iter().map(|(name, hash)| (name.clone(), *hash))) {
             self.dirty.aliases = true;
             if is_settled {
                 self.warn(format!("'{ALIASES}' did not fit the version documents; it is rebuilt from them"));
             }
         }
-        let rebuilt = decode_index(&encode_index(state)).map(|map| map.entries).unwrap_or_default();
-        if rebuilt != *index {
+        if state.index_entries().ne(index) {
             self.dirty.index = true;
         }
     }
