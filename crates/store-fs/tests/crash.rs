@@ -8,7 +8,7 @@ mod support;
 use std::collections::{BTreeMap, HashMap};
 
 use constellation_store_core::{Commit, Operation, Precondition};
-use constellation_store_fs::core::{Core, Work};
+use constellation_store_fs::core::Core;
 use constellation_store_fs::vfs::{Fate, ModelVfs, Pending};
 use support::{
     alias, as_vfs, commit, commit_batch, content, describe_content, fingerprint, image, json_files_alone,
@@ -130,10 +130,14 @@ fn run(base: &ModelVfs, steps: &[Step]) -> (ModelVfs, Vec<Acknowledged>) {
                 // Another thread does a step: it is taken before the commits, and done before or after them.
                 let mut work = core.next_work();
                 if after % 2 == 0 {
-                    work.take().map_or((), Work::run);
+                    if let Some(work) = work.take() {
+                        work.run();
+                    }
                 }
                 commit_all(&mut core);
-                work.take().map_or((), Work::run);
+                if let Some(work) = work.take() {
+                    work.run();
+                }
                 core.finish_work().unwrap();
                 core.checkpoint().unwrap();
             }
