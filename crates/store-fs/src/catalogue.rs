@@ -24,7 +24,7 @@
 mod decode;
 mod encode;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use constellation_store_core::{
@@ -110,12 +110,34 @@ pub(crate) struct Catalogue {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Content {
     images: BTreeMap<StructuralHash, Arc<ImageSummary>>,
-    sources: BTreeSet<SourceHash>,
+    sources: BTreeMap<SourceHash, Option<Arc<str>>>,
     histories: BTreeMap<PipelineName, Arc<VersionHistory>>,
     index: BTreeMap<SyntacticKey, StructuralHash>,
 }
 
 impl Content {
+    /// What a section with everything says. Maps that are made of sorted entries take less time and memory than
+    /// those that entries are put into.
+    fn of(entries: Vec<Entry>) -> Self {
+        let (mut images, mut sources, mut histories, mut index) = (vec![], vec![], vec![], vec![]);
+        for entry in entries {
+            match entry {
+                Entry::Image(summary) => images.push((summary.structural_hash, summary)),
+                Entry::Source(source_hash) => sources.push((source_hash, None)),
+                Entry::History(history) => histories.push((history.pipeline_name.clone(), history)),
+                Entry::Indexed(key, structural_hash) => index.push((key, structural_hash)),
+                // There is nothing yet that could be removed.
+                Entry::ImageRemoved(_) | Entry::SourceRemoved(_) | Entry::IndexRemoved(_) => {}
+            }
+        }
+        Self {
+            images: images.into_iter().collect(),
+            sources: sources.into_iter().collect(),
+            histories: histories.into_iter().collect(),
+            index: index.into_iter().collect(),
+        }
+    }
+
     fn apply(&mut self, entry: Entry) {
         match entry {
             Entry::Image(summary) => {
@@ -125,7 +147,7 @@ impl Content {
                 self.images.remove(&structural_hash);
             }
             Entry::Source(source_hash) => {
-                self.sources.insert(source_hash);
+                self.sources.insert(source_hash, None);
             }
             Entry::SourceRemoved(source_hash) => {
                 self.sources.remove(&source_hash);
@@ -145,13 +167,7 @@ impl Content {
     /// As what a state is made of, with no image and no source in memory.
     pub(crate) fn into_parts(self) -> Parts {
         let Self { images, sources, histories, index } = self;
-        Parts {
-            summaries: images.into_values().collect(),
-            sources: sources.into_iter().map(|source_hash| (source_hash, None)).collect(),
-            index: index.into_iter().collect(),
-            histories: histories.into_values().collect(),
-            ..Parts::default()
-        }
+        Parts { summaries: images, sources, index, histories, ..Parts::default() }
     }
 }
 

@@ -17,8 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use constellation_store_core::{Clock, ErrorKind, Result, StoreError, StoreStatus, SystemClock};
-use constellation_store_mem::{Lookup, State};
+use constellation_store_core::{
+    Clock, ErrorKind, PipelineImage, Result, StoreError, StoreStatus, StructuralHash, SystemClock,
+};
+use constellation_store_mem::{LoadedImages, Lookup, State};
 
 pub use self::check::Checker;
 use self::checkpoint::{Checkpoint, Dirty, Step, StepDone, Stepped, Upto};
@@ -60,8 +62,8 @@ impl Default for CoreOptions {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
-            checkpoint_bytes: 4 << 20,
-            backlog_bytes: 64 << 20,
+            checkpoint_bytes: 32 << 20,
+            backlog_bytes: 128 << 20,
             frame_bytes: 4 << 20,
             segment_bytes: 256 << 10,
             max_segment_bytes: 8 << 20,
@@ -76,9 +78,10 @@ impl CoreOptions {
 }
 
 /// What readers see of a core: they share it, and take nothing but a read lock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shared {
     state: RwLock<State>,
+    loaded: LoadedImages,
     health: Mutex<Health>,
     is_closed: AtomicBool,
 }
@@ -95,6 +98,17 @@ struct Health {
 }
 
 impl Shared {
+    fn new(state: State, health: Health) -> Self {
+        let loaded = state.loaded();
+        let (state, health) = (RwLock::new(state), Mutex::new(health));
+        Self { state, loaded, health, is_closed: AtomicBool::new(false) }
+    }
+
+    /// An image that is in memory. Takes no lock, and so says nothing of the images that are not in memory.
+    pub fn loaded(&self, structural_hash: &StructuralHash) -> Option<Arc<PipelineImage>> {
+        self.loaded.get(structural_hash)
+    }
+
     /// The state; all of it is durable.
     pub fn state(&self) -> RwLockReadGuard<'_, State> {
         // A panic while a commit is applied would be a defect of the state; readers go on with what there is.
@@ -191,11 +205,7 @@ impl Core {
         let epoch = found.epoch.max(manifest.epoch).saturating_add(1);
         let journal =
             Journal::new(vfs, options.segment_sizes(), manifest.store_id, epoch, manifest.sequence, &found);
-        let shared = Shared {
-            state: RwLock::new(state),
-            health: Mutex::new(Health { found: warnings, ..Health::default() }),
-            is_closed: AtomicBool::new(false),
-        };
+        let shared = Shared::new(state, Health { found: warnings, ..Health::default() });
         let mut core = Self {
             first_sequence: manifest.sequence + 1,
             files,
@@ -240,11 +250,7 @@ impl Core {
             let recovery::Reading { state, found, warnings, .. } = reading;
             let reason = "it was opened for reading only".to_owned();
             let health = Health { found: warnings, read_only: Some(reason), ..Health::default() };
-            let shared = Shared {
-                state: RwLock::new(state),
-                health: Mutex::new(health),
-                is_closed: AtomicBool::new(false),
-            };
+            let shared = Shared::new(state, health);
             let journal = Journal::new(
                 Arc::clone(vfs),
                 options.segment_sizes(),

@@ -86,7 +86,7 @@ impl OpenOptions {
         self
     }
 
-    /// Writes the JSON files when the journal has more than `bytes`; otherwise 4 MiB.
+    /// Writes the JSON files when the journal has more than `bytes`; otherwise 32 MiB.
     pub fn checkpoint_after_bytes(mut self, bytes: u64) -> Self {
         self.core.checkpoint_bytes = bytes;
         self
@@ -99,7 +99,7 @@ impl OpenOptions {
         self
     }
 
-    /// Lets the journal have at most `bytes`; otherwise 64 MiB. At the bound a commit waits until the JSON files
+    /// Lets the journal have at most `bytes`; otherwise 128 MiB. At the bound a commit waits until the JSON files
     /// are written, and fails with `StorageFull` when they cannot be.
     pub fn backlog_bytes(mut self, bytes: u64) -> Self {
         self.core.backlog_bytes = bytes;
@@ -361,6 +361,11 @@ impl PipelineStore for FileSystemPipelineStore {
     }
 
     async fn get(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        if let Some(image) = self.shared.loaded(structural_hash)
+            && !self.shared.is_closed()
+        {
+            return Ok(Some(image));
+        }
         match self.read("get image", |state| state.image(structural_hash))? {
             Lookup::Loaded(image) => Ok(Some(image)),
             Lookup::Absent => Ok(None),

@@ -79,7 +79,7 @@ fn images_of_one_graph_are_written_down_each_with_its_own_metadata() {
         .then(Operation::PutImage(Arc::new(second)));
     commit(&mut core, &change).unwrap();
     assert_same(&content(&open(&tree.crash(&[]))), &content(&core));
-    let stored = core.shared().state().get(&structural_hash).cloned().unwrap();
+    let stored = core.shared().state().get(&structural_hash).unwrap();
     assert_eq!(stored.metadata.compiler.as_deref(), Some("second"));
 }
 

@@ -129,10 +129,10 @@ fn run(base: &ModelVfs, steps: &[Step]) -> (ModelVfs, Vec<Acknowledged>) {
                 }
                 // Another thread does a step: it is taken before the commits, and done before or after them.
                 let mut work = core.next_work();
-                if after % 2 == 0 {
-                    if let Some(work) = work.take() {
-                        work.run();
-                    }
+                if after % 2 == 0
+                    && let Some(work) = work.take()
+                {
+                    work.run();
                 }
                 commit_all(&mut core);
                 if let Some(work) = work.take() {

@@ -7,6 +7,7 @@
 //!
 //! **Must not know:** files.
 
+mod bodies;
 mod change;
 mod pending;
 mod prepare;
@@ -15,6 +16,7 @@ mod state;
 mod store;
 mod view;
 
+pub use bodies::LoadedImages;
 pub use change::{Change, Prepared};
 pub use pending::Pending;
 pub use prepare::VerifiedCommit;

@@ -1,6 +1,6 @@
 //! What a store holds, and the one way in which it changes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use constellation_store_core::{
     Revision, SourceHash, StoreStatus, StructuralHash, SyntacticKey, Version, VersionHistory,
 };
 
-use crate::relation::{ByOwnBytes, Relation};
+use crate::bodies::{Bodies, LoadedImages};
+use crate::relation::Relation;
 use crate::{Change, Prepared};
 
 /// Images, sources, the syntactic index and the names with their versions.
@@ -29,7 +30,7 @@ pub struct State {
     revision: Revision,
     images: BTreeMap<StructuralHash, Arc<ImageSummary>>,
     /// The images that are in memory whole: those that were added, and those that were loaded.
-    bodies: HashMap<StructuralHash, Arc<PipelineImage>, ByOwnBytes>,
+    bodies: Bodies,
     /// Without a text that is not loaded.
     sources: BTreeMap<SourceHash, Option<Arc<str>>>,
     index: BTreeMap<SyntacticKey, StructuralHash>,
@@ -49,14 +50,13 @@ pub struct Parts {
     /// Images, whose hashes were checked.
     pub images: Vec<Arc<PipelineImage>>,
     /// Images that are stored and not loaded.
-    pub summaries: Vec<Arc<ImageSummary>>,
+    pub summaries: BTreeMap<StructuralHash, Arc<ImageSummary>>,
     /// The sources, whose hashes were checked; without a text, those that are not loaded.
-    pub sources: Vec<(SourceHash, Option<Arc<str>>)>,
+    pub sources: BTreeMap<SourceHash, Option<Arc<str>>>,
     /// The syntactic index.
-    pub index: Vec<(SyntacticKey, StructuralHash)>,
-    /// The histories of the names, of which the last counts if there are two of one name. They need not be
-    /// normalized.
-    pub histories: Vec<Arc<VersionHistory>>,
+    pub index: BTreeMap<SyntacticKey, StructuralHash>,
+    /// The histories by their names. They need not be normalized.
+    pub histories: BTreeMap<PipelineName, Arc<VersionHistory>>,
 }
 
 /// A version that refers to an image.
@@ -121,24 +121,17 @@ impl State {
     /// stay, since a journal may bring the images; [`State::dangling`] tells what is left in the end.
     pub fn from_parts(parts: Parts) -> Self {
         let Parts { revision, images, summaries, sources, index, histories } = parts;
-        let summaries =
-            summaries.into_iter().chain(images.iter().map(|image| Arc::new(ImageSummary::of(image))));
-        // Built from sorted sequences: for many entries that takes a fraction of the time, and of the memory, that
-        // putting in one after another takes.
-        let mut state = Self {
-            revision,
-            images: summaries.map(|summary| (summary.structural_hash, summary)).collect(),
-            bodies: images.into_iter().map(|image| (image.structural_hash, image)).collect(),
-            sources: sources.into_iter().collect(),
-            index: index.into_iter().collect(),
-            ..Self::default()
-        };
-        for mut history in histories {
+        let mut state =
+            Self { revision, images: summaries, sources, index, names: histories, ..Self::default() };
+        for image in images {
+            state.images.insert(image.structural_hash, Arc::new(ImageSummary::of(&image)));
+            state.bodies.insert(image);
+        }
+        for history in state.names.values_mut() {
             // Copies the history only if somebody else has it, too.
-            Arc::make_mut(&mut history).normalize();
+            Arc::make_mut(history).normalize();
             let newest = history.versions.iter().map(|version| version.revision).max();
             state.revision = state.revision.max(newest.unwrap_or_default());
-            state.names.insert(history.pipeline_name.clone(), history);
         }
         state.relate_all();
         state
@@ -166,8 +159,9 @@ impl State {
     /// Keeps an image that is stored and not loaded. Does nothing when it is not stored, or loaded already: what
     /// was read from elsewhere may be older than what happened meanwhile.
     pub fn load_image(&mut self, image: Arc<PipelineImage>) {
-        if self.images.contains_key(&image.structural_hash) {
-            self.bodies.entry(image.structural_hash).or_insert(image);
+        let structural_hash = &image.structural_hash;
+        if self.images.contains_key(structural_hash) && !self.bodies.contains(structural_hash) {
+            self.bodies.insert(image);
         }
     }
 
@@ -235,14 +229,19 @@ impl State {
     }
 
     /// The image with this hash, if it is in memory.
-    pub fn get(&self, structural_hash: &StructuralHash) -> Option<&Arc<PipelineImage>> {
+    pub fn get(&self, structural_hash: &StructuralHash) -> Option<Arc<PipelineImage>> {
         self.bodies.get(structural_hash)
+    }
+
+    /// The images that are in memory, now and later, without the state.
+    pub fn loaded(&self) -> LoadedImages {
+        self.bodies.handle().clone()
     }
 
     /// The image with this hash, or whether it can be loaded.
     pub fn image(&self, structural_hash: &StructuralHash) -> Lookup<Arc<PipelineImage>> {
         match self.bodies.get(structural_hash) {
-            Some(image) => Lookup::Loaded(Arc::clone(image)),
+            Some(image) => Lookup::Loaded(image),
             None if self.images.contains_key(structural_hash) => Lookup::NotLoaded,
             None => Lookup::Absent,
         }
@@ -293,7 +292,7 @@ impl State {
     }
 
     /// The images that are in memory, by ascending hash.
-    pub fn loaded_images(&self) -> impl Iterator<Item = &Arc<PipelineImage>> {
+    pub fn loaded_images(&self) -> impl Iterator<Item = Arc<PipelineImage>> {
         self.images.keys().filter_map(|structural_hash| self.bodies.get(structural_hash))
     }
 
@@ -307,7 +306,7 @@ impl State {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let stored =
             self.images.range((start, Bound::Unbounded)).map(|(structural_hash, _)| *structural_hash);
-        stored.filter(|structural_hash| !self.bodies.contains_key(structural_hash)).take(limit).collect()
+        stored.filter(|structural_hash| !self.bodies.contains(structural_hash)).take(limit).collect()
     }
 
     /// Hashes of sources that are not loaded, as [`State::images_not_loaded`].
@@ -422,8 +421,8 @@ impl State {
         let structural_hash = image.structural_hash;
         if let Some(summary) = self.images.get(&structural_hash) {
             // A journal is replayed on a state that has the image elsewhere.
-            if !self.bodies.contains_key(&structural_hash) && **summary == ImageSummary::of(&image) {
-                self.bodies.insert(structural_hash, image);
+            if !self.bodies.contains(&structural_hash) && **summary == ImageSummary::of(&image) {
+                self.bodies.insert(image);
             }
             return;
         }
@@ -431,7 +430,7 @@ impl State {
             self.source_holders.relate(source_hash, SourceHolder::Image(structural_hash));
         }
         self.images.insert(structural_hash, Arc::new(ImageSummary::of(&image)));
-        self.bodies.insert(structural_hash, image);
+        self.bodies.insert(image);
     }
 
     fn remove_image(&mut self, structural_hash: &StructuralHash) {

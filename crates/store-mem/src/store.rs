@@ -99,7 +99,7 @@ impl PipelineStore for InMemoryPipelineStore {
     }
 
     async fn get(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
-        self.read("get image", |state| state.get(structural_hash).cloned())
+        self.read("get image", |state| state.get(structural_hash))
     }
 
     async fn resolve(&self, name: &PipelineName) -> Result<Option<ActiveVersion>> {

@@ -193,7 +193,7 @@ fn reopened(defect: Defect, kept: &State) -> State {
         }
         _ => {}
     }
-    for history in parts.histories.iter_mut().map(Arc::make_mut) {
+    for history in parts.histories.values_mut().map(Arc::make_mut) {
         match defect {
             Defect::ForgetsTheNextNumbers => history.next_version = 0,
             Defect::BringsDeletedNamesBack => {
@@ -379,17 +379,17 @@ impl Inner {
     fn tamper(&self, state: &mut State, before: &State, revision: Revision) {
         let mut parts = parts_of(state);
         parts.revision = revision;
-        for version in parts.histories.iter_mut().flat_map(|history| &mut Arc::make_mut(history).versions) {
+        for version in parts.histories.values_mut().flat_map(|history| &mut Arc::make_mut(history).versions) {
             version.revision = version.revision.min(revision);
         }
         match self.defect {
             Defect::ReusesVersionNumbers => {
-                for history in parts.histories.iter_mut().map(Arc::make_mut) {
+                for history in parts.histories.values_mut().map(Arc::make_mut) {
                     history.next_version = 0;
                 }
             }
             Defect::PrunesTheActiveVersion => {
-                for history in parts.histories.iter_mut().map(Arc::make_mut) {
+                for history in parts.histories.values_mut().map(Arc::make_mut) {
                     let pruned = before.versions(&history.pipeline_name).is_some_and(|before| {
                         before.versions.len() > history.versions.len() && history.versions.len() == 1
                     });
@@ -413,14 +413,20 @@ impl Inner {
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
+fn by_name(
+    histories: impl IntoIterator<Item = Arc<VersionHistory>>,
+) -> BTreeMap<PipelineName, Arc<VersionHistory>> {
+    histories.into_iter().map(|history| (history.pipeline_name.clone(), history)).collect()
+}
+
 fn parts_of(state: &State) -> Parts {
     Parts {
         revision: state.revision(),
-        images: state.loaded_images().cloned().collect(),
-        summaries: vec![],
+        images: state.loaded_images().collect(),
+        summaries: BTreeMap::new(),
         sources: state.sources().map(|(hash, text)| (*hash, text.cloned())).collect(),
         index: state.index_entries().map(|(key, hash)| (*key, *hash)).collect(),
-        histories: state.histories().cloned().collect(),
+        histories: by_name(state.histories().cloned()),
     }
 }
 
@@ -441,7 +447,7 @@ impl PipelineStore for Broken {
     }
 
     async fn get(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
-        self.0.read(|state| state.get(structural_hash).cloned())
+        self.0.read(|state| state.get(structural_hash))
     }
 
     async fn resolve(&self, name: &PipelineName) -> Result<Option<ActiveVersion>> {

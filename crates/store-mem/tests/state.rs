@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use constellation_store_core::{
@@ -87,14 +88,20 @@ fn commits() -> impl Strategy<Value = Vec<VerifiedCommit>> {
 }
 
 /// The parts of a state, as a backend would have written them to files.
+fn by_name(
+    histories: impl IntoIterator<Item = Arc<VersionHistory>>,
+) -> BTreeMap<PipelineName, Arc<VersionHistory>> {
+    histories.into_iter().map(|history| (history.pipeline_name.clone(), history)).collect()
+}
+
 fn parts_of(state: &State) -> Parts {
     Parts {
         revision: state.revision(),
-        images: state.loaded_images().cloned().collect(),
-        summaries: vec![],
+        images: state.loaded_images().collect(),
+        summaries: BTreeMap::new(),
         sources: state.sources().map(|(hash, text)| (*hash, text.cloned())).collect(),
         index: state.index_entries().map(|(key, hash)| (*key, *hash)).collect(),
-        histories: state.histories().cloned().collect(),
+        histories: by_name(state.histories().cloned()),
     }
 }
 
@@ -292,7 +299,8 @@ fn histories_written_by_hand_are_put_in_order() {
     history.versions = state.versions(&a).unwrap().versions.iter().rev().cloned().collect();
     history.active_version = Some(9);
     history.next_version = 0;
-    let mut restored = State::from_parts(Parts { histories: vec![Arc::new(history)], ..parts_of(&state) });
+    let mut restored =
+        State::from_parts(Parts { histories: by_name([Arc::new(history)]), ..parts_of(&state) });
     assert_eq!(restored.resolve(&a), None, "there is no version 9");
     assert_eq!(restored.status().names, 0);
     let outcomes = apply(&mut restored, [record(&a, &image(2, None))]);
@@ -300,16 +308,22 @@ fn histories_written_by_hand_are_put_in_order() {
 }
 
 #[test]
-fn of_two_histories_of_one_name_the_last_counts() {
+fn a_history_that_is_put_takes_the_place_of_the_one_before() {
     let a = name("a");
     let mut state = State::new();
     apply(&mut state, [Operation::PutImage(image(1, None)), record(&a, &image(1, None))]);
-    let older = VersionHistory::clone(state.versions(&a).unwrap());
+    let mut older = VersionHistory::clone(state.versions(&a).unwrap());
+    older.active_version = None;
     apply(&mut state, [Operation::PutImage(image(2, None)), record(&a, &image(2, None))]);
     apply(&mut state, [Operation::PruneVersions { name: a.clone(), keep: 1 }]);
-    let mut parts = parts_of(&state);
-    parts.histories.insert(0, Arc::new(older));
-    assert_eq!(State::from_parts(parts), state);
+    let newer = VersionHistory::clone(state.versions(&a).unwrap());
+    let expected = state.clone();
+    state.put_history(older);
+    assert_eq!(state.status().names, 0);
+    assert_eq!(state.holders(&image(1, None).structural_hash).count(), 1);
+    assert_eq!(state.holders(&image(2, None).structural_hash).count(), 0);
+    state.put_history(newer);
+    assert_eq!(state, expected);
 }
 
 #[test]
@@ -318,7 +332,7 @@ fn a_version_number_is_not_used_twice_even_at_the_end_of_numbers() {
     let mut history = VersionHistory::new(a.clone());
     history.next_version = u64::MAX;
     let parts =
-        Parts { histories: vec![Arc::new(history)], images: vec![image(1, None)], ..Parts::default() };
+        Parts { histories: by_name([Arc::new(history)]), images: vec![image(1, None)], ..Parts::default() };
     let error = State::from_parts(parts).prepare(&commit_of([record(&a, &image(1, None))]), NOW).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     let parts = Parts { revision: Revision(u64::MAX), ..Parts::default() };
@@ -406,7 +420,7 @@ fn a_commit_is_judged_alike_whether_images_are_loaded_or_not() {
     let parts = parts_of(&state);
     let mut lazy = State::from_parts(Parts {
         images: vec![],
-        summaries: state.images().cloned().collect(),
+        summaries: state.images().map(|summary| (summary.structural_hash, Arc::clone(summary))).collect(),
         sources: state.sources().map(|(source_hash, _)| (*source_hash, None)).collect(),
         ..parts
     });

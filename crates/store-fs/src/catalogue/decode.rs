@@ -40,9 +40,16 @@ pub(crate) fn read_catalogue(bytes: &[u8], store: Uuid, checkpoint: Uuid) -> Opt
         for stamp in &mut catalogue.stamps {
             *stamp = reader.array()?;
         }
+        let mut entries = Vec::new();
         while !reader.rest.is_empty() {
-            let entry = reader.entry()?;
-            catalogue.content.apply(entry);
+            entries.push(reader.entry()?);
+        }
+        if catalogue.sections == 0 {
+            catalogue.content = Content::of(entries);
+        } else {
+            for entry in entries {
+                catalogue.content.apply(entry);
+            }
         }
         outputs = reader.outputs;
         last = id;

@@ -180,7 +180,7 @@ impl Checkpoint {
             dirty.images.iter().partition(|hash| state.summary(hash).is_some());
         // One that is not in memory is in its file: what a journal adds is in memory.
         let writes = present.into_iter().filter_map(|hash| {
-            let image = Arc::clone(state.get(hash)?);
+            let image = state.get(hash)?;
             let same = dirty.images_with_files.contains(hash);
             let content = if same { Content::SameImage(image) } else { Content::Image(image) };
             Some((image_path(hash), content))

@@ -81,7 +81,7 @@ impl Loader {
                 Ok(decoded) if decoded.image.structural_hash == *hash => {
                     let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
                     state.load_image(Arc::new(decoded.image));
-                    return Ok(state.get(hash).cloned().map_or(Loaded::Absent, Loaded::There));
+                    return Ok(state.get(hash).map_or(Loaded::Absent, Loaded::There));
                 }
                 Ok(decoded) => format!("it holds the image {}", decoded.image.structural_hash),
                 Err(error) if error.kind() == ErrorKind::UnsupportedFormat => {

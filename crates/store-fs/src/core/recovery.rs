@@ -292,8 +292,8 @@ impl Reader<'_> {
         let parts = Parts {
             summaries: images,
             sources,
-            index: index.clone().into_iter().collect(),
-            histories: histories.into_values().map(Arc::new).collect(),
+            index: index.clone(),
+            histories: histories.into_iter().map(|(name, history)| (name, Arc::new(history))).collect(),
             ..Parts::default()
         };
         Ok(Json { parts, aliases, index, is_repaired })

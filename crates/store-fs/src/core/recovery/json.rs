@@ -67,7 +67,7 @@ impl Reader<'_> {
     }
 
     /// The images whose documents are whole. Their graphs are looked into when they are used first.
-    pub(super) fn images(&mut self) -> Result<Vec<Arc<ImageSummary>>> {
+    pub(super) fn images(&mut self) -> Result<BTreeMap<StructuralHash, Arc<ImageSummary>>> {
         let files = self.files(IMAGES, ".json")?;
         let read = in_parallel(&files, |(path, stem)| {
             let Ok(hash) = stem.parse::<StructuralHash>() else { return Ok(None) };
@@ -95,11 +95,11 @@ impl Reader<'_> {
                 Some(Some(Err(error))) => self.damaged(path, &error.to_string(), false),
             }
         }
-        Ok(images)
+        Ok(images.into_iter().map(|summary: Arc<ImageSummary>| (summary.structural_hash, summary)).collect())
     }
 
     /// The sources whose bytes have their hashes, without their texts.
-    pub(super) fn sources(&mut self) -> Result<Vec<(SourceHash, Option<Arc<str>>)>> {
+    pub(super) fn sources(&mut self) -> Result<BTreeMap<SourceHash, Option<Arc<str>>>> {
         let files = self.files(SOURCES, ".cst")?;
         let read = in_parallel(&files, |(path, stem)| {
             let Ok(hash) = stem.parse::<SourceHash>() else { return Ok(None) };
@@ -120,25 +120,26 @@ impl Reader<'_> {
                 Some(Some(Err(reason))) => self.damaged(path, &reason, false),
             }
         }
-        Ok(sources)
+        Ok(sources.into_iter().collect())
     }
 
     /// The histories by name, and what could be told from damaged documents.
     pub(super) fn histories(&mut self) -> Result<(Histories, Vec<DamagedHistory>)> {
         let mut histories = Histories::new();
         let mut salvaged = Vec::new();
-        for (path, stem) in self.files(VERSIONS, ".json")? {
-            let bytes = match read_file(self.vfs, &path)? {
-                None => continue,
-                Some(Ok(bytes)) => bytes,
+        let files = self.files(VERSIONS, ".json")?;
+        let read = in_parallel(&files, |(path, _)| {
+            let bytes = read_file(self.vfs, path)?;
+            Ok(bytes.map(|bytes| bytes.map(|bytes| decode_history(&bytes).map_err(|error| (error, bytes)))))
+        });
+        for ((path, stem), read) in files.into_iter().zip(read) {
+            match read? {
+                None => {}
                 Some(Err(error)) => {
                     self.damaged(&path, &error.to_string(), false);
                     salvaged.push(DamagedHistory { stem, bytes: Vec::new() });
-                    continue;
                 }
-            };
-            match decode_history(&bytes) {
-                Ok(opened) => {
+                Some(Ok(Ok(opened))) => {
                     self.n_unchecked += usize::from(!opened.checked);
                     let name = opened.history.pipeline_name.clone();
                     // Another file name is accepted, since the name inside decides, but where there are two
@@ -154,7 +155,7 @@ impl Reader<'_> {
                         histories.insert(name, opened.history);
                     }
                 }
-                Err(error) => {
+                Some(Ok(Err((error, bytes)))) => {
                     self.damaged(&path, &in_one_line(&error), true);
                     salvaged.push(DamagedHistory { stem, bytes });
                 }
@@ -196,10 +197,8 @@ impl Reader<'_> {
         aliases: &BTreeMap<PipelineName, StructuralHash>,
         salvaged: Vec<DamagedHistory>,
         histories: &mut Histories,
-        images: &[Arc<ImageSummary>],
+        images: &BTreeMap<StructuralHash, Arc<ImageSummary>>,
     ) -> bool {
-        let compiled_at: BTreeMap<StructuralHash, Timestamp> =
-            images.iter().map(|image| (image.structural_hash, image.metadata.compiled_at)).collect();
         let agrees = histories.values().all(|history| {
             let mut history = history.clone();
             history.normalize();
@@ -224,7 +223,7 @@ impl Reader<'_> {
             history.next_version = history.next_version.max(newest.0.saturating_add(1));
             let known = match aliases.get(&name) {
                 Some(hash) => {
-                    adopt(&mut history, *hash, &compiled_at);
+                    adopt(&mut history, *hash, images);
                     format!("of the versions of '{name}' only the active one is known, from '{ALIASES}'")
                 }
                 None => format!("the versions of '{name}' are lost, and '{ALIASES}' does not have the name"),
@@ -240,7 +239,7 @@ impl Reader<'_> {
             }
             if is_plain || agrees {
                 let mut history = VersionHistory::new(name.clone());
-                adopt(&mut history, *hash, &compiled_at);
+                adopt(&mut history, *hash, images);
                 self.dirty.names.insert(name.clone());
                 histories.insert(name.clone(), history);
                 adopted = true;
@@ -258,14 +257,16 @@ impl Reader<'_> {
 fn adopt(
     history: &mut VersionHistory,
     structural_hash: StructuralHash,
-    compiled_at: &BTreeMap<StructuralHash, Timestamp>,
+    images: &BTreeMap<StructuralHash, Arc<ImageSummary>>,
 ) {
     let version = history.next_version;
     history.versions.push(Version {
         version,
         structural_hash,
         // The same whenever it is done again.
-        created_at: compiled_at.get(&structural_hash).copied().unwrap_or(Timestamp::UNIX_EPOCH),
+        created_at: images
+            .get(&structural_hash)
+            .map_or(Timestamp::UNIX_EPOCH, |image| image.metadata.compiled_at),
         revision: Revision(0),
         origin: Origin::Import,
         source_hash: None,
