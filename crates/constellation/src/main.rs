@@ -53,6 +53,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
         .build()
         .context("the threads of the server cannot be started")?;
     runtime.block_on(async {
+        outlive_file_size_limit().context("signals cannot be handled")?;
         let Config { store, loader, listen, insecure, log_format } = config;
         let registry = constellation_stdlib::registry();
         let mut builder = ConstellationServer::builder(registry);
@@ -99,6 +100,21 @@ fn serve(config: Config) -> anyhow::Result<()> {
         announcing.abort();
         outcome
     })
+}
+
+/// Lets a write beyond the limit on the size of files (`ulimit -f`) fail like one on a full disk, which the store
+/// knows how to answer. The signal that comes with it would end the process.
+#[cfg(unix)]
+fn outlive_file_size_limit() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // The handler stays when nobody listens to it any more.
+    signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the same signature everywhere")]
+fn outlive_file_size_limit() -> std::io::Result<()> {
+    Ok(())
 }
 
 fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
