@@ -3,7 +3,14 @@
 //! **Must not know:** the crates of the workspace; it sees what a user sees.
 
 mod examples;
+mod faults;
+mod files;
+mod history;
+mod launch;
 mod server;
 
 pub use examples::{Case, Example, copy_sources, examples, examples_directory};
-pub use server::{Answer, Exited, Launch, Server};
+pub use faults::{Attached, Injection, SmallDisk, can_run, can_trace, chance, is_nightly, skip};
+pub use history::{History, Told};
+pub use launch::Launch;
+pub use server::{Answer, Exited, Server};

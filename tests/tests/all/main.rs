@@ -6,3 +6,10 @@ mod durability;
 mod examples;
 mod loading;
 mod operations;
+#[cfg(target_os = "linux")]
+mod reliability_disk;
+#[cfg(target_os = "linux")]
+mod reliability_faults;
+#[cfg(unix)]
+mod reliability_kill;
+mod reliability_processes;
