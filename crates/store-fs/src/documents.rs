@@ -109,9 +109,16 @@ pub(crate) fn encode_flat_map<'a, K: AsRef<str>>(
 }
 
 /// The entries of a flat map's file that have the right form, and how many have not.
+#[derive(Debug)]
 pub(crate) struct FlatMap<K> {
     pub(crate) entries: BTreeMap<K, StructuralHash>,
     pub(crate) malformed: usize,
+}
+
+impl<K> Default for FlatMap<K> {
+    fn default() -> Self {
+        Self { entries: BTreeMap::new(), malformed: 0 }
+    }
 }
 
 /// Reads a flat map.

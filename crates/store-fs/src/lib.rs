@@ -18,6 +18,7 @@ mod manifest;
 mod reader;
 mod record;
 mod store;
+pub mod verify;
 pub mod vfs;
 
 pub use store::{FileSystemPipelineStore, OpenOptions};
