@@ -24,7 +24,7 @@ use constellation_store_mem::{LoadedImages, Lookup, State};
 
 pub use self::check::Checker;
 use self::checkpoint::{Checkpoint, Dirty, Step, StepDone, Stepped, Upto};
-use self::files::Files;
+pub(crate) use self::files::Files;
 pub use self::load::{Loaded, Loader, Lost};
 use self::recovery::CatalogueEnd;
 use crate::error::{FileError, in_one_line};
@@ -545,7 +545,7 @@ impl Work {
     }
 }
 
-fn lock(vfs: &dyn Vfs) -> Result<VfsLock> {
+pub(crate) fn lock(vfs: &dyn Vfs) -> Result<VfsLock> {
     const OPERATION: &str = "open store";
     vfs.lock(LOCK).map_err(|error| {
         if error.kind() == io::ErrorKind::WouldBlock {

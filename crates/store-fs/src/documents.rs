@@ -95,9 +95,7 @@ fn percent_decode(escaped: &str) -> Option<Vec<u8>> {
 
 /// A flat map as its file: pretty, with one trailing newline, and sorted if the entries are. It is written entry by
 /// entry, since there may be a hundred thousand of them.
-pub(crate) fn encode_flat_map<'a, K: AsRef<str>>(
-    entries: impl Iterator<Item = (K, &'a StructuralHash)>,
-) -> Vec<u8> {
+pub(crate) fn encode_flat_map<K: AsRef<str>>(entries: impl Iterator<Item = (K, StructuralHash)>) -> Vec<u8> {
     let mut bytes = b"{".to_vec();
     for (place, (key, hash)) in entries.enumerate() {
         bytes.extend_from_slice(if place == 0 { b"\n  " } else { b",\n  " });
@@ -209,7 +207,7 @@ mod tests {
     #[test]
     fn a_flat_map_is_sorted_and_ends_in_one_newline() {
         let hash = StructuralHash::of_bytes(b"x");
-        let entries = [("a", &hash), ("b", &hash)];
+        let entries = [("a", hash), ("b", hash)];
         let bytes = encode_flat_map(entries.into_iter());
         assert_eq!(
             String::from_utf8(bytes).unwrap(),

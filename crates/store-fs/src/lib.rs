@@ -7,6 +7,7 @@
 //!
 //! **Must not know:** HTTP, the language.
 
+pub mod archive;
 mod catalogue;
 pub mod core;
 mod documents;

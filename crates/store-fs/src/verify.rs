@@ -8,6 +8,9 @@ mod aliases;
 mod files;
 mod index;
 mod judge;
+mod repair;
+
+pub use repair::mend;
 
 use std::collections::BTreeMap;
 

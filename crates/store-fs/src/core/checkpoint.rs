@@ -309,9 +309,9 @@ impl Content {
             Self::Source(text) => text.as_bytes().to_vec(),
             Self::History(history) => encode_history(history),
             Self::Aliases(aliases) => {
-                encode_flat_map(aliases.iter().map(|(name, hash)| (name.as_str(), hash)))
+                encode_flat_map(aliases.iter().map(|(name, hash)| (name.as_str(), *hash)))
             }
-            Self::Index(index) => encode_flat_map(index.iter().map(|(key, hash)| (key.to_string(), hash))),
+            Self::Index(index) => encode_flat_map(index.iter().map(|(key, hash)| (key.to_string(), *hash))),
         }
     }
 }

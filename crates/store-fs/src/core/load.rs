@@ -68,20 +68,39 @@ impl Loader {
     ///
     /// `Unavailable`: its file cannot be read now. `UnsupportedFormat`: a later version wrote it.
     pub fn image(&self, hash: &StructuralHash) -> Result<Loaded<Arc<PipelineImage>>> {
-        const OPERATION: &str = "load image";
         match self.shared.state().image(hash) {
             Lookup::Loaded(image) => return Ok(Loaded::There(image)),
             Lookup::Absent => return Ok(Loaded::Absent),
             Lookup::NotLoaded => {}
         }
+        match self.read_image(hash)? {
+            Loaded::There(image) => {
+                let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
+                state.load_image(image);
+                Ok(state.get(hash).map_or(Loaded::Absent, Loaded::There))
+            }
+            // Its file is removed after it is; it may also have been put anew meanwhile.
+            Loaded::Lost(lost) => Ok(match self.shared.state().image(hash) {
+                Lookup::Loaded(image) => Loaded::There(image),
+                Lookup::Absent => Loaded::Absent,
+                Lookup::NotLoaded => Loaded::Lost(lost),
+            }),
+            Loaded::Absent => Ok(Loaded::Absent),
+        }
+    }
+
+    /// Reads and checks the file of an image, and keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Loader::image`].
+    pub fn read_image(&self, hash: &StructuralHash) -> Result<Loaded<Arc<PipelineImage>>> {
         let path = image_path(hash);
-        let reason = match self.read(OPERATION, &path)? {
+        let reason = match self.read("load image", &path)? {
             Err(reason) => reason,
             Ok(bytes) => match PipelineImage::decode(&bytes) {
                 Ok(decoded) if decoded.image.structural_hash == *hash => {
-                    let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
-                    state.load_image(Arc::new(decoded.image));
-                    return Ok(state.get(hash).map_or(Loaded::Absent, Loaded::There));
+                    return Ok(Loaded::There(Arc::new(decoded.image)));
                 }
                 Ok(decoded) => format!("it holds the image {}", decoded.image.structural_hash),
                 Err(error) if error.kind() == ErrorKind::UnsupportedFormat => {
@@ -90,12 +109,7 @@ impl Loader {
                 Err(error) => in_one_line(&error),
             },
         };
-        // Its file is removed after it is; it may also have been put anew meanwhile.
-        Ok(match self.shared.state().image(hash) {
-            Lookup::Loaded(image) => Loaded::There(image),
-            Lookup::Absent => Loaded::Absent,
-            Lookup::NotLoaded => Loaded::Lost(Lost::Image(*hash, reason)),
-        })
+        Ok(Loaded::Lost(Lost::Image(*hash, reason)))
     }
 
     /// Reads and checks a source, and keeps it in memory.
@@ -104,27 +118,39 @@ impl Loader {
     ///
     /// `Unavailable`: its file cannot be read now.
     pub fn source(&self, hash: &SourceHash) -> Result<Loaded<Arc<str>>> {
-        const OPERATION: &str = "load source";
         match self.shared.state().source(hash) {
             Lookup::Loaded(text) => return Ok(Loaded::There(text)),
             Lookup::Absent => return Ok(Loaded::Absent),
             Lookup::NotLoaded => {}
         }
-        let read = self.read(OPERATION, &source_path(hash))?;
-        let reason = match read.as_deref().map(|bytes| check_source(bytes, *hash)) {
-            Ok(Ok(text)) => {
+        match self.read_source(hash)? {
+            Loaded::There(text) => {
                 let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
-                state.load_source(*hash, text.into());
-                return Ok(state.source(hash).loaded().map_or(Loaded::Absent, Loaded::There));
+                state.load_source(*hash, text);
+                Ok(state.source(hash).loaded().map_or(Loaded::Absent, Loaded::There))
             }
+            Loaded::Lost(lost) => Ok(match self.shared.state().source(hash) {
+                Lookup::Loaded(text) => Loaded::There(text),
+                Lookup::Absent => Loaded::Absent,
+                Lookup::NotLoaded => Loaded::Lost(lost),
+            }),
+            Loaded::Absent => Ok(Loaded::Absent),
+        }
+    }
+
+    /// Reads and checks the file of a source, and keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Loader::source`].
+    pub fn read_source(&self, hash: &SourceHash) -> Result<Loaded<Arc<str>>> {
+        let read = self.read("load source", &source_path(hash))?;
+        let reason = match read.as_deref().map(|bytes| check_source(bytes, *hash)) {
+            Ok(Ok(text)) => return Ok(Loaded::There(text.into())),
             Ok(Err(reason)) => reason.to_owned(),
             Err(reason) => reason.clone(),
         };
-        Ok(match self.shared.state().source(hash) {
-            Lookup::Loaded(text) => Loaded::There(text),
-            Lookup::Absent => Loaded::Absent,
-            Lookup::NotLoaded => Loaded::Lost(Lost::Source(*hash, reason)),
-        })
+        Ok(Loaded::Lost(Lost::Source(*hash, reason)))
     }
 
     /// Whether the file of an image that is not loaded is whole; nothing is kept in memory.
@@ -152,14 +178,9 @@ impl Loader {
     ///
     /// Those of [`Loader::source`].
     pub fn check_source(&self, hash: &SourceHash) -> Result<Option<Lost>> {
-        let read = self.read("check source", &source_path(hash))?;
-        let reason = match read.as_deref().map(|bytes| check_source(bytes, *hash)) {
-            Ok(Ok(_)) => return Ok(None),
-            Ok(Err(reason)) => reason.to_owned(),
-            Err(reason) => reason.clone(),
-        };
+        let Loaded::Lost(lost) = self.read_source(hash)? else { return Ok(None) };
         let is_lost = self.shared.state().source(hash) == Lookup::NotLoaded;
-        Ok(is_lost.then_some(Lost::Source(*hash, reason)))
+        Ok(is_lost.then_some(lost))
     }
 
     /// The bytes of a file, or why there will never be any.

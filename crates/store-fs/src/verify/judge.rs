@@ -1,6 +1,7 @@
 //! What the files say together, with the journal applied, and what of it cannot be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use constellation_store_core::{
     ErrorKind, PipelineName, Result, SourceHash, StoreError, StructuralHash, SyntacticKey, VersionHistory,
@@ -67,7 +68,7 @@ pub(super) fn judge(vfs: &dyn Vfs, inventory: Inventory) -> Result<VerifyReport>
     let index_entries = index.as_deref().and_then(|bytes| decode_index(bytes).ok());
     let parts = Parts {
         index: index_entries.map(|map| map.entries.into_iter().collect()).unwrap_or_default(),
-        histories: histories.into_values().collect(),
+        histories: histories.into_iter().map(|(name, history)| (name, Arc::new(history))).collect(),
         ..Parts::default()
     };
     let mut judge = Judge {
