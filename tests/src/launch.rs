@@ -24,15 +24,28 @@ pub struct Launch {
 impl Launch {
     /// `constellation serve` in a working directory, on a free port, with no variables of its own set.
     pub fn new(working_directory: &Path) -> Self {
-        Self::under(&[] as &[&str], working_directory)
+        Self::command(working_directory, "serve")
     }
 
-    /// The same under a program that ends by becoming what its last arguments say, such as `prlimit`.
+    /// A command of `constellation` in a working directory, with no variables of its own set.
+    ///
+    /// # Panics
+    ///
+    /// When there is no binary.
+    pub fn command(working_directory: &Path, name: &str) -> Self {
+        Self::command_under(&[] as &[&str], working_directory, name)
+    }
+
+    /// [`Launch::new`] under a program that ends by becoming what its last arguments say, such as `prlimit`.
     ///
     /// # Panics
     ///
     /// When there is no binary.
     pub fn under<A: AsRef<OsStr>>(wrapper: &[A], working_directory: &Path) -> Self {
+        Self::command_under(wrapper, working_directory, "serve")
+    }
+
+    fn command_under<A: AsRef<OsStr>>(wrapper: &[A], working_directory: &Path, name: &str) -> Self {
         let mut words = wrapper.iter().map(AsRef::as_ref).chain([binary().as_os_str()]);
         let mut command = Command::new(words.next().expect("the binary at the least"));
         command.args(words).current_dir(working_directory).stdin(Stdio::null());
@@ -42,7 +55,7 @@ impl Launch {
                 command.env_remove(name);
             }
         }
-        command.env_remove("RUST_LOG").arg("serve");
+        command.env_remove("RUST_LOG").arg(name);
         Self { command }
     }
 

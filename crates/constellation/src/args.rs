@@ -22,6 +22,15 @@ pub(crate) enum Command {
                       SIGTERM and Ctrl-C finish the requests under way and exit."
     )]
     Serve(ServeArgs),
+
+    #[command(
+        about = "Look at a store, check it, move it, and tidy it up",
+        long_about = "Look at a store, check it, move it, and tidy it up.\n\nls, show, versions, verify, export and gc \
+                      --dry-run change nothing, and work beside a running server; the others need the store for \
+                      themselves. Exit codes: 0 done and sound, 1 something was found (damage, or no such \
+                      pipeline), 2 it could not be done."
+    )]
+    Store(StoreArgs),
 }
 
 // Help texts are strings, not doc comments: those would need backticks, which a terminal shows.
@@ -100,6 +109,80 @@ pub(crate) struct ServeArgs {
         help = "How to write logs to standard error: text, or json for one object a line; RUST_LOG says which"
     )]
     pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    #[arg(
+        long,
+        value_name = "DIR",
+        global = true,
+        help = "The directory of the store [env: CONSTELLATION_STORE] [default: .constellation-store]"
+    )]
+    pub(crate) store: Option<PathBuf>,
+
+    #[arg(long, global = true, help = "Write one JSON document to standard output")]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    #[command(about = "List the names, with what they point to")]
+    Ls,
+    #[command(about = "Show the image that a name or a hash leads to")]
+    Show {
+        #[arg(value_name = "REF", help = "A name, or a hash")]
+        reference: String,
+    },
+    #[command(about = "List the versions of a name")]
+    Versions {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    #[command(about = "Check every file")]
+    Verify {
+        #[arg(long, help = "Mend what can be mended; lost images are compiled again from their sources")]
+        repair: bool,
+    },
+    #[command(about = "Remove images that no version refers to")]
+    Gc {
+        #[arg(long, help = "Only tell what would be removed")]
+        dry_run: bool,
+        #[arg(
+            long,
+            value_name = "DURATION",
+            default_value = "7d",
+            help = "Only images that were compiled longer ago, such as 12h or 30d"
+        )]
+        older_than: String,
+    },
+    #[command(about = "Forget old versions of a name; the active one stays")]
+    Prune {
+        #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+        name: Option<String>,
+        #[arg(long, help = "Of all names")]
+        all: bool,
+        #[arg(long, value_name = "N", default_value_t = 10, help = "How many of the newest stay")]
+        keep: usize,
+    },
+    #[command(about = "Write the store as a tar archive")]
+    Export {
+        #[arg(value_name = "FILE", help = "A file that is not there yet, or - for standard output")]
+        file: PathBuf,
+    },
+    #[command(
+        about = "Take an archive into a store",
+        long_about = "Take an archive into a store.\n\nWhere there is no store, one is made, in which names have \
+                      all their versions. In a store that is there, the active versions of the archive become new \
+                      versions of the names."
+    )]
+    Import {
+        #[arg(value_name = "FILE", help = "A file, or - for standard input")]
+        file: PathBuf,
+    },
 }
 
 /// How logs are written.

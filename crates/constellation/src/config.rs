@@ -47,16 +47,8 @@ pub(crate) fn resolve(
         insecure,
         log_format,
     } = args;
-    let store = if memory {
-        StoreConfig::Memory
-    } else {
-        let directory = store.or_else(|| variable("CONSTELLATION_STORE").map(PathBuf::from));
-        let directory = directory.unwrap_or_else(|| DEFAULT_STORE.into());
-        if directory.as_os_str().is_empty() {
-            bail!("--store needs a directory");
-        }
-        StoreConfig::Directory(directory)
-    };
+    let store =
+        if memory { StoreConfig::Memory } else { StoreConfig::Directory(store_directory(store, variable)?) };
 
     // Checked also when no directory is given: a value that is wrong is wrong.
     let variable_strategy: Option<AliasStrategy> =
@@ -95,6 +87,20 @@ pub(crate) fn resolve(
     };
     check_address(listen, insecure)?;
     Ok(Config { store, loader, listen, insecure, log_format })
+}
+
+/// The directory of the store. A variable that is set to nothing counts as not set.
+pub(crate) fn store_directory(
+    option: Option<PathBuf>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> anyhow::Result<PathBuf> {
+    let from_variable = || variable("CONSTELLATION_STORE").filter(|value| !value.is_empty());
+    let directory = option.or_else(|| from_variable().map(PathBuf::from));
+    let directory = directory.unwrap_or_else(|| DEFAULT_STORE.into());
+    if directory.as_os_str().is_empty() {
+        bail!("--store needs a directory");
+    }
+    Ok(directory)
 }
 
 /// An address to listen on. Names are not looked up, but for the one that everybody types.
@@ -138,7 +144,9 @@ mod tests {
 
     fn resolve_with(arguments: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Config> {
         let arguments = ["constellation", "serve"].iter().chain(arguments);
-        let Cli { command: Command::Serve(args) } = Cli::try_parse_from(arguments)?;
+        let Cli { command: Command::Serve(args) } = Cli::try_parse_from(arguments)? else {
+            panic!("the command is 'serve'");
+        };
         resolve(args, |name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
         })

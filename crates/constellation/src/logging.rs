@@ -8,10 +8,10 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::LogFormat;
 
-/// Starts logging; `RUST_LOG` says what, and `info` when it is not set.
-pub(crate) fn start(format: LogFormat) -> anyhow::Result<()> {
+/// Starts logging; `RUST_LOG` says what, and `default` when it is not set.
+pub(crate) fn start(format: LogFormat, default: LevelFilter) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
+        .with_default_directive(default.into())
         .from_env()
         .context("RUST_LOG is not a log filter, such as 'info' or 'constellation_server=debug'")?;
     let subscriber = tracing_subscriber::fmt()

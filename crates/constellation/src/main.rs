@@ -1,8 +1,9 @@
 //! The `constellation` binary: arguments and environment to configuration, then the server of
-//! `constellation-server`, until it is told to stop.
+//! `constellation-server`, until it is told to stop; or a command on a store.
 //!
-//! Standard output has one line, `listening on http://ADDRESS`; everything else goes to standard error. Exit codes:
-//! 0 after a stop that was asked for, 1 when starting or serving failed, 64 for a bad configuration.
+//! Of `serve`, standard output has one line, `listening on http://ADDRESS`; everything else goes to standard error.
+//! Exit codes: 0 after a stop that was asked for, 1 when starting or serving failed, 64 for a bad configuration. Those
+//! of `store` are 0, 1 when something was found, and 2 when it could not be done.
 //!
 //! **Must not know:** everything that a library of this workspace knows better.
 
@@ -10,6 +11,7 @@ mod announce;
 mod args;
 mod config;
 mod logging;
+mod store;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -18,6 +20,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use constellation_server::{ConstellationServer, shutdown_signal};
 use tokio::net::TcpListener;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{Cli, Command};
 use crate::config::{Config, StoreConfig};
@@ -26,19 +29,26 @@ use crate::config::{Config, StoreConfig};
 const BAD_CONFIGURATION: u8 = 64;
 
 fn main() -> ExitCode {
-    let Cli { command: Command::Serve(args) } = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let command = match Cli::try_parse() {
+        Ok(Cli { command }) => command,
         Err(error) => {
             // Help and version are answers, not errors. Who closed the pipe does not want to read on.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::SUCCESS };
+            let is_store = std::env::args_os().nth(1).is_some_and(|argument| argument == "store");
+            let code = if is_store { store::FAILED } else { BAD_CONFIGURATION };
+            return if error.use_stderr() { ExitCode::from(code) } else { ExitCode::SUCCESS };
         }
     };
-    let config = match config::resolve(args, |name| std::env::var_os(name)) {
+    let variable = |name: &str| std::env::var_os(name);
+    let args = match command {
+        Command::Serve(args) => args,
+        Command::Store(args) => return store::run(args, variable),
+    };
+    let config = match config::resolve(args, variable) {
         Ok(config) => config,
         Err(error) => return fail(&error, BAD_CONFIGURATION),
     };
-    if let Err(error) = logging::start(config.log_format) {
+    if let Err(error) = logging::start(config.log_format, LevelFilter::INFO) {
         return fail(&error, BAD_CONFIGURATION);
     }
     match serve(config) {

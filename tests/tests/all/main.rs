@@ -13,3 +13,7 @@ mod reliability_faults;
 #[cfg(unix)]
 mod reliability_kill;
 mod reliability_processes;
+mod store_archive;
+mod store_look;
+mod store_tidy;
+mod store_verify;

@@ -1,16 +1,19 @@
 //! The file system of the machine: the only place of the workspace's libraries that uses `std::fs`.
 
+#[cfg(target_os = "linux")]
+mod batch;
+
 use std::fmt;
 use std::fs::{self, File, FileType, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use super::{Entry, EntryKind, Stamp, Vfs, VfsFile, VfsLock};
-
-/// From how many files on one sync of the file system is cheaper than one of each file.
 #[cfg(target_os = "linux")]
-const MANY_FILES: usize = 4;
+use super::parent;
+use super::{Entry, EntryKind, Stamp, Vfs, VfsFile, VfsLock};
 
 /// A directory of the machine.
 ///
@@ -22,17 +25,24 @@ const MANY_FILES: usize = 4;
 /// # Durability
 ///
 /// Files are synced with `fdatasync`, directories with `fsync`, where the system has them. On systems that cannot
-/// open a directory, directory syncs do nothing. On Linux, several files are synced with one `syncfs`, which waits for
-/// everything that was written to their file system, and reports failures since Linux 5.8.
+/// open a directory, directory syncs do nothing. On Linux from 5.8 on, many files of an ext, XFS, Btrfs or F2FS file
+/// system are synced with one `syncfs`, which waits for everything that was written to it, and reports failures.
 #[derive(Debug)]
 pub struct RealVfs {
     root: PathBuf,
+    /// The root, from before anything was written: a sync of its file system tells the failures since it was opened.
+    #[cfg(target_os = "linux")]
+    opened: OnceLock<File>,
 }
 
 impl RealVfs {
     /// The tree below `root`, which need not be there.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            #[cfg(target_os = "linux")]
+            opened: OnceLock::new(),
+        }
     }
 
     /// The root.
@@ -101,6 +111,11 @@ impl Vfs for RealVfs {
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             sync_directory(parent.unwrap_or(Path::new(".")))?;
         }
+        #[cfg(target_os = "linux")]
+        if self.opened.get().is_none() {
+            // If another thread was first, its file will do.
+            let _ = self.opened.set(File::open(&self.root)?);
+        }
         Ok(())
     }
 
@@ -159,12 +174,15 @@ impl Vfs for RealVfs {
         Ok(Box::new(RealFile(OpenOptions::new().write(true).open(path)?)))
     }
 
-    #[cfg(target_os = "linux")]
     fn sync_files(&self, paths: &[String]) -> io::Result<()> {
-        if paths.len() < MANY_FILES {
-            return paths.iter().try_for_each(|path| self.open(path)?.sync());
+        #[cfg(target_os = "linux")]
+        if paths.len() > batch::FEW
+            && let Some(root) = self.opened.get()
+            && batch::is_one_sync(root, &File::open(self.path(parent(&paths[0])))?)
+        {
+            return batch::sync(root);
         }
-        Ok(rustix::fs::syncfs(File::open(&self.root)?)?)
+        paths.iter().try_for_each(|path| self.open(path)?.sync())
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -1,0 +1,175 @@
+//! The commands on a store: `constellation store ...`.
+//!
+//! Each gives an [`Answer`], which is printed here: data to standard output, everything else to standard error.
+
+mod archive;
+mod check;
+mod look;
+mod progress;
+mod tidy;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use constellation_store_core::{ErrorKind, PipelineStore as _, StoreError};
+use constellation_store_fs::FileSystemPipelineStore;
+use constellation_store_fs::vfs::{RealVfs, Vfs};
+use serde_json::{Value, json};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::args::{LogFormat, StoreArgs, StoreCommand};
+use crate::{config, logging};
+
+/// Something was found: damage, or that there is no such pipeline.
+const FOUND: u8 = 1;
+/// It could not be done.
+pub(crate) const FAILED: u8 = 2;
+
+/// What a command came to.
+#[derive(Debug)]
+struct Answer {
+    code: u8,
+    /// For `--json`.
+    json: Value,
+    /// For people.
+    text: String,
+}
+
+impl Answer {
+    fn done(json: Value, text: String) -> Self {
+        Self { code: 0, json, text }
+    }
+
+    fn found(json: Value, text: String) -> Self {
+        Self { code: FOUND, json, text }
+    }
+}
+
+pub(crate) fn run(args: StoreArgs, variable: impl Fn(&str) -> Option<OsString>) -> ExitCode {
+    let StoreArgs { store, json, command } = args;
+    let answer = config::store_directory(store, variable).and_then(|directory| {
+        logging::start(LogFormat::Text, LevelFilter::OFF)?;
+        answer(&directory, json, command)
+    });
+    let (code, written) = match answer {
+        Ok(Answer { code, json: value, text }) => (code, if json { document(&value) } else { text }),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let kind = error.downcast_ref::<StoreError>().map(|error| error.kind().to_string());
+            let value = json!({ "error": { "kind": kind, "message": format!("{error:#}") } });
+            (FAILED, if json { document(&value) } else { String::new() })
+        }
+    };
+    match io::stdout().write_all(written.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "error: cannot write to standard output: {error}");
+            ExitCode::from(FAILED)
+        }
+        _ => ExitCode::from(code),
+    }
+}
+
+fn answer(directory: &Path, json: bool, command: StoreCommand) -> anyhow::Result<Answer> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("no thread can be started")?;
+    runtime.block_on(async {
+        match command {
+            StoreCommand::Ls => look::ls(directory).await,
+            StoreCommand::Show { reference } => look::show(directory, &reference).await,
+            StoreCommand::Versions { name } => look::versions(directory, &name).await,
+            StoreCommand::Verify { repair: false } => check::verify(directory),
+            StoreCommand::Verify { repair: true } => check::repair(directory).await,
+            StoreCommand::Gc { dry_run, older_than } => tidy::gc(directory, dry_run, &older_than).await,
+            StoreCommand::Prune { name, all: _, keep } => tidy::prune(directory, name.as_deref(), keep).await,
+            StoreCommand::Export { file } => archive::export(directory, &file, json),
+            StoreCommand::Import { file } => archive::import(directory, &file).await,
+        }
+    })
+}
+
+fn document(value: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("JSON values serialize");
+    text.push('\n');
+    text
+}
+
+/// Tells something that is no answer.
+fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "warning: {text}");
+}
+
+fn vfs(directory: &Path) -> Arc<dyn Vfs> {
+    Arc::new(RealVfs::new(directory))
+}
+
+/// Opens a store that is there, to read it.
+async fn open_to_read(directory: &Path) -> anyhow::Result<FileSystemPipelineStore> {
+    require(directory)?;
+    let store = FileSystemPipelineStore::options().read_only(true).open(directory)?;
+    tell_warnings(&store).await?;
+    Ok(store)
+}
+
+/// Opens a store that is there, to change it.
+async fn open_to_write(directory: &Path) -> anyhow::Result<FileSystemPipelineStore> {
+    require(directory)?;
+    let store = FileSystemPipelineStore::open(directory)?;
+    tell_warnings(&store).await?;
+    Ok(store)
+}
+
+async fn tell_warnings(store: &FileSystemPipelineStore) -> anyhow::Result<()> {
+    for warning in store.status().await?.warnings {
+        warn(&warning);
+    }
+    Ok(())
+}
+
+/// A mistyped directory is no empty store.
+fn require(directory: &Path) -> Result<(), StoreError> {
+    use constellation_store_fs::archive::{Occupant, occupant};
+    let message = match occupant(&RealVfs::new(directory))? {
+        Occupant::Store => return Ok(()),
+        Occupant::Nothing => "there is no store here; name its directory with --store",
+        Occupant::Other => "the directory is no store; name that of one with --store",
+    };
+    Err(StoreError::new(ErrorKind::NotFound, "open store", message).with("store", directory.display()))
+}
+
+/// Rows with aligned columns; the last one is not padded.
+fn table(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..rows.iter().map(Vec::len).max().unwrap_or(0)).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Where an archive is: a file, or the standard stream.
+fn stream(file: &Path) -> Option<PathBuf> {
+    (file.as_os_str() != "-").then(|| file.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_aligned_without_trailing_spaces() {
+        let rows = [["name", "version"], ["a", "1"], ["longer/name", "12"]];
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect();
+        assert_eq!(table(&rows), "name         version\na            1\nlonger/name  12\n");
+        assert_eq!(table(&[]), "");
+    }
+}

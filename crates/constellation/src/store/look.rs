@@ -1,0 +1,119 @@
+//! `ls`, `show` and `versions`.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use constellation_store_core::{
+    PipelineImage, PipelineName, PipelineStore as _, PipelineStoreExt as _, Reference, VersionHistory,
+};
+use serde_json::{Value, json};
+
+use super::{Answer, open_to_read, table};
+
+pub(super) async fn ls(directory: &Path) -> anyhow::Result<Answer> {
+    let store = open_to_read(directory).await?;
+    let mut entries = Vec::new();
+    let mut rows = vec![row(["NAME", "VERSION", "HASH", "PUBLISHED"])];
+    for entry in store.list_all_names().await? {
+        let history = store.versions(&entry.name).await?;
+        let active =
+            entry.active.and_then(|active| Some((active, history.as_ref()?.get(active.version)?.created_at)));
+        let name = entry.name.to_string();
+        rows.push(match active {
+            Some((active, created_at)) => vec![
+                name.clone(),
+                active.version.to_string(),
+                active.structural_hash.to_string(),
+                created_at.to_string(),
+            ],
+            None => row([&name, "-", "(deleted)"]),
+        });
+        entries.push(json!({
+            "name": name,
+            "activeVersion": active.map(|(active, _)| active.version),
+            "structuralHash": active.map(|(active, _)| active.structural_hash),
+            "createdAt": active.map(|(_, created_at)| created_at),
+        }));
+    }
+    let text = if entries.is_empty() { "no names\n".to_owned() } else { table(&rows) };
+    Ok(Answer::done(json!({ "names": entries }), text))
+}
+
+pub(super) async fn show(directory: &Path, text: &str) -> anyhow::Result<Answer> {
+    let reference: Reference = text.parse()?;
+    let store = open_to_read(directory).await?;
+    let version = match &reference {
+        Reference::Name(name) => store.resolve(name).await?.map(|active| active.version),
+        Reference::Hash(_) => None,
+    };
+    let Some(image) = store.get_by_reference(&reference).await? else {
+        return Ok(not_there(text));
+    };
+    let source = match image.metadata.source_hash {
+        Some(hash) => store.source(&hash).await?,
+        None => None,
+    };
+    let document: Value = serde_json::from_slice(&image.encode()).context("the image cannot be shown")?;
+    let summary = summary(text, version, &image, source.is_some());
+    Ok(Answer::done(
+        json!({ "reference": text, "version": version, "image": document, "source": source.as_deref() }),
+        summary,
+    ))
+}
+
+fn summary(reference: &str, version: Option<u64>, image: &PipelineImage, has_source: bool) -> String {
+    let metadata = &image.metadata;
+    let dag = &image.dag_spec;
+    let list = |names: Vec<String>| if names.is_empty() { "-".to_owned() } else { names.join(", ") };
+    let mut rows = vec![row(["reference", reference])];
+    if let Some(version) = version {
+        rows.push(vec!["version".to_owned(), version.to_string()]);
+    }
+    let source = match metadata.source_hash {
+        Some(hash) if has_source => hash.to_string(),
+        Some(hash) => format!("{hash} (not retained)"),
+        None => "-".to_owned(),
+    };
+    let requires = dag.requires.iter().map(|module| format!("{}@{}", module.name, module.major)).collect();
+    rows.extend([
+        vec!["hash".to_owned(), image.structural_hash.to_string()],
+        vec!["compiled".to_owned(), metadata.compiled_at.to_string()],
+        vec!["compiler".to_owned(), metadata.compiler.clone().unwrap_or_else(|| "-".to_owned())],
+        vec!["source".to_owned(), source],
+        vec!["inputs".to_owned(), list(dag.inputs.iter().map(|input| input.name.clone()).collect())],
+        vec!["outputs".to_owned(), list(dag.outputs.iter().map(|output| output.name.clone()).collect())],
+        vec!["modules".to_owned(), list(requires)],
+        vec!["nodes".to_owned(), dag.nodes.len().to_string()],
+    ]);
+    table(&rows)
+}
+
+pub(super) async fn versions(directory: &Path, text: &str) -> anyhow::Result<Answer> {
+    let name: PipelineName = text.parse()?;
+    let store = open_to_read(directory).await?;
+    let Some(history) = store.versions(&name).await? else { return Ok(not_there(text)) };
+    let VersionHistory { versions, active_version, .. } = &*history;
+    let mut rows = vec![row(["VERSION", "ACTIVE", "HASH", "PUBLISHED", "REVISION", "ORIGIN"])];
+    for version in versions {
+        let is_active = *active_version == Some(version.version);
+        let origin = serde_json::to_value(version.origin)?;
+        rows.push(vec![
+            version.version.to_string(),
+            if is_active { "*" } else { "" }.to_owned(),
+            version.structural_hash.to_string(),
+            version.created_at.to_string(),
+            version.revision.to_string(),
+            origin.as_str().unwrap_or_default().to_owned(),
+        ]);
+    }
+    Ok(Answer::done(serde_json::to_value(&*history)?, table(&rows)))
+}
+
+fn not_there(reference: &str) -> Answer {
+    let value = json!({ "reference": reference, "error": { "kind": "not found" } });
+    Answer::found(value, format!("there is no '{reference}' in the store\n"))
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}

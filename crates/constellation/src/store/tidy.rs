@@ -1,0 +1,92 @@
+//! `gc` and `prune`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use constellation_store_core::{
+    Clock as _, Commit, ErrorKind, GcOptions, GcReport, Operation, Outcome, PipelineName, PipelineStore as _,
+    PipelineStoreExt as _, SystemClock,
+};
+use jiff::{Span, SpanRelativeTo};
+use serde_json::json;
+
+use super::{Answer, open_to_read, open_to_write, progress};
+
+pub(super) async fn gc(directory: &Path, dry_run: bool, older_than: &str) -> anyhow::Result<Answer> {
+    let older_than = duration(older_than)?;
+    let options = GcOptions { older_than, dry_run, ..GcOptions::new(SystemClock.now()) };
+    let store = if dry_run { open_to_read(directory).await? } else { open_to_write(directory).await? };
+    let GcReport { removed, kept } = store.gc(options).await?;
+    store.close().await?;
+    let mut text: String = removed.iter().fold(String::new(), |mut text, hash| {
+        writeln!(text, "{hash}").expect("writing to a string succeeds");
+        text
+    });
+    let verb = if dry_run { "would be removed" } else { "removed" };
+    writeln!(text, "{} images {verb}, {kept} kept", removed.len()).expect("writing to a string succeeds");
+    Ok(Answer::done(json!({ "dryRun": dry_run, "removed": removed, "kept": kept }), text))
+}
+
+/// A time span such as `7d`, `12h` or `1h 30m`; a day has 24 hours.
+fn duration(text: &str) -> anyhow::Result<Duration> {
+    let span: Span = text.parse().with_context(|| format!("'{text}' is no duration, such as 12h or 30d"))?;
+    let duration = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .with_context(|| format!("'{text}' has units that are not always as long; use days and hours"))?;
+    ensure!(!duration.is_negative(), "'{text}' is negative");
+    Ok(duration.unsigned_abs())
+}
+
+pub(super) async fn prune(directory: &Path, name: Option<&str>, keep: usize) -> anyhow::Result<Answer> {
+    let name: Option<PipelineName> = name.map(str::parse).transpose()?;
+    let store = open_to_write(directory).await?;
+    let names = match name {
+        Some(name) => vec![name],
+        None => store.list_all_names().await?.into_iter().map(|entry| entry.name).collect(),
+    };
+    let bar = progress::bar("pruning", names.len() as u64);
+    let mut text = String::new();
+    let mut pruned = Vec::new();
+    for name in names {
+        let operation = Operation::PruneVersions { name: name.clone(), keep };
+        let committed = match store.commit(Commit::new().then(operation)).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let value = json!({ "reference": name, "error": { "kind": "not found" } });
+                store.close().await?;
+                return Ok(Answer::found(value, format!("there is no '{name}' in the store\n")));
+            }
+            other => other?,
+        };
+        bar.inc(1);
+        if let Some(Outcome::Pruned { versions }) = committed.outcomes.into_iter().next()
+            && !versions.is_empty()
+        {
+            let numbers: Vec<String> = versions.iter().map(u64::to_string).collect();
+            writeln!(text, "{name}: {}", numbers.join(", ")).expect("writing to a string succeeds");
+            pruned.push(json!({ "name": name, "versions": versions }));
+        }
+    }
+    bar.finish_and_clear();
+    store.close().await?;
+    if text.is_empty() {
+        text.push_str("nothing to forget\n");
+    }
+    Ok(Answer::done(json!({ "pruned": pruned }), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read() {
+        for (text, seconds) in [("7d", 7 * 86_400), ("12h", 43_200), ("1h 30m", 5400), ("0s", 0)] {
+            assert_eq!(duration(text).unwrap(), Duration::from_secs(seconds), "{text}");
+        }
+        for text in ["", "7", "-1d", "1 month", "soon"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}
