@@ -239,17 +239,28 @@ impl History {
                     }
                 });
             }
-            let done = disturb();
-            if goes_on {
-                is_over.store(true, Ordering::Relaxed);
-            }
-            done
+            // Also when it panics, or the clients would go on for ever.
+            let _stop = Stop { is_over: &is_over, goes_on };
+            disturb()
         })
     }
 
     fn repoint_if_published(&self, server: &Server, name: &str) -> Told {
         let is_published = self.known().names.get(name).is_some_and(|name| name.last() > 0);
         if is_published { self.repoint(server, name) } else { self.publish(server, name) }
+    }
+}
+
+struct Stop<'a> {
+    is_over: &'a AtomicBool,
+    goes_on: bool,
+}
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        if self.goes_on || thread::panicking() {
+            self.is_over.store(true, Ordering::Relaxed);
+        }
     }
 }
 
