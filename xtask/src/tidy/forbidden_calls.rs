@@ -59,6 +59,11 @@ pub(crate) const BANS: &[Ban] = &[
                 reason: "reads the `.cst` files at start",
             },
             Exception { place: "crates/store-fs/src/vfs/real.rs", reason: "the `Vfs` of real files" },
+            Exception { place: "crates/store-fs/src/vfs/real/", reason: "the `Vfs` of real files" },
+            Exception {
+                place: "crates/constellation/src/store/archive.rs",
+                reason: "reads and writes the archive that the command line names",
+            },
             Exception { place: "xtask/", reason: "reads the sources of the workspace" },
         ],
     },
@@ -128,6 +133,14 @@ pub(crate) const BANS: &[Ban] = &[
         exceptions: &[
             Exception { place: "crates/server/src/builder.rs", reason: "opens the store of a directory" },
             Exception { place: "crates/store-fs/", reason: "is the in-memory store made durable" },
+            Exception {
+                place: "crates/constellation/src/store.rs",
+                reason: "the commands for the store of a directory",
+            },
+            Exception {
+                place: "crates/constellation/src/store/",
+                reason: "the commands for the store of a directory",
+            },
         ],
     },
 ];
