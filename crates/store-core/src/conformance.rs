@@ -9,20 +9,30 @@
 //! ```
 //!
 //! ```no_run
+//! # mod map_store {
+//! #     use std::sync::Arc;
+//! #     #[derive(Default)]
+//! #     pub struct Database;
+//! #     impl Database {
+//! #         pub fn store(&self, _: &str) -> Arc<dyn constellation_store_core::PipelineStore> {
+//! #             unimplemented!()
+//! #         }
+//! #     }
+//! # }
 //! use std::process::ExitCode;
 //! use std::sync::Arc;
 //!
-//! use constellation_store_core::conformance::{Backend, run};
 //! use constellation_store_core::PipelineStore;
+//! use constellation_store_core::conformance::{Backend, run};
+//! use futures_util::FutureExt;
 //! use futures_util::future::BoxFuture;
+//! use map_store::Database;
 //!
-//! # fn open_store(_: &str) -> Arc<dyn PipelineStore> { unimplemented!() }
-//! # fn run_to_its_end(_: BoxFuture<'_, ()>) {}
-//! struct MyBackend;
+//! struct Maps(Database);
 //!
-//! impl Backend for MyBackend {
+//! impl Backend for Maps {
 //!     fn open<'a>(&'a self, place: &'a str) -> BoxFuture<'a, Arc<dyn PipelineStore>> {
-//!         Box::pin(async move { open_store(place) })
+//!         Box::pin(async move { Arc::new(self.0.store(place)) as Arc<dyn PipelineStore> })
 //!     }
 //!
 //!     fn keeps_content(&self) -> bool {
@@ -30,14 +40,16 @@
 //!     }
 //!
 //!     fn block_on(&self, future: BoxFuture<'_, ()>) {
-//!         run_to_its_end(future);
+//!         future.now_or_never().expect("the store never waits");
 //!     }
 //! }
 //!
 //! fn main() -> ExitCode {
-//!     run(MyBackend)
+//!     run(Maps(Database::default()))
 //! }
 //! ```
+//!
+//! This is `examples/downstream/map-store`, a backend of a few hundred lines outside of this workspace.
 //!
 //! A case fails by panicking. No case sleeps or depends on the time, and each has a store of its own.
 
