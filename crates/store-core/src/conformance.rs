@@ -51,6 +51,8 @@
 //!
 //! This is `examples/downstream/map-store`, a backend of a few hundred lines outside of this workspace.
 //!
+//! `docs/store-contract.md` maps each promise of the contract to the cases that check it.
+//!
 //! A case fails by panicking. No case sleeps or depends on the time, and each has a store of its own.
 
 #![expect(clippy::unwrap_used, reason = "a case fails by panicking")]
@@ -226,3 +228,20 @@ macro_rules! case_list {
 }
 
 use case_list;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::cases;
+
+    #[test]
+    fn every_case_checks_a_promise_of_the_contract_and_every_case_named_there_exists() {
+        let document = include_str!("../../../docs/store-contract.md");
+        let rows = document.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        let named: Vec<_> = rows.flat_map(|(_, cases)| cases.split('`').skip(1).step_by(2)).collect();
+        let unique: BTreeSet<_> = named.iter().copied().collect();
+        assert_eq!(named.len(), unique.len(), "each case is in one row");
+        assert_eq!(unique, cases().iter().map(super::Case::name).collect());
+    }
+}
