@@ -52,7 +52,7 @@ enum Defect {
 }
 
 /// What goes wrong, and the case that finds it.
-const DEFECTS: [(Defect, &str); 29] = [
+const DEFECTS: [(Defect, &str); 30] = [
     (Defect::AcknowledgesButDropsVersions, "the_alias_of_a_name_is_the_hash_of_its_active_version"),
     (Defect::AcknowledgesButDropsSources, "a_source_reads_back_byte_by_byte"),
     (Defect::IgnoresPreconditions, "active_holds_for_the_active_version_only"),
@@ -64,6 +64,7 @@ const DEFECTS: [(Defect, &str); 29] = [
     (Defect::RemovesSourcesInUse, "a_source_is_removed_with_the_last_image_that_refers_to_it"),
     (Defect::AcceptsAnyImage, "an_image_that_is_not_what_its_hash_says_is_refused"),
     (Defect::ReplacesImages, "an_image_that_is_there_is_kept"),
+    (Defect::ReplacesImages, "of_two_images_of_one_graph_in_a_commit_the_first_is_kept"),
     (Defect::PrunesTheActiveVersion, "pruning_keeps_the_newest_and_the_active_version"),
     (Defect::RevisionStandsStill, "revisions_grow_with_each_commit_that_changes_something"),
     (Defect::CountsRefusedCommits, "revisions_grow_with_each_commit_that_changes_something"),

@@ -17,6 +17,7 @@ case_list![
     a_commit_that_changes_nothing_has_the_latest_revision,
     revisions_grow_with_each_commit_that_changes_something,
     an_image_that_is_there_is_kept,
+    of_two_images_of_one_graph_in_a_commit_the_first_is_kept,
     an_index_entry_can_lead_to_another_image,
     an_operation_on_what_is_not_there_is_not_found,
     an_image_that_is_not_what_its_hash_says_is_refused,
@@ -152,6 +153,14 @@ async fn an_image_that_is_there_is_kept(store: Store) {
     let second = compiled_at(&image(1), 2_000);
     commit(&store, [put(&first)]).await;
     assert_eq!(commit(&store, [put(&second)]).await.outcomes, [Outcome::Image { added: false }]);
+    assert_eq!(store.get(&first.structural_hash).await.unwrap(), Some(first));
+}
+
+async fn of_two_images_of_one_graph_in_a_commit_the_first_is_kept(store: Store) {
+    let first = compiled_at(&image_of(1, SOURCES[0]), 1_000);
+    let second = compiled_at(&image_of(1, SOURCES[1]), 2_000);
+    let committed = commit(&store, [put(&first), put(&second)]).await;
+    assert_eq!(committed.outcomes, [Outcome::Image { added: true }, Outcome::Image { added: false }]);
     assert_eq!(store.get(&first.structural_hash).await.unwrap(), Some(first));
 }
 
