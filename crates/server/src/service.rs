@@ -56,6 +56,8 @@ pub struct PipelineService {
     places: Mutex<Places>,
     /// Why names cannot be run, for operators.
     problems: Mutex<BTreeMap<PipelineName, String>>,
+    /// Held while a pipeline is compiled again and stored.
+    healing: tokio::sync::Mutex<()>,
 }
 
 /// A program that was found or compiled. Nothing of it is published yet.
@@ -178,6 +180,7 @@ impl PipelineService {
             fresh: Mutex::default(),
             places: Mutex::default(),
             problems: Mutex::default(),
+            healing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -338,7 +341,7 @@ impl PipelineService {
             Reference::Name(name) => self.load_name(name).await,
             Reference::Hash(hash) => {
                 // A pipeline stays loaded for a while after its image was removed.
-                if self.store.get(hash).await?.is_none() {
+                if self.image(reference, hash).await?.is_none() {
                     return Err(ServiceError::NotFound(reference.clone()));
                 }
                 self.load_hash(hash).await.map_err(|failure| match failure {
@@ -456,7 +459,7 @@ impl PipelineService {
 }
 
 /// Whether stored bytes cannot be used, so that compiling again can help.
-fn is_damage(kind: ErrorKind) -> bool {
+pub(crate) fn is_damage(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::Corrupt

@@ -219,7 +219,7 @@ fn a_directory_without_permission_is_told_and_nothing_is_lost() {
         launch.expect("it worked before").arg_store(&store)
     };
     // The store cannot be read, or a part of it.
-    for path in [&store, &store.join("images"), &store.join("LOCK")] {
+    for path in [&store, &store.join("journal"), &store.join("LOCK")] {
         let mode = fs::metadata(path).unwrap().permissions().mode();
         set(path, 0o000);
         let exited = launch().start_or_end();

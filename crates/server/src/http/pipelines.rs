@@ -198,7 +198,7 @@ async fn detail(
             (active.structural_hash, Some(active))
         }
     };
-    let image = store.get(&hash).await?.ok_or_else(not_found)?;
+    let image = app.service.image(reference, &hash).await?.ok_or_else(not_found)?;
     let aliases = aliases(app).await?.remove(&hash).unwrap_or_default();
     let problems = app.service.problems();
     let types = image.dag_spec.validate().map_err(|error| ServiceError::NotLoadable {

@@ -5,12 +5,12 @@ use std::sync::{Arc, PoisonError};
 
 use constellation_rehydrate::LoadedPipeline;
 use constellation_store_core::{
-    ActiveVersion, Commit, ErrorKind, ListOptions, Origin, PipelineName, Precondition, Reference, StoreError,
-    StructuralHash,
+    ActiveVersion, Commit, ErrorKind, ListOptions, Origin, PipelineImage, PipelineName, Precondition,
+    Reference, StoreError, StructuralHash,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::{LoadFailure, PipelineService, Target};
+use super::{LoadFailure, PipelineService, Target, is_damage};
 use crate::error::ServiceError;
 
 impl PipelineService {
@@ -46,6 +46,35 @@ impl PipelineService {
             }
         }
         Ok(())
+    }
+
+    /// The image that a reference leads to. One that turns out to be damaged is compiled again from its source, if
+    /// that is retained: a store may read an image only when it is asked for.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, of which damage is one when the image cannot be restored.
+    pub(crate) async fn image(
+        &self,
+        reference: &Reference,
+        structural_hash: &StructuralHash,
+    ) -> Result<Option<Arc<PipelineImage>>, StoreError> {
+        let found = self.store.get(structural_hash).await;
+        match &found {
+            Ok(Some(_)) => return found,
+            // What a name leads to was there: somebody else found that it is damaged.
+            Ok(None) if matches!(reference, Reference::Hash(_)) => return found,
+            Ok(None) => {}
+            Err(error) if is_damage(error.kind()) => {}
+            Err(_) => return found,
+        }
+        self.restore_missing().await?;
+        // What is compiled again can be run before it is stored.
+        drop(self.healing.lock().await);
+        match self.store.get(structural_hash).await? {
+            Some(image) => Ok(Some(image)),
+            None => found,
+        }
     }
 
     /// The hashes of all images that the store has.
@@ -99,7 +128,10 @@ impl PipelineService {
                 Err(LoadFailure::Store(error)) => return Err(error.into()),
                 Err(failure) => failure,
             };
-            match self.compile_again(name, active, &failure).await {
+            let healing = self.healing.lock().await;
+            let compiled = self.compile_again(name, active, &failure).await;
+            drop(healing);
+            match compiled {
                 Ok(Some(pipeline)) => return Ok(pipeline),
                 Ok(None) => {}
                 Err(reason) => {
