@@ -60,13 +60,14 @@ impl PipelineService {
         structural_hash: &StructuralHash,
     ) -> Result<Option<Arc<PipelineImage>>, StoreError> {
         let found = self.store.get(structural_hash).await;
-        match &found {
-            Ok(Some(_)) => return found,
+        let is_lost = match &found {
+            Ok(Some(_)) => false,
             // What a name leads to was there: somebody else found that it is damaged.
-            Ok(None) if matches!(reference, Reference::Hash(_)) => return found,
-            Ok(None) => {}
-            Err(error) if is_damage(error.kind()) => {}
-            Err(_) => return found,
+            Ok(None) => matches!(reference, Reference::Name(_)),
+            Err(error) => is_damage(error.kind()),
+        };
+        if !is_lost {
+            return found;
         }
         self.restore_missing().await?;
         // What is compiled again can be run before it is stored.
