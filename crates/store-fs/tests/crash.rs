@@ -2,317 +2,107 @@
 //! torn, and again while recovering.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "a long run tells what it did")]
 
 mod support;
 
-use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Instant;
 
-use constellation_store_core::{Commit, Operation, Precondition};
-use constellation_store_fs::core::Core;
-use constellation_store_fs::vfs::{Fate, ModelVfs, Pending};
-use support::{
-    alias, as_vfs, commit, commit_batch, content, describe_content, fingerprint, image, json_files_alone,
-    name, one, open, options, publish, put, small_store, small_store_with_journal,
-};
+use constellation_store_core::Operation;
+use support::crashes::{Crashes, Depth, fates};
+use support::workloads::{Base, STEPS, Setup, Step, run};
+use support::{commit, json_files_alone, name, one, open, publish, small_store_with_journal};
 
-/// With so few parts that are not durable, all subsets are tried.
-const EXHAUSTIVE: usize = 5;
+/// With the value `full`, everything is tried that can be enumerated; `cargo xtask crash --full` sets it.
+const VARIABLE: &str = "CONSTELLATION_CRASH";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// An image alone.
-    PutOnly,
-    PublishNew,
-    PublishSame,
-    PublishChanged,
-    Alias,
-    SetActive,
-    Delete,
-    Remove,
-    RemoveAndPutAgain,
-    /// An image goes with the version that referred to it.
-    RemoveUsed,
-    Prune,
-    Checkpoint,
-    /// Commits that share a frame, one of them refused, one without an effect.
-    Batch,
-    /// The same, each in a frame of its own.
-    BatchOfFrames,
-    /// A checkpoint with a commit after so many of its steps.
-    CommitDuringCheckpoint(usize),
-    Close,
-}
+/// Triples of which one in so many is tried without [`VARIABLE`]. No divisor of their number, so that the sample
+/// has every step in every place.
+const SAMPLE: usize = 61;
 
-const STEPS: [Step; 12] = [
-    Step::PublishNew,
-    Step::PublishSame,
-    Step::PublishChanged,
-    Step::Alias,
-    Step::SetActive,
-    Step::Delete,
-    Step::Remove,
-    Step::RemoveAndPutAgain,
-    Step::Prune,
-    Step::Batch,
-    Step::Checkpoint,
-    Step::Close,
-];
-
-impl Step {
-    fn commits(self) -> Vec<Commit> {
-        match self {
-            Self::PutOnly => vec![one(Operation::PutImage(image(13)))],
-            Self::PublishNew => vec![publish("new/name", 10)],
-            Self::PublishSame => vec![publish("a", 1)],
-            Self::PublishChanged => vec![publish("a", 11)],
-            Self::Alias => vec![alias("alias", 2)],
-            Self::SetActive => vec![one(Operation::SetActive { name: name("a"), version: 2 })],
-            Self::Delete => vec![one(Operation::DeleteName { name: name("B/c") })],
-            Self::Remove => vec![one(Operation::RemoveImage { structural_hash: image(4).structural_hash })],
-            Self::RemoveAndPutAgain => {
-                let remove = one(Operation::RemoveImage { structural_hash: image(4).structural_hash });
-                vec![remove, put(4)]
-            }
-            Self::RemoveUsed => vec![
-                one(Operation::PruneVersions { name: name("a"), keep: 1 })
-                    .then(Operation::RemoveImage { structural_hash: image(2).structural_hash }),
-            ],
-            Self::Prune => vec![one(Operation::PruneVersions { name: name("a"), keep: 0 })],
-            Self::Batch | Self::BatchOfFrames => vec![
-                publish("batch", 14),
-                publish("a", 15),
-                publish("a", 16).require(name("a"), Precondition::Absent),
-                publish("a", 15),
-                one(Operation::RemoveImage { structural_hash: image(4).structural_hash }),
-                alias("batch", 15),
-            ],
-            Self::CommitDuringCheckpoint(_) => vec![publish("during", 12)],
-            Self::Checkpoint | Self::Close => vec![],
-        }
-    }
-}
-
-/// What the store holds after so many changes of the file system, as far as it was acknowledged.
-struct Acknowledged {
-    moment: usize,
-    content: String,
-}
-
-/// Runs steps on a copy of `base`, recording every moment and what was acknowledged by then.
-fn run(base: &ModelVfs, steps: &[Step]) -> (ModelVfs, Vec<Acknowledged>) {
-    let vfs = base.copy();
-    vfs.record();
-    let mut options = options();
-    if steps.contains(&Step::BatchOfFrames) {
-        options.frame_bytes = 1;
-    }
-    let mut core = Core::open(as_vfs(&vfs), options).unwrap();
-    let mut acknowledged = vec![Acknowledged { moment: 0, content: content(&core) }];
-    for step in steps {
-        let mut commit_all = |core: &mut Core| {
-            for change in step.commits() {
-                // Some steps do not apply after others; then nothing changes.
-                let _ = commit(core, &change);
-                acknowledged.push(Acknowledged { moment: vfs.recorded(), content: content(core) });
-            }
-        };
-        match step {
-            Step::Checkpoint => core.checkpoint().unwrap(),
-            Step::Close => {
-                core.close().unwrap();
-                core = open(&vfs);
-            }
-            Step::CommitDuringCheckpoint(after) => {
-                core.begin_checkpoint();
-                for _ in 0..*after {
-                    core.step().unwrap();
-                }
-                // Another thread does a step: it is taken before the commits, and done before or after them.
-                let mut work = core.next_work();
-                if after % 2 == 0
-                    && let Some(work) = work.take()
-                {
-                    work.run();
-                }
-                commit_all(&mut core);
-                if let Some(work) = work.take() {
-                    work.run();
-                }
-                core.finish_work().unwrap();
-                core.checkpoint().unwrap();
-            }
-            Step::Batch | Step::BatchOfFrames => {
-                let mut one_by_one = open(&vfs.copy());
-                let commits = step.commits();
-                let contents: Vec<_> = commits
-                    .iter()
-                    .map(|change| {
-                        let _ = commit(&mut one_by_one, change);
-                        content(&one_by_one)
-                    })
-                    .collect();
-                let _ = commit_batch(&mut core, &commits);
-                let moment = vfs.recorded();
-                if *step == Step::BatchOfFrames {
-                    let frames = contents.iter().cloned();
-                    acknowledged.extend(frames.map(|content| Acknowledged { moment, content }));
-                }
-                assert_eq!(content(&core), contents[contents.len() - 1]);
-                acknowledged.push(Acknowledged { moment, content: content(&core) });
-            }
-            _ => commit_all(&mut core),
-        }
-    }
-    drop(core);
-    (vfs, acknowledged)
-}
-
-/// What may become of what was not durable: everything for few parts; else nothing, everything, every prefix, and
-/// each part alone lost and alone kept. Torn writes in addition.
-fn fates(pending: &[Pending]) -> Vec<Vec<Fate>> {
-    let count = pending.len();
-    let mut fates = Vec::new();
-    if count <= EXHAUSTIVE {
-        for subset in 0..1_usize << count {
-            let fate = |place| if subset >> place & 1 == 1 { Fate::Keep } else { Fate::Lose };
-            fates.push((0..count).map(fate).collect());
-        }
-    } else {
-        for cut in 0..=count {
-            let fate = |place| if place < cut { Fate::Keep } else { Fate::Lose };
-            fates.push((0..count).map(fate).collect());
-        }
-        for single in 0..count {
-            let alone = |place, a, b| if place == single { a } else { b };
-            fates.push((0..count).map(|place| alone(place, Fate::Keep, Fate::Lose)).collect());
-            fates.push((0..count).map(|place| alone(place, Fate::Lose, Fate::Keep)).collect());
-        }
-    }
-    for (place, part) in pending.iter().enumerate() {
-        if let Pending::Write(length) = part {
-            for torn in [
-                Fate::Torn(0),
-                Fate::Torn(1),
-                Fate::Torn(length / 2),
-                Fate::Torn(length - 1),
-                Fate::Short(1),
-                Fate::Short(length / 2),
-                Fate::Short(length - 1),
-            ] {
-                let mut all = vec![Fate::Keep; count];
-                all[place] = torn;
-                fates.push(all);
-            }
-        }
-    }
-    fates
-}
-
-/// What trees were found to hold: many crashes leave the same tree.
-struct Seen {
-    /// A crash while recovering, and the files afterwards, are tried for one in so many trees.
-    stride: usize,
-    contents: HashMap<BTreeMap<String, Vec<u8>>, String>,
-    recovered: usize,
-    opened: HashMap<BTreeMap<String, Vec<u8>>, String>,
-}
-
-impl Seen {
-    /// Recovers a tree, checks everything that must hold whatever was done to it, and tells what it holds.
-    fn recover(&mut self, tree: &ModelVfs) -> String {
-        let key = fingerprint(tree);
-        if let Some(content) = self.contents.get(&key) {
-            return content.clone();
-        }
-        self.recovered += 1;
-        let is_chosen = self.recovered.is_multiple_of(self.stride);
-        let first = tree.copy();
-        if is_chosen {
-            first.record();
-        }
-        let mut core = open(&first);
-        let recovered = content(&core);
-        assert_eq!(core.shared().status().warnings, [""; 0], "a crash is no damage");
-        let left = first.files().into_keys().find(|path| path.contains(".tmp-"));
-        assert_eq!(left, None, "temporary files are swept");
-        if is_chosen {
-            // A crash while recovering, and one right after it.
-            for moment in first.moments() {
-                let count = moment.pending().len();
-                for fates in [vec![Fate::Lose; count], vec![Fate::Keep; count]] {
-                    let again = self.open_again(&moment.crash(&fates));
-                    assert_eq!(again, recovered, "recovery is not repeatable");
-                }
-            }
-            // The files are what the state is.
-            core.close().unwrap();
-            let left = first.files().into_keys().find(|path| path.starts_with("journal/"));
-            assert_eq!(left, None, "a closed store has no frames");
-            let alone = open(&json_files_alone(&first));
-            let expected = recovered.split_once('\n').unwrap().1;
-            let found = describe_content(&alone);
-            assert_eq!(found, expected, "the JSON files alone are the store");
-            assert_eq!(alone.shared().status().warnings, [""; 0]);
-        }
-        self.contents.insert(key, recovered.clone());
-        recovered
-    }
-
-    fn open_again(&mut self, tree: &ModelVfs) -> String {
-        self.opened.entry(fingerprint(tree)).or_insert_with(|| content(&open(tree))).clone()
-    }
-
-    /// Crashes everywhere, and checks that every acknowledged commit is there, and no other but the one under way.
-    fn check(&mut self, steps: &[Step], vfs: &ModelVfs, acknowledged: &[Acknowledged]) {
-        for (moment, tree) in vfs.moments().into_iter().enumerate() {
-            let last = acknowledged.iter().rposition(|known| known.moment <= moment).unwrap();
-            // What is under way: one commit, or the frames of a batch, which are acknowledged together.
-            let next = acknowledged.get(last + 1).map_or(0, |known| known.moment);
-            let under_way = acknowledged[last + 1..].iter().take_while(|known| known.moment == next);
-            let allowed: Vec<_> =
-                acknowledged[last..=last].iter().chain(under_way).map(|known| &known.content).collect();
-            for fates in fates(&tree.pending()) {
-                let recovered = self.recover(&tree.crash(&fates));
-                assert!(
-                    allowed.contains(&&recovered),
-                    "after {steps:?}, a crash at moment {moment} with {fates:?} gives\n{recovered}\ninstead of\n{}",
-                    allowed[0]
-                );
-            }
-        }
-    }
+fn crashes(stride: usize) -> Crashes {
+    Crashes::new(Setup::default(), Depth { crashes: 1, stride, is_exhaustive: false })
 }
 
 /// Returns how many different trees were recovered.
-fn enumerate(stride: usize, base: &ModelVfs, workloads: impl Iterator<Item = Vec<Step>>) -> usize {
-    let mut seen = Seen { stride, contents: HashMap::new(), recovered: 0, opened: HashMap::new() };
+fn enumerate(stride: usize, base: &Base, workloads: impl IntoIterator<Item = Vec<Step>>) -> usize {
+    let crashes = crashes(stride);
     for steps in workloads {
-        let (vfs, acknowledged) = run(base, &steps);
-        seen.check(&steps, &vfs, &acknowledged);
+        crashes.try_all(base, &steps);
     }
-    seen.recovered
+    crashes.counts.trees.load(Ordering::Relaxed)
 }
 
-fn pairs() -> impl Iterator<Item = Vec<Step>> {
-    STEPS.into_iter().flat_map(|first| STEPS.into_iter().map(move |second| vec![first, second]))
+/// All workloads of so many steps.
+fn workloads(length: usize) -> Vec<Vec<Step>> {
+    (0..length).fold(vec![Vec::new()], |shorter, _| {
+        let longer = |steps: Vec<Step>| STEPS.map(|step| [&steps[..], &[step]].concat());
+        shorter.into_iter().flat_map(longer).collect()
+    })
 }
 
 #[test]
 fn a_crash_anywhere_in_one_operation_loses_nothing() {
-    for base in [small_store(), small_store_with_journal()] {
-        let recovered = enumerate(1, &base, STEPS.into_iter().map(|step| vec![step]));
+    for base in [Base::small(), Base::with_journal()] {
+        let recovered = enumerate(1, &base, workloads(1));
         assert!(recovered > 40, "{recovered}");
     }
 }
 
 #[test]
 fn a_crash_anywhere_in_two_operations_loses_nothing() {
-    assert!(enumerate(5, &small_store(), pairs()) > 500);
+    assert!(enumerate(5, &Base::small(), workloads(2)) > 500);
 }
 
 #[test]
 fn a_crash_anywhere_in_two_operations_after_a_crash_loses_nothing() {
-    assert!(enumerate(5, &small_store_with_journal(), pairs()) > 500);
+    assert!(enumerate(5, &Base::with_journal(), workloads(2)) > 500);
+}
+
+#[test]
+fn a_crash_anywhere_in_the_third_of_three_operations_loses_nothing() {
+    let bases = [Base::small(), Base::with_journal()];
+    let crashes = crashes(5);
+    for (place, steps) in workloads(3).iter().enumerate().step_by(SAMPLE) {
+        crashes.try_last(&bases[place % 2], steps);
+    }
+    assert!(crashes.counts.trees.load(Ordering::Relaxed) > 200, "{}", crashes.counts);
+}
+
+#[test]
+fn everything_is_tried_when_it_is_asked_for() {
+    let is_full = std::env::var(VARIABLE).is_ok_and(|value| value == "full");
+    if !is_full {
+        // What the other tests try is enough from day to day; here only that a pair of crashes is followed.
+        let crashes = Crashes::new(Setup::default(), Depth { crashes: 2, stride: 1, is_exhaustive: true });
+        crashes.try_all(&Base::with_journal(), &[Step::PublishChanged, Step::Close]);
+        let trees = crashes.counts.trees.load(Ordering::Relaxed);
+        assert!(trees > 100, "{trees}");
+        return;
+    }
+    let start = Instant::now();
+    for (what, base) in [("a closed store", Base::small()), ("a store with a journal", Base::with_journal())]
+    {
+        let crashes = Crashes::new(Setup::default(), Depth { crashes: 2, stride: 1, is_exhaustive: true });
+        let all = (1..=3).flat_map(workloads).collect::<Vec<_>>();
+        let next = Mutex::new(all.iter());
+        let n_threads = thread::available_parallelism().map_or(1, usize::from);
+        thread::scope(|scope| {
+            for _ in 0..n_threads {
+                scope.spawn(|| {
+                    loop {
+                        // Not while it works.
+                        let Some(steps) = next.lock().unwrap().next() else { return };
+                        crashes.try_last(&base, steps);
+                    }
+                });
+            }
+        });
+        eprintln!("{what}: {}; {:.0?} so far", crashes.counts, start.elapsed());
+    }
 }
 
 #[test]
@@ -320,7 +110,7 @@ fn a_crash_anywhere_in_a_checkpoint_with_a_commit_in_it_loses_nothing() {
     let workloads = (0..20).map(|after| {
         vec![Step::PublishChanged, Step::Remove, Step::CommitDuringCheckpoint(after), Step::Delete]
     });
-    assert!(enumerate(5, &small_store(), workloads) > 100);
+    assert!(enumerate(5, &Base::small(), workloads) > 100);
 }
 
 #[test]
@@ -333,8 +123,8 @@ fn a_crash_anywhere_in_a_batch_leaves_whole_frames_in_order() {
             vec![Step::Batch, Step::Checkpoint, Step::PublishChanged, Step::Batch],
         ]
     };
-    for base in [small_store(), small_store_with_journal()] {
-        assert!(enumerate(8, &base, workloads().into_iter()) > 50);
+    for base in [Base::small(), Base::with_journal()] {
+        assert!(enumerate(8, &base, workloads()) > 50);
     }
 }
 
@@ -349,7 +139,7 @@ fn a_crash_anywhere_while_segments_grow_follow_one_another_and_are_used_again_lo
         // One after the other is written over, each time with less.
         vec![Step::PublishChanged, Step::Checkpoint, Step::Alias, Step::Checkpoint, Step::Delete],
     ];
-    assert!(enumerate(5, &small_store(), workloads.into_iter()) > 200);
+    assert!(enumerate(5, &Base::small(), workloads) > 200);
 }
 
 #[test]
@@ -358,7 +148,7 @@ fn a_crash_while_a_store_is_made_and_first_written_loses_nothing() {
         vec![Step::PublishNew, Step::Checkpoint, Step::PublishChanged, Step::Close],
         vec![Step::PutOnly, Step::Checkpoint, Step::PublishNew],
     ];
-    assert!(enumerate(1, &ModelVfs::new(), workloads.into_iter()) > 30);
+    assert!(enumerate(1, &Base::empty(), workloads) > 30);
 }
 
 #[test]
@@ -366,11 +156,12 @@ fn the_json_files_alone_are_a_store_at_every_moment_of_a_checkpoint() {
     let steps = [
         vec![Step::PublishNew, Step::PublishChanged, Step::Checkpoint],
         vec![Step::Remove, Step::Prune, Step::Alias, Step::Checkpoint],
-        vec![Step::RemoveUsed, Step::Close],
+        vec![Step::Collect, Step::Close],
     ];
+    let base = Base::small();
     for steps in steps {
-        let (vfs, _) = run(&small_store(), &steps);
-        for tree in vfs.moments() {
+        let run = run(Setup::default(), &base, &steps);
+        for tree in run.vfs.moments() {
             for fates in fates(&tree.pending()) {
                 let alone = open(&json_files_alone(&tree.crash(&fates)));
                 assert_eq!(alone.shared().status().warnings, [""; 0], "{steps:?}");

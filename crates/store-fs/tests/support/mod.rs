@@ -2,7 +2,10 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod buggy;
+pub(crate) mod crashes;
 pub(crate) mod reading;
+pub(crate) mod workloads;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -126,7 +129,7 @@ pub(crate) fn describe_content(core: &Core) -> String {
     describe(&core.shared().state())
 }
 
-fn describe(state: &State) -> String {
+pub(crate) fn describe(state: &State) -> String {
     let mut text = String::new();
     for image in state.images() {
         let metadata = serde_json::to_string(&image.metadata).unwrap();
@@ -142,6 +145,11 @@ fn describe(state: &State) -> String {
         writeln!(text, "name {}", serde_json::to_string(&**history).unwrap()).unwrap();
     }
     text
+}
+
+/// What [`content`] is for a core with this state, all of which is in memory.
+pub(crate) fn content_of(state: &State) -> String {
+    format!("revision {}\n{}", state.revision(), describe(state))
 }
 
 /// Everything that a store holds, as text, so that a difference can be read.
@@ -215,19 +223,29 @@ fn without_random_ids(catalogue: &mut [u8], checkpoint: uuid::Uuid) {
     }
 }
 
-/// A store with two names, one with two versions and one of them pruned before, an image that nothing refers to,
-/// and sources and index entries, all in the JSON files.
-pub(crate) fn small_store() -> ModelVfs {
-    let vfs = ModelVfs::new();
-    let mut core = open(&vfs);
-    for change in [
+/// What [`small_store`] is made of.
+pub(crate) fn small_commits() -> Vec<Commit> {
+    vec![
         publish("a", 1),
         publish("a", 2),
         publish("a", 1),
         one(Operation::PruneVersions { name: name("a"), keep: 2 }),
         publish("B/c", 3),
         put(4),
-    ] {
+    ]
+}
+
+/// What [`small_store_with_journal`] has in addition.
+pub(crate) fn journal_commits() -> Vec<Commit> {
+    vec![publish("d", 5), one(Operation::SetActive { name: name("a"), version: 2 })]
+}
+
+/// A store with two names, one with two versions and one of them pruned before, an image that nothing refers to,
+/// and sources and index entries, all in the JSON files.
+pub(crate) fn small_store() -> ModelVfs {
+    let vfs = ModelVfs::new();
+    let mut core = open(&vfs);
+    for change in small_commits() {
         commit(&mut core, &change).unwrap();
     }
     core.close().unwrap();
@@ -238,8 +256,9 @@ pub(crate) fn small_store() -> ModelVfs {
 pub(crate) fn small_store_with_journal() -> ModelVfs {
     let vfs = small_store();
     let mut core = open(&vfs);
-    commit(&mut core, &publish("d", 5)).unwrap();
-    commit(&mut core, &one(Operation::SetActive { name: name("a"), version: 2 })).unwrap();
+    for change in journal_commits() {
+        commit(&mut core, &change).unwrap();
+    }
     drop(core);
     vfs.copy()
 }
