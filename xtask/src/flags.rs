@@ -23,6 +23,14 @@ xflags::xflags! {
             }
         }
 
+        /// Tries crashes and seeded bugs of the file-system store, in a release build; without a flag, both.
+        cmd crash {
+            /// Every workload of up to three operations, and crashes while recovering from crashes.
+            optional --full
+            /// Which check finds which seeded bug.
+            optional --seeded-bugs
+        }
+
         /// Checks the rules of the workspace that the compiler does not know.
         cmd tidy {}
     }

@@ -3,6 +3,7 @@
 //! **Must not know:** how any crate works inside; it sees manifests, source text and cargo.
 
 mod bench;
+mod crash;
 mod flags;
 mod lint;
 mod test;
@@ -35,6 +36,7 @@ fn run(flags: &Xtask) -> anyhow::Result<()> {
         XtaskCmd::Test(flags) => test::run(&shell, &flags.args),
         XtaskCmd::Lint(_) => lint::run(&shell),
         XtaskCmd::Bench(flags) => bench::run(&shell, flags),
+        XtaskCmd::Crash(flags) => crash::run(&shell, flags),
         XtaskCmd::Tidy(_) => tidy::run(&shell),
     }
 }

@@ -31,6 +31,7 @@ use crate::error::{FileError, in_one_line};
 use crate::journal::{Journal, SegmentSizes};
 use crate::layout::{JOURNAL, LOCK};
 use crate::manifest::{Manifest, new_id};
+use crate::seeded::{self, SeededBug};
 use crate::vfs::{Vfs, VfsLock};
 
 /// How often a read-only opening starts again because a checkpoint went on meanwhile.
@@ -203,6 +204,7 @@ impl Core {
         let manifest = reading.manifest.take().unwrap_or_else(|| reading.new_manifest(options.clock.now()));
         let recovery::Reading { state, found, catalogue, dirty, warnings, is_repaired, .. } = reading;
         let epoch = found.epoch.max(manifest.epoch).saturating_add(1);
+        let epoch = if seeded::is_on(SeededBug::EpochNotRaised) { (epoch - 1).max(1) } else { epoch };
         let journal =
             Journal::new(vfs, options.segment_sizes(), manifest.store_id, epoch, manifest.sequence, &found);
         let shared = Shared::new(state, Health { found: warnings, ..Health::default() });
@@ -292,7 +294,7 @@ impl Core {
         let mut warning = format!("'{}' is damaged and was not used: {}", lost.path(), lost.reason());
         match lost {
             Lost::Image(hash, _) => {
-                if state.image(hash) != Lookup::NotLoaded {
+                if state.image(hash) != Lookup::NotLoaded || seeded::is_on(SeededBug::DamagedImageKept) {
                     return;
                 }
                 let mut holders: Vec<_> = state
@@ -373,6 +375,9 @@ impl Core {
 
     fn plan_checkpoint(&mut self) {
         self.journal.seal();
+        if seeded::is_on(SeededBug::RetiredBeforeManifest) {
+            self.journal.retire(self.journal.sequence());
+        }
         let dirty = std::mem::take(&mut self.dirty);
         let upto = Upto {
             before: &self.manifest,
@@ -457,7 +462,9 @@ impl Core {
                 Ok(())
             }
             Err(error) => {
-                if let Some(checkpoint) = self.checkpoint.take() {
+                if let Some(checkpoint) = self.checkpoint.take()
+                    && !seeded::is_on(SeededBug::FailedCheckpointForgotten)
+                {
                     checkpoint.abandon(&mut self.dirty);
                 }
                 // It may have the section of a checkpoint that never was.

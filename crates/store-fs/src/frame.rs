@@ -17,6 +17,8 @@ use std::ops::Range;
 
 use uuid::Uuid;
 
+use crate::seeded::{self, SeededBug};
+
 const MAGIC: [u8; 4] = [0xff, b'C', b'J', b'F'];
 pub(crate) const FRAME_FORMAT: u32 = 1;
 /// Where the hash starts.
@@ -67,11 +69,13 @@ pub(crate) fn read_frame(bytes: &[u8], epoch: u64, sequence: u64) -> Option<(Fra
     let (covered, hash) = header.split_at(HASH_OFFSET);
     let number = |at: usize| u64::from_le_bytes(covered[at..at + 8].try_into().expect("eight bytes"));
     // Before the hash is computed: many stale frames may lie behind the live ones.
-    if covered[..4] != MAGIC || number(32) != epoch || number(40) < sequence {
+    let is_of_epoch = number(32) == epoch || seeded::is_on(SeededBug::StaleEpochTaken);
+    let is_next = number(40) >= sequence || seeded::is_on(SeededBug::StaleSequenceTaken);
+    if covered[..4] != MAGIC || !is_of_epoch || !is_next {
         return None;
     }
     let payload = rest.get(..usize::try_from(number(8)).ok()?)?;
-    if frame_hash(covered, payload).as_bytes() != hash {
+    if frame_hash(covered, payload).as_bytes() != hash && !seeded::is_on(SeededBug::FrameHashNotChecked) {
         return None;
     }
     let frame = Frame {
@@ -100,13 +104,16 @@ pub(crate) fn scan(bytes: &[u8], epoch: u64, first_sequence: u64) -> Scan<'_> {
             at += 1;
             continue;
         };
-        if at > end {
+        if at > end && !seeded::is_on(SeededBug::HolesNotTold) {
             scan.holes.push(end..at);
         }
         at += length;
         end = at;
         sequence = frame.sequence.saturating_add(1);
         scan.frames.push(frame);
+    }
+    if seeded::is_on(SeededBug::TornTailIsDamage) && bytes[end..].iter().any(|byte| *byte != 0) {
+        scan.holes.push(end..bytes.len());
     }
     scan
 }

@@ -11,6 +11,7 @@ pub(crate) use self::read::{Found, read_journal};
 use crate::error::FileError;
 use crate::frame::encode_frame;
 use crate::layout::{JOURNAL, TEMPORARY_PREFIX, segment_path};
+use crate::seeded::{self, SeededBug};
 use crate::vfs::{Vfs, VfsFile};
 
 /// How many retired segments are kept to be written over.
@@ -179,6 +180,13 @@ impl Journal {
     /// or the process ended before it. After a failed sync a system may forget that something was not written, so
     /// that syncing again proves nothing; new bytes in a new file do. Can be repeated until it succeeds.
     pub(crate) fn settle(&mut self, first_sequence: u64) -> Result<(), FileError> {
+        if seeded::is_on(SeededBug::SettleSkipped) {
+            return Ok(());
+        }
+        if seeded::is_on(SeededBug::OldSegmentsRemovedFirst) {
+            let old = std::mem::take(&mut self.sealed);
+            self.remove(old);
+        }
         if let Some(bytes) = &self.unsettled {
             let path = segment_path(self.epoch, first_sequence);
             let temporary = format!("{JOURNAL}/{TEMPORARY_PREFIX}settled");
@@ -252,6 +260,7 @@ impl Journal {
             };
         }
         let synced = active.written.file.sync();
+        let synced = if seeded::is_on(SeededBug::FailedSyncAcknowledged) { Ok(()) } else { synced };
         synced.map_err(|error| OutcomeUnknown(FileError::new("sync", &active.path, error)))?;
         active.bytes = needed;
         self.sequence = sequence;
@@ -322,9 +331,9 @@ impl Journal {
 
     /// Takes away the segments whose frames are all up to `sequence`, which are in the JSON files, durably.
     pub(crate) fn retire(&mut self, sequence: u64) {
-        let (old, kept): (Vec<_>, _) = std::mem::take(&mut self.sealed)
-            .into_iter()
-            .partition(|segment| segment.last_sequence <= sequence);
+        let (old, kept): (Vec<_>, _) = std::mem::take(&mut self.sealed).into_iter().partition(|segment| {
+            segment.last_sequence <= sequence || seeded::is_on(SeededBug::RetiredTooMuch)
+        });
         self.sealed = kept;
         let mut removed = Vec::new();
         for mut segment in old {

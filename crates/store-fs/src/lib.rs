@@ -18,6 +18,10 @@ mod layout;
 mod manifest;
 mod reader;
 mod record;
+#[cfg(any(test, feature = "testing"))]
+pub mod seeded;
+#[cfg(not(any(test, feature = "testing")))]
+mod seeded;
 mod store;
 pub mod verify;
 pub mod vfs;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::layout::{MANIFEST, MAX_COUNT};
+use crate::seeded::{self, SeededBug};
 
 /// The version of the directory's format that this crate writes.
 pub(crate) const STORE_FORMAT: u32 = 1;
@@ -70,6 +71,7 @@ impl Manifest {
         // Before anything else is interpreted: a later version may have other members.
         if let Some(version) = document.members.get("formatVersion").and_then(Value::as_u64)
             && version > u64::from(STORE_FORMAT)
+            && !seeded::is_on(SeededBug::LaterFormatOpened)
         {
             let message = format!(
                 "the directory has format version {version}, and this version reads up to {STORE_FORMAT}; use a later one"

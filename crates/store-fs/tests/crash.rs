@@ -2,7 +2,6 @@
 //! torn, and again while recovering.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stderr, reason = "a long run tells what it did")]
 
 mod support;
 

@@ -16,6 +16,7 @@ use crate::documents::{encode_flat_map, encode_history};
 use crate::error::FileError;
 use crate::layout::{ALIASES, IMAGES, INDEX, SOURCES, VERSIONS, image_path, source_path, versions_path};
 use crate::manifest::{Manifest, STORE_FORMAT};
+use crate::seeded::{self, SeededBug};
 
 /// The longest image document that is read back.
 pub(crate) const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
@@ -58,10 +59,14 @@ impl Dirty {
             Change::SourceAdded { source_hash, text: _ } | Change::SourceRemoved { source_hash } => {
                 self.sources.insert(*source_hash);
             }
+            Change::IndexRemoved { .. } if seeded::is_on(SeededBug::IndexRemovalNotWritten) => {}
             Change::Indexed { key, structural_hash: _ } | Change::IndexRemoved { key } => {
                 self.index = true;
                 self.keys.insert(*key);
             }
+            Change::Activated { .. } if seeded::is_on(SeededBug::ActivationNotWritten) => {}
+            Change::VersionsPruned { .. } if seeded::is_on(SeededBug::PruningNotWritten) => {}
+            Change::LoaderSource { .. } if seeded::is_on(SeededBug::LoaderSourceNotWritten) => {}
             Change::VersionRecorded { name, version: _ }
             | Change::Activated { name, version: _ }
             | Change::NameDeleted { name } => {
@@ -199,6 +204,9 @@ impl Checkpoint {
 
         let histories = dirty.names.iter().filter_map(|name| {
             let history = Arc::clone(state.versions(name)?);
+            if history.active_version.is_none() && seeded::is_on(SeededBug::DeletedNamesNotWritten) {
+                return None;
+            }
             Some((versions_path(name), Content::History(history)))
         });
         phase(VERSIONS, histories.collect());
@@ -215,6 +223,9 @@ impl Checkpoint {
         if dirty.aliases || dirty.index {
             steps.push_back(Step::SyncDirectory(""));
         }
+        if seeded::is_on(SeededBug::RemovalsFirst) {
+            std::mem::swap(&mut steps, &mut removals);
+        }
         // After everything that referred to them is gone from the files.
         steps.append(&mut removals);
         let section = Section::plan(state, &dirty, before, checkpoint_id, catalogue);
@@ -230,6 +241,9 @@ impl Checkpoint {
             extra: before.extra.clone(),
         };
         steps.push_back(Step::Manifest(manifest.clone()));
+        if seeded::is_on(SeededBug::ManifestFirst) {
+            steps.rotate_right(1);
+        }
         Self { steps, dirty, manifest, catalogue: None }
     }
 
@@ -302,6 +316,7 @@ impl Content {
             Self::SameImage(image) => {
                 let bytes = files.vfs.read(path, MAX_DOCUMENT_BYTES).unwrap_or_default();
                 match PipelineImage::decode(&bytes) {
+                    _ if seeded::is_on(SeededBug::SameImageTrusted) => bytes,
                     Ok(decoded) if decoded.image == **image => bytes,
                     _ => image.encode(),
                 }

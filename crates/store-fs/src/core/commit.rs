@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, PoisonError};
 
-use constellation_store_core::{Committed, ErrorKind, Result, StoreError};
+use constellation_store_core::{Commit, Committed, ErrorKind, Result, StoreError};
 use constellation_store_mem::{Pending, Prepared, VerifiedCommit};
 
 use super::Core;
 use crate::error::FileError;
 use crate::journal::AppendError;
 use crate::record::Payload;
+use crate::seeded::{self, SeededBug};
 
 const OPERATION: &str = "commit";
 /// The most bytes that a commit may take in the journal.
@@ -99,7 +100,11 @@ impl Core {
         for (place, judged) in judged.into_iter().enumerate() {
             if let Err(failure) = &written
                 && first_change.is_some_and(|first| place >= first)
+                && !(seeded::is_on(SeededBug::UnchangedAnsweredEarly) && is_unchanged(&judged))
             {
+                if seeded::is_on(SeededBug::AppliedThoughNotWritten) {
+                    let _ = judged.map(|prepared| state.apply(prepared));
+                }
                 answers.push(Err(failure.to_error()));
                 continue;
             }
@@ -125,6 +130,9 @@ impl Core {
         };
         let state = self.shared.state();
         for commit in commits {
+            let unconditional =
+                seeded::is_on(SeededBug::PreconditionsNotJudged).then(|| unconditional(commit));
+            let commit = unconditional.as_ref().and_then(|commit| commit.as_ref().ok()).unwrap_or(commit);
             let judged = match state.prepare_after(&batch.pending, commit, self.options.clock.now()) {
                 Ok(prepared) if !prepared.changes.is_empty() => {
                     let is_first = batch.payload.is_empty();
@@ -140,7 +148,9 @@ impl Core {
                         break;
                     } else {
                         batch.first_change.get_or_insert(batch.judged.len());
-                        batch.pending.push(&prepared);
+                        if !seeded::is_on(SeededBug::BatchJudgedApart) {
+                            batch.pending.push(&prepared);
+                        }
                         Ok(prepared)
                     }
                 }
@@ -156,6 +166,9 @@ impl Core {
         match self.journal.append(payload) {
             Ok(()) => Ok(()),
             Err(AppendError::NothingChanged(error)) => Err(Failure::File(error)),
+            Err(AppendError::OutcomeUnknown(error)) if seeded::is_on(SeededBug::WritesOnAfterFailedSync) => {
+                Err(Failure::OutcomeUnknown(error))
+            }
             Err(AppendError::OutcomeUnknown(error)) => {
                 // What is on disk is unknown, so nothing may be built on it: no frame, and no checkpoint either,
                 // which would retire the frame that may be there.
@@ -174,7 +187,7 @@ impl Core {
     /// At the bound of the backlog, commits wait for the JSON files.
     fn make_room(&mut self, bytes: u64) -> Result<(), Failure> {
         let is_full = |core: &Self| {
-            let backlog = core.journal.bytes();
+            let backlog = if seeded::is_on(SeededBug::BacklogUnbounded) { 0 } else { core.journal.bytes() };
             backlog > 0 && backlog.saturating_add(bytes) > core.options.backlog_bytes
         };
         while is_full(self) {
@@ -189,4 +202,14 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// Whether a commit was found to change nothing.
+fn is_unchanged(judged: &Result<Prepared>) -> bool {
+    judged.as_ref().is_ok_and(|prepared| prepared.changes.is_empty())
+}
+
+/// The commit without its preconditions.
+fn unconditional(commit: &VerifiedCommit) -> Result<VerifiedCommit> {
+    VerifiedCommit::new(Commit { preconditions: Vec::new(), operations: commit.commit().operations.clone() })
 }

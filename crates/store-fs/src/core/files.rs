@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::FileError;
 use crate::layout::{IMAGES, JOURNAL, MANIFEST, PACK, QUARANTINE, SOURCES, TEMPORARY_PREFIX, VERSIONS};
+use crate::seeded::{self, SeededBug};
 use crate::vfs::{EntryKind, Vfs, VfsFile, parent};
 
 /// How many names for a temporary or quarantined file are tried.
@@ -119,6 +120,9 @@ impl Files {
 
     /// Removes what earlier openings left unfinished. What cannot be removed stays and does no harm.
     pub(crate) fn sweep(&self) {
+        if seeded::is_on(SeededBug::SweepSkipped) {
+            return;
+        }
         for directory in ["", IMAGES, SOURCES, VERSIONS, JOURNAL, PACK, QUARANTINE] {
             let Ok(entries) = self.vfs.list(directory) else { continue };
             for entry in entries {
@@ -149,6 +153,7 @@ impl Files {
         self.replace(&format!("{target}.reason"), format!("{path}: {reason}\n").as_bytes())?;
         match keep {
             Some(bytes) => self.replace(&target, bytes)?,
+            None if seeded::is_on(SeededBug::QuarantineRemoves) => self.remove(path)?,
             None => self.vfs.rename(path, &target).map_err(FileError::at("move", path))?,
         }
         self.sync_directory(QUARANTINE)?;

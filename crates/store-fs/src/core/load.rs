@@ -11,11 +11,12 @@ use super::Shared;
 use super::checkpoint::MAX_DOCUMENT_BYTES;
 use crate::error::{FileError, in_one_line};
 use crate::layout::{image_path, source_path};
+use crate::seeded::{self, SeededBug};
 use crate::vfs::Vfs;
 
 /// Whether bytes are a source of this hash, or why not.
 pub(crate) fn check_source(bytes: &[u8], hash: SourceHash) -> Result<&str, &'static str> {
-    if SourceHash::of_bytes(bytes) != hash {
+    if SourceHash::of_bytes(bytes) != hash && !seeded::is_on(SeededBug::SourcesNotChecked) {
         return Err("its hash is not its name");
     }
     std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8")

@@ -23,6 +23,7 @@ use crate::journal::{Found, read_journal};
 use crate::layout::{ALIASES, CATALOGUE, IMAGES, INDEX, JOURNAL, MANIFEST};
 use crate::manifest::{Manifest, new_id};
 use crate::record;
+use crate::seeded::{self, SeededBug};
 use crate::vfs::{EntryKind, Vfs};
 
 const OPERATION: &str = "open store";
@@ -150,10 +151,14 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         None => reader.json(manifest.as_ref())?,
     };
     parts.revision = manifest.as_ref().map_or(Revision(0), |manifest| manifest.revision);
+    if seeded::is_on(SeededBug::RevisionForgotten) {
+        parts.revision = Revision(0);
+    }
 
     let found = read_journal(vfs, manifest.as_ref().map_or(0, |manifest| manifest.sequence))?;
     if let (Some(manifest), Some(store)) = (&manifest, found.store)
         && manifest.store_id != store
+        && !seeded::is_on(SeededBug::ForeignJournalApplied)
     {
         let message = "the journal is of another store; move the directory 'journal' to where it belongs";
         return Err(StoreError::new(ErrorKind::Corrupt, OPERATION, message)
@@ -269,7 +274,8 @@ impl Reader<'_> {
             return Ok(None);
         };
         let stamps = stamps(self.vfs).map_err(|error| error.into_store_error(OPERATION))?;
-        Ok((catalogue.stamps == stamps).then_some(catalogue))
+        let fits = catalogue.stamps == stamps || seeded::is_on(SeededBug::CatalogueWithAnyStamps);
+        Ok(fits.then_some(catalogue))
     }
 
     /// What the JSON files hold, where the catalogue does not tell.
@@ -304,10 +310,13 @@ impl Reader<'_> {
         let mut last = manifest.map(|manifest| manifest.sequence);
         let mut has_frames = false;
         let start = last.map_or(0, |last| last.saturating_add(1));
+        let start = if seeded::is_on(SeededBug::JournalIgnored) { u64::MAX } else { start };
+        let start = start.saturating_add(u64::from(seeded::is_on(SeededBug::ReplayedTooLate)));
         for (&sequence, payload) in found.frames.range(start..) {
             has_frames = true;
             if let Some(last) = last
                 && sequence != last + 1
+                && !seeded::is_on(SeededBug::MissingFramesNotTold)
             {
                 self.warn(format!(
                     "the commits {} to {} are missing in '{JOURNAL}'; those after them were applied all the same",
@@ -332,6 +341,9 @@ impl Reader<'_> {
     /// Where the journal activated a version that was lost with its document, the newest one that is known is
     /// active, and numbers go on above the lost one.
     fn check_active(&mut self, state: &mut State) {
+        if seeded::is_on(SeededBug::LostActiveKept) {
+            return;
+        }
         let mut corrected = Vec::new();
         for (name, version) in std::mem::take(&mut self.activated) {
             let Some(history) = state.versions(&name) else { continue };
@@ -361,7 +373,7 @@ impl Reader<'_> {
     /// refer to images that are not there.
     fn check_references(&mut self, state: &mut State) {
         let dangling = state.dangling();
-        if !dangling.index.is_empty() {
+        if !dangling.index.is_empty() && !seeded::is_on(SeededBug::DanglingIndexKept) {
             self.warn(format!(
                 "{} entries of '{INDEX}' led to images that are not there; they were dropped",
                 dangling.index.len()
@@ -393,6 +405,9 @@ impl Reader<'_> {
         read_aliases: &BTreeMap<PipelineName, StructuralHash>,
         index: &BTreeMap<constellation_store_core::SyntacticKey, StructuralHash>,
     ) {
+        if seeded::is_on(SeededBug::FlatMapsNotRebuilt) {
+            return;
+        }
         // What aliases tell is the name and the hash, so entries are compared rather than bytes.
         if aliases(state).ne(read_aliases.iter().map(|(name, hash)| (name.clone(), *hash))) {
             self.dirty.aliases = true;

@@ -1,0 +1,201 @@
+//! Bugs that tests switch on, to see that some check finds each of them.
+//!
+//! A check that no bug fails is no check. Each variant of [`SeededBug`] is a slip that somebody could make: a sync
+//! left out, a comparison off by one, a step in the wrong place. A hook is one line where the slip would be. Without
+//! the feature `testing` [`is_on`] is constant, and the hooks are gone.
+//!
+//! The switch is per thread, so that tests of different bugs run side by side. What a store does on threads of its
+//! own has no bugs.
+//!
+//! **Must not know:** what the hooks do; each is where its bug would be.
+
+/// A bug, one at a time.
+#[cfg_attr(not(any(test, feature = "testing")), expect(unreachable_pub, reason = "public to tests only"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SeededBug {
+    /// A commit is answered although the sync of its frame failed.
+    FailedSyncAcknowledged,
+    /// Frames go on being written after one whose outcome is unknown.
+    WritesOnAfterFailedSync,
+    /// Memory gets commits whose frame could not be written.
+    AppliedThoughNotWritten,
+    /// "Nothing changed" is answered although it rests on a commit that could not be written.
+    UnchangedAnsweredEarly,
+    /// The commits of a batch are judged without those before them in the batch.
+    BatchJudgedApart,
+    /// Preconditions are not looked at.
+    PreconditionsNotJudged,
+    /// The journal grows past its bound.
+    BacklogUnbounded,
+    /// What an earlier opening wrote is not made durable before it is built on.
+    SettleSkipped,
+    /// The segments of earlier openings are removed before their frames are written down again.
+    OldSegmentsRemovedFirst,
+    /// An opening has the epoch of the one before.
+    EpochNotRaised,
+    /// Segments are retired when a checkpoint starts.
+    RetiredBeforeManifest,
+    /// A segment is retired that has frames after the checkpoint.
+    RetiredTooMuch,
+    /// The numbers of frames are not compared, so that stale ones count.
+    StaleSequenceTaken,
+    /// The epochs of frames are not compared, so that stale ones count.
+    StaleEpochTaken,
+    /// The hash of a frame is not checked.
+    FrameHashNotChecked,
+    /// A torn write at the end of a segment is taken for damage.
+    TornTailIsDamage,
+    /// Damage between frames is not noticed.
+    HolesNotTold,
+    /// Damage at the end of a segment that another one follows is not noticed.
+    LostEndNotTold,
+    /// Missing numbers between frames are not noticed.
+    MissingFramesNotTold,
+    /// The journal is not applied.
+    JournalIgnored,
+    /// The first frame after the checkpoint is not applied.
+    ReplayedTooLate,
+    /// The journal of another store is applied.
+    ForeignJournalApplied,
+    /// A directory of a later format is opened.
+    LaterFormatOpened,
+    /// The latest revision is not taken from `store.json`.
+    RevisionForgotten,
+    /// The next version number is the one after the greatest that is there.
+    NumbersFromVersions,
+    /// After a version document was damaged, numbers start again.
+    NumbersOfDamagedReused,
+    /// The version documents of names that are deleted are not written.
+    DeletedNamesNotWritten,
+    /// That a version was lost which the journal had made active is not noticed.
+    LostActiveKept,
+    /// `aliases.json` is believed whatever the version documents say.
+    AliasesTrusted,
+    /// Flat maps that do not fit are left as they are.
+    FlatMapsNotRebuilt,
+    /// Index entries stay whose images are not there.
+    DanglingIndexKept,
+    /// The checksums of version documents are not checked.
+    DocumentsNotChecked,
+    /// An image is taken for the one that its file is named after.
+    ImageNamesNotChecked,
+    /// The bytes of a source are not compared with its name.
+    SourcesNotChecked,
+    /// An image that turned out to be damaged stays, so that it cannot be stored again.
+    DamagedImageKept,
+    /// A damaged file is removed instead of put aside.
+    QuarantineRemoves,
+    /// Unfinished files stay.
+    SweepSkipped,
+    /// The catalogue is believed whatever its checkpoint is.
+    CatalogueOfAnyCheckpoint,
+    /// The catalogue is believed whatever the stamps are.
+    CatalogueWithAnyStamps,
+    /// `store.json` is written before what it vouches for.
+    ManifestFirst,
+    /// Images and sources are removed before what refers to them.
+    RemovalsFirst,
+    /// What a failed checkpoint did not write is forgotten.
+    FailedCheckpointForgotten,
+    /// A version that was activated is not written to the files.
+    ActivationNotWritten,
+    /// Versions that were pruned stay in the files.
+    PruningNotWritten,
+    /// Index entries that were removed stay in the file.
+    IndexRemovalNotWritten,
+    /// The loader's source of a name is not written to the files.
+    LoaderSourceNotWritten,
+    /// The file of an image that is in the journal is not looked at before it is left as it is.
+    SameImageTrusted,
+}
+
+#[cfg(any(test, feature = "testing"))]
+mod switch {
+    use std::cell::Cell;
+
+    use super::SeededBug;
+
+    thread_local! {
+        static ON: Cell<Option<SeededBug>> = const { Cell::new(None) };
+    }
+
+    impl SeededBug {
+        /// All of them.
+        pub const ALL: &[Self] = &[
+            Self::FailedSyncAcknowledged,
+            Self::WritesOnAfterFailedSync,
+            Self::AppliedThoughNotWritten,
+            Self::UnchangedAnsweredEarly,
+            Self::BatchJudgedApart,
+            Self::PreconditionsNotJudged,
+            Self::BacklogUnbounded,
+            Self::SettleSkipped,
+            Self::OldSegmentsRemovedFirst,
+            Self::EpochNotRaised,
+            Self::RetiredBeforeManifest,
+            Self::RetiredTooMuch,
+            Self::StaleSequenceTaken,
+            Self::StaleEpochTaken,
+            Self::FrameHashNotChecked,
+            Self::TornTailIsDamage,
+            Self::HolesNotTold,
+            Self::LostEndNotTold,
+            Self::MissingFramesNotTold,
+            Self::JournalIgnored,
+            Self::ReplayedTooLate,
+            Self::ForeignJournalApplied,
+            Self::LaterFormatOpened,
+            Self::RevisionForgotten,
+            Self::NumbersFromVersions,
+            Self::NumbersOfDamagedReused,
+            Self::DeletedNamesNotWritten,
+            Self::LostActiveKept,
+            Self::AliasesTrusted,
+            Self::FlatMapsNotRebuilt,
+            Self::DanglingIndexKept,
+            Self::DocumentsNotChecked,
+            Self::ImageNamesNotChecked,
+            Self::SourcesNotChecked,
+            Self::DamagedImageKept,
+            Self::QuarantineRemoves,
+            Self::SweepSkipped,
+            Self::CatalogueOfAnyCheckpoint,
+            Self::CatalogueWithAnyStamps,
+            Self::ManifestFirst,
+            Self::RemovalsFirst,
+            Self::FailedCheckpointForgotten,
+            Self::ActivationNotWritten,
+            Self::PruningNotWritten,
+            Self::IndexRemovalNotWritten,
+            Self::LoaderSourceNotWritten,
+            Self::SameImageTrusted,
+        ];
+
+        /// Runs `work` with a bug, or with none, on this thread. However `work` ends, the bug is off afterwards.
+        pub fn with<T>(bug: Option<Self>, work: impl FnOnce() -> T) -> T {
+            struct Off;
+            impl Drop for Off {
+                fn drop(&mut self) {
+                    ON.set(None);
+                }
+            }
+            let _off = Off;
+            ON.set(bug);
+            work()
+        }
+    }
+
+    /// Whether the code has the bug on this thread.
+    pub(crate) fn is_on(bug: SeededBug) -> bool {
+        ON.get() == Some(bug)
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::switch::is_on;
+
+/// Whether the code has the bug: it has not.
+#[cfg(not(any(test, feature = "testing")))]
+pub(crate) const fn is_on(_: SeededBug) -> bool {
+    false
+}

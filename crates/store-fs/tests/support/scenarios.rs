@@ -1,0 +1,460 @@
+//! Small scenarios that between them find every seeded bug.
+
+use std::io::ErrorKind as Io;
+use std::sync::Arc;
+
+use constellation_store_core::{ErrorKind, Operation, Precondition, SourceHash};
+use constellation_store_fs::core::{Core, CoreOptions, Loaded};
+use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
+
+use crate::support::crashes::{Crashes, Depth};
+use crate::support::workloads::{Base, Setup, Step, apply, assert_answer, run};
+use crate::support::{
+    assert_same, commit, commit_batch, content, content_of, image, key, kind_of, name, one, options, publish,
+    put,
+};
+
+/// The stores that scenarios start from, made without a bug.
+pub(crate) struct Bases {
+    small: Base,
+    with_journal: Base,
+    other: Base,
+}
+
+impl Bases {
+    pub(crate) fn new() -> Self {
+        Self { small: Base::small(), with_journal: Base::with_journal(), other: Base::small() }
+    }
+}
+
+type Scenario = fn(Setup, &Bases);
+
+/// Each with what it checks; the cheap ones first.
+pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
+    ("answers are those of the model", answers),
+    ("numbers and revisions go on", numbers),
+    ("a store has one writer", one_writer),
+    ("foreign directories are refused", foreign),
+    ("damaged files are put aside", damaged_files),
+    ("damage of the journal is told", damaged_journal),
+    ("stale frames are no frames", stale_frames),
+    ("changed files are seen", changed_files),
+    ("the journal is bounded", bounded),
+    ("frames are written into what is there", in_advance),
+    ("what was read is durable after a kill", killed),
+    ("failed calls change nothing", failures),
+    ("a failed checkpoint is made good", failed_checkpoint),
+    ("commits in a checkpoint stay in the journal", commits_in_a_checkpoint),
+    ("crashes lose nothing", crashes),
+    ("closing makes a catalogue durable", catalogue),
+];
+
+fn warnings(core: &Core) -> String {
+    core.shared().status().warnings.join("\n")
+}
+
+fn image_path(number: i64) -> String {
+    format!("images/{}.json", image(number).structural_hash)
+}
+
+fn image_source(number: i64) -> SourceHash {
+    image(number).metadata.source_hash.unwrap()
+}
+
+fn segments(tree: &ModelVfs) -> Vec<(String, Vec<u8>)> {
+    let is_segment = |path: &str| path.starts_with("journal/") && !path.contains(".tmp-");
+    tree.files().into_iter().filter(|(path, _)| is_segment(path)).collect()
+}
+
+fn answers(setup: Setup, bases: &Bases) {
+    use Step::{Alias, Batch, Close, Collect, Delete, Kill, Prune, PublishChanged, PublishNew, SetActive};
+    run(setup, &bases.with_journal, &[PublishNew, Kill, Batch, Delete, Close, SetActive, Close]);
+    run(setup, &bases.small, &[Delete, Close, PublishChanged, Prune, Close, Alias, Kill, Collect, Close]);
+    let (tree, mut state) = (bases.small.tree.copy(), bases.small.state.clone());
+    let mut core = setup.open(&tree);
+    let refused = publish("a", 16).require(name("a"), Precondition::Absent);
+    assert_answer(&commit(&mut core, &refused), &apply(&mut state, &refused));
+    core.close().unwrap();
+}
+
+/// Also without the catalogue, and after what leaves no version behind.
+fn numbers(setup: Setup, bases: &Bases) {
+    let (tree, mut state) = (bases.small.tree.copy(), bases.small.state.clone());
+    let commits = [
+        publish("gone", 20),
+        one(Operation::DeleteName { name: name("gone") }),
+        one(Operation::SetActive { name: name("a"), version: 2 }),
+        one(Operation::PruneVersions { name: name("a"), keep: 0 }),
+        one(Operation::RemoveImage { structural_hash: image(4).structural_hash }),
+        publish("gone", 20),
+        publish("B/c", 22),
+        publish("a", 21),
+        one(Operation::SetActive { name: name("B/c"), version: 1 }),
+        one(Operation::SetActive { name: name("B/c"), version: 2 }),
+        one(Operation::PruneVersions { name: name("B/c"), keep: 0 }),
+        one(Operation::SetActive { name: name("B/c"), version: 2 }),
+    ];
+    for change in &commits {
+        let mut core = setup.open(&tree);
+        assert_same(&content(&core), &content_of(&state));
+        assert_answer(&commit(&mut core, change), &apply(&mut state, change));
+        core.close().unwrap();
+        tree.discard("pack");
+    }
+    // A new source of the loader alone.
+    let mut core = setup.open(&tree);
+    let mut change = publish("a", 21);
+    let other = SourceHash::of_bytes(b"another");
+    if let Some(Operation::RecordVersion { source_hash, .. }) = change.operations.last_mut() {
+        *source_hash = Some(other);
+    }
+    assert_answer(&commit(&mut core, &change), &apply(&mut state, &change));
+    core.close().unwrap();
+    tree.discard("pack");
+    let core = setup.open(&tree);
+    assert_same(&content(&core), &content_of(&state));
+    assert_eq!(warnings(&core), "");
+    let mut bytes = tree.files()["versions/a.json"].clone();
+    drop(core);
+    // What is left of a damaged document still tells which numbers are taken.
+    bytes[3] = b'?';
+    tree.put("versions/a.json", bytes);
+    let core = setup.open(&tree);
+    let next = state.versions(&name("a")).unwrap().next_version;
+    assert!(core.shared().state().resolve(&name("a")).unwrap().version >= next, "a number is used twice");
+    assert!(core.shared().state().revision() >= state.revision(), "a revision is used twice");
+}
+
+fn one_writer(setup: Setup, bases: &Bases) {
+    let tree = bases.small.tree.copy();
+    let _first = setup.open(&tree);
+    assert_eq!(kind_of(Core::open(setup.vfs(&tree), options())), Some(ErrorKind::Locked));
+}
+
+fn foreign(setup: Setup, bases: &Bases) {
+    let tree = bases.with_journal.tree.copy();
+    tree.put("store.json", bases.other.tree.files()["store.json"].clone());
+    assert_eq!(kind_of(Core::open(setup.vfs(&tree), options())), Some(ErrorKind::Corrupt));
+    let tree = bases.small.tree.copy();
+    let text = String::from_utf8(tree.files()["store.json"].clone()).unwrap();
+    let later = text.replace("\"formatVersion\": 1", "\"formatVersion\": 2");
+    let mut members: serde_json::Value = serde_json::from_str(&later).unwrap();
+    let members = members.as_object_mut().unwrap();
+    members.shift_remove("checksum");
+    tree.put("store.json", constellation_store_core::seal_document(members.clone()));
+    assert_eq!(kind_of(Core::open(setup.vfs(&tree), options())), Some(ErrorKind::UnsupportedFormat));
+}
+
+fn damaged_files(setup: Setup, bases: &Bases) {
+    // At opening, and at first use.
+    for decays in [false, true] {
+        for path in [image_path(3), format!("sources/{}.cst", image_source(3))] {
+            let tree = bases.small.tree.copy();
+            let bytes = tree.files()[&path].clone();
+            if decays {
+                tree.decay(&path, |bytes| bytes[8] ^= 1);
+            } else {
+                let mut damaged = bytes.clone();
+                damaged[8] ^= 1;
+                tree.put(&path, damaged);
+            }
+            let mut core = setup.open(&tree);
+            if decays {
+                let loader = core.loader();
+                let image = loader.image(&image(3).structural_hash).unwrap();
+                let source = loader.source(&image_source(3)).unwrap();
+                let ((Loaded::Lost(lost), _) | (_, Loaded::Lost(lost))) = (image, source) else {
+                    panic!("damage of '{path}' is not seen");
+                };
+                core.put_aside(&lost);
+            }
+            assert!(warnings(&core).contains(&path), "damage of '{path}' is not told");
+            let kept = format!("quarantine/{}", path.replace('/', "-"));
+            assert!(tree.crash(&[]).files().contains_key(&kept), "what is damaged is not kept");
+            commit(&mut core, &publish("B/c", 3)).unwrap();
+            core.close().unwrap();
+            assert!(tree.crash(&[]).files()[&path] == bytes, "'{path}' is not there again");
+        }
+    }
+    let tree = bases.small.tree.copy();
+    tree.put(&image_path(3), tree.files()[&image_path(2)].clone());
+    assert!(warnings(&setup.open(&tree)).contains(&image_path(3)), "an image under another name is not told");
+    let tree = bases.small.tree.copy();
+    let text = String::from_utf8(tree.files()["versions/a.json"].clone()).unwrap();
+    tree.put("versions/a.json", text.replace("14:30", "15:30"));
+    assert!(warnings(&setup.open(&tree)).contains("versions/a.json"), "a changed document is not told");
+    // The journal has the image, and its file decays.
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open(&tree);
+    commit(&mut core, &put(9)).unwrap();
+    core.begin_checkpoint();
+    while !tree.files().contains_key(&image_path(9)) {
+        core.step().unwrap();
+    }
+    drop(core);
+    let mut core = setup.open(&tree);
+    tree.decay(&image_path(9), |bytes| bytes[8] ^= 1);
+    core.close().unwrap();
+    tree.discard("pack");
+    assert_eq!(warnings(&setup.open(&tree)), "", "what the journal had is in the files");
+}
+
+fn damaged_journal(setup: Setup, bases: &Bases) {
+    for max_segment_bytes in [1 << 20, 2048] {
+        let tree = bases.small.tree.copy();
+        let mut core = setup.open_with(&tree, CoreOptions { max_segment_bytes, ..options() });
+        for number in 60..66 {
+            commit(&mut core, &publish(&format!("n{number}"), number)).unwrap();
+        }
+        drop(core);
+        for in_the_middle in [true, false] {
+            let tree = tree.copy();
+            let all = segments(&tree);
+            let (path, mut bytes) = all[0].clone();
+            let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+            bytes[if in_the_middle { end / 2 } else { end }] ^= 1;
+            tree.put(&path, bytes);
+            let told = warnings(&setup.open(&tree));
+            // The last frame of all cannot be told from a torn one.
+            if in_the_middle || all.len() > 1 {
+                assert!(told.contains("are missing in 'journal'"), "missing commits are not told: {told}");
+                assert!(told.contains(&path), "a damaged segment is not told: {told}");
+            } else {
+                assert_eq!(told, "", "a torn end is no damage");
+            }
+        }
+    }
+    // What the journal activated may be lost with its document.
+    let tree = bases.with_journal.tree.copy();
+    tree.put("versions/a.json", "x\n");
+    let core = setup.open(&tree);
+    assert!(core.shared().state().resolve(&name("a")).is_some(), "no version is active");
+}
+
+fn stale_frames(setup: Setup, bases: &Bases) {
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open(&tree);
+    for change in [publish("a", 70), one(Operation::DeleteName { name: name("B/c") }), publish("B/c", 71)] {
+        commit(&mut core, &change).unwrap();
+    }
+    let older = segments(&tree)[0].1.clone();
+    core.checkpoint().unwrap();
+    commit(&mut core, &one(Operation::SetActive { name: name("a"), version: 2 })).unwrap();
+    let expected = content(&core);
+    drop(core);
+    for keeps_manifest in [true, false] {
+        let left = tree.copy();
+        if !keeps_manifest {
+            left.discard("store.json");
+        }
+        let core = setup.open(&left);
+        assert_same(&content(&core), &expected);
+        assert_eq!(warnings(&core), "", "a stale frame is no damage");
+    }
+    // Frames of another opening, with greater numbers.
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open(&tree);
+    commit(&mut core, &publish("new", 72)).unwrap();
+    let expected = content(&core);
+    drop(core);
+    let (path, _) = segments(&tree).remove(0);
+    let mut bytes = segments(&tree).remove(0).1;
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let second = (4..older.len()).find(|at| older[*at..].starts_with(b"\xffCJF")).unwrap();
+    let mut stale = older[second..].to_vec();
+    let header = &mut stale[..80];
+    header[32..40].copy_from_slice(&0_u64.to_le_bytes());
+    let length = usize::try_from(u64::from_le_bytes(header[8..16].try_into().unwrap())).unwrap();
+    let hash = blake3::Hasher::new().update(&stale[..48]).update(&stale[80..80 + length]).finalize();
+    stale[48..80].copy_from_slice(hash.as_bytes());
+    stale.truncate(80 + length);
+    bytes.truncate(end);
+    bytes.extend(stale);
+    tree.put(&path, bytes);
+    assert_same(&content(&setup.open(&tree)), &expected);
+}
+
+fn changed_files(setup: Setup, bases: &Bases) {
+    let tree = bases.small.tree.copy();
+    tree.discard(&image_path(4));
+    let core = setup.open(&tree);
+    assert_eq!(core.shared().state().lookup_syntactic(&key(4)), None, "an index entry without its image");
+    drop(core);
+    let tree = bases.small.tree.copy();
+    tree.put("aliases.json", "{}");
+    let mut core = setup.open(&tree);
+    assert_same(&content(&core), &content_of(&bases.small.state));
+    core.close().unwrap();
+    assert!(tree.files()["aliases.json"].len() > 10, "'aliases.json' is rebuilt");
+    // An alias that contradicts the documents brings no name back.
+    let tree = bases.small.tree.copy();
+    let hash = image(1).structural_hash;
+    tree.put("aliases.json", format!("{{ \"back\": \"{hash}\" }}"));
+    assert_same(&content(&setup.open(&tree)), &content_of(&bases.small.state));
+    let tree = bases.small.tree.copy();
+    tree.put("images/.tmp-1", "left");
+    drop(setup.open(&tree));
+    assert!(!tree.files().contains_key("images/.tmp-1"), "an unfinished file stays");
+}
+
+fn bounded(setup: Setup, bases: &Bases) {
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open_with(&tree, CoreOptions { backlog_bytes: 4000, ..options() });
+    for number in 100..130 {
+        commit(&mut core, &publish("many", number)).unwrap();
+        let bytes: usize = segments(&tree).iter().map(|(_, bytes)| bytes.len()).sum();
+        assert!(bytes <= 4000 + 3 * 4096, "the journal has {bytes} bytes");
+    }
+}
+
+/// What a frame covers was durable before it, but for its content: its sync writes no metadata.
+fn in_advance(setup: Setup, bases: &Bases) {
+    let run = run(setup, &bases.small, &[Step::PublishNew, Step::PublishChanged, Step::Batch]);
+    for tree in run.vfs.moments() {
+        let durable = tree.crash(&[]).files();
+        for (path, bytes) in segments(&tree) {
+            let length = durable.get(&path).map_or(0, Vec::len);
+            let is_written = bytes.iter().skip(length).any(|byte| *byte != 0);
+            assert!(!is_written, "a frame is written behind what is durable");
+        }
+    }
+}
+
+/// Whatever was read after the end of a process survives a loss of power, and so does what follows it.
+fn killed(setup: Setup, bases: &Bases) {
+    let run = run(setup, &bases.with_journal, &[Step::PublishNew, Step::Delete, Step::Kill]);
+    for tree in run.vfs.moments() {
+        let mut core = setup.open(&tree);
+        let seen = content(&core);
+        assert_same(&content(&setup.open(&tree.crash(&[]))), &seen);
+        commit(&mut core, &publish("z", 30)).unwrap();
+        let seen = content(&core);
+        assert_same(&content(&setup.open(&tree.crash(&[]))), &seen);
+    }
+}
+
+fn with_faults(setup: Setup, tree: &ModelVfs) -> (FaultVfs, Core) {
+    let faults = FaultVfs::new(setup.vfs(tree));
+    let core = Core::open(Arc::new(faults.clone()), options()).unwrap();
+    (faults, core)
+}
+
+fn failures(setup: Setup, bases: &Bases) {
+    for mode in [FaultMode::Once, FaultMode::ShortWrite] {
+        for call in 0.. {
+            let tree = bases.small.tree.copy();
+            let (faults, mut core) = with_faults(setup, &tree);
+            commit(&mut core, &publish("first", 40)).unwrap();
+            let before = content(&core);
+            faults.set_fault(Some(Fault { call: faults.calls() + call, error: Io::StorageFull, mode }));
+            let answers = commit_batch(&mut core, &[publish("a", 41), publish("a", 41)]);
+            let has_struck = faults.struck();
+            faults.set_fault(None);
+            let memory = content(&core);
+            let has_failed = answers[0].is_err();
+            assert_eq!(answers[1].is_err(), has_failed, "an answer rests on what was not written");
+            assert_eq!(memory == before, has_failed, "memory has what was not written");
+            if kind_of(answers.into_iter().next().unwrap()) == Some(ErrorKind::OutcomeUnknown) {
+                let next = kind_of(commit(&mut core, &publish("z", 30)));
+                assert_eq!(next, Some(ErrorKind::ReadOnly), "it goes on after a failed sync");
+            } else {
+                assert_same(&content(&setup.open(&tree.crash(&[]))), &memory);
+            }
+            if !has_struck {
+                break;
+            }
+        }
+    }
+}
+
+fn failed_checkpoint(setup: Setup, bases: &Bases) {
+    for call in 0.. {
+        let tree = bases.small.tree.copy();
+        let (faults, mut core) = with_faults(setup, &tree);
+        commit(&mut core, &publish("again", 50)).unwrap();
+        let _ = content(&core);
+        faults.set_fault(Some(Fault {
+            call: faults.calls() + call,
+            error: Io::Other,
+            mode: FaultMode::Once,
+        }));
+        let _ = core.checkpoint();
+        let has_struck = faults.struck();
+        faults.set_fault(None);
+        commit(&mut core, &publish("later", 51)).unwrap();
+        let memory = content(&core);
+        core.close().unwrap();
+        assert_same(&content(&setup.open(&tree.crash(&[]))), &memory);
+        if !has_struck {
+            break;
+        }
+    }
+}
+
+fn crashes(setup: Setup, bases: &Bases) {
+    use Step::{
+        Batch, Checkpoint, Close, Collect, CommitDuringCheckpoint, Delete, Prune, PublishChanged, PublishNew,
+        Remove, SetActive,
+    };
+    let crashes = Crashes::new(setup, Depth { crashes: 1, stride: 6, is_exhaustive: false });
+    crashes.try_all(&bases.with_journal, &[PublishNew]);
+    crashes.try_all(&bases.small, &[PublishChanged, Checkpoint, Delete, SetActive]);
+    crashes.try_all(&bases.small, &[Collect, Close]);
+    crashes.try_all(&bases.small, &[Batch, CommitDuringCheckpoint(4), Batch, Prune, Remove]);
+    crashes.try_all(&Base::empty(), &[PublishNew, Checkpoint, PublishChanged, Close]);
+    let run = run(setup, &bases.small, &[PublishNew, Collect, Close]);
+    for tree in run.vfs.moments() {
+        let pending = tree.pending();
+        for fates in crate::support::crashes::fates(&pending) {
+            let alone = crate::support::json_files_alone(&tree.crash(&fates));
+            assert_eq!(warnings(&setup.open(&alone)), "", "the JSON files alone are a store");
+        }
+    }
+}
+
+/// How many calls an opening takes.
+fn calls_to_open(setup: Setup, tree: &ModelVfs) -> u64 {
+    with_faults(setup, &tree.copy()).0.calls()
+}
+
+/// Whenever power was lost, the next close leaves a catalogue that is believed, also after another loss.
+fn catalogue(setup: Setup, bases: &Bases) {
+    let run = run(setup, &bases.small, &[Step::PublishNew, Step::Checkpoint]);
+    for tree in run.vfs.moments() {
+        for has_catalogue in [true, false] {
+            let tree = tree.copy();
+            if !has_catalogue {
+                tree.discard("pack");
+            }
+            let mut core = setup.open(&tree);
+            commit(&mut core, &publish("new", 80)).unwrap();
+            core.close().unwrap();
+            let left = tree.crash(&[]);
+            let without = left.copy();
+            without.discard("pack");
+            let is_believed = calls_to_open(setup, &left) < calls_to_open(setup, &without);
+            assert!(is_believed, "the catalogue of a closed store is not believed");
+        }
+    }
+}
+
+/// Frames after a checkpoint stay, also in segments that are used up.
+fn commits_in_a_checkpoint(setup: Setup, bases: &Bases) {
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open(&tree);
+    commit(&mut core, &publish("before", 90)).unwrap();
+    core.begin_checkpoint();
+    for number in 91..100 {
+        commit(&mut core, &publish("during", number)).unwrap();
+    }
+    while core.is_in_checkpoint() {
+        core.step().unwrap();
+    }
+    let memory = content(&core);
+    drop(core);
+    for left in [tree.crash(&[]), tree.copy()] {
+        let again = setup.open(&left);
+        assert_eq!(warnings(&again), "", "frames after a checkpoint stay");
+        assert_same(&content(&again), &memory);
+    }
+}

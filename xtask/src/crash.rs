@@ -1,0 +1,27 @@
+//! `cargo xtask crash`: what is tried of crashes beyond the daily tests, in a release build.
+
+use xshell::{Shell, cmd};
+
+use crate::flags::Crash;
+
+/// Tells the tests how much to try and to tell.
+const VARIABLE: &str = "CONSTELLATION_CRASH";
+
+pub(crate) fn run(shell: &Shell, flags: &Crash) -> anyhow::Result<()> {
+    // Without a flag both, the quicker one first.
+    let is_both = flags.full == flags.seeded_bugs;
+    if flags.seeded_bugs || is_both {
+        run_test(shell, "seeded_bugs", "table")?;
+    }
+    if flags.full || is_both {
+        run_test(shell, "crash", "full")?;
+    }
+    Ok(())
+}
+
+fn run_test(shell: &Shell, test: &str, value: &str) -> anyhow::Result<()> {
+    cmd!(shell, "cargo test --release --package constellation-store-fs --test {test} -- --nocapture")
+        .env(VARIABLE, value)
+        .run()?;
+    Ok(())
+}
