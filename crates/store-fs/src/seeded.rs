@@ -2,7 +2,7 @@
 //!
 //! A check that no bug fails is no check. Each variant of [`SeededBug`] is a slip that somebody could make: a sync
 //! left out, a comparison off by one, a step in the wrong place. A hook is one line where the slip would be. Without
-//! the feature `testing` [`is_on`] is constant, and the hooks are gone.
+//! the feature `testing` `is_on` is constant, and the hooks are gone.
 //!
 //! The switch is per thread, so that tests of different bugs run side by side. What a store does on threads of its
 //! own has no bugs.
