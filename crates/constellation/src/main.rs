@@ -58,6 +58,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config) -> anyhow::Result<()> {
+    check_descriptors().context("the files and sockets of the server cannot be opened")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -110,6 +111,22 @@ fn serve(config: Config) -> anyhow::Result<()> {
         announcing.abort();
         outcome
     })
+}
+
+/// Whether there is room for the descriptors of the runtime, which panics where there is none. Once it runs, every
+/// failure to open something is an error.
+#[cfg(unix)]
+fn check_descriptors() -> std::io::Result<()> {
+    use std::os::unix::net::UnixStream;
+    /// Two descriptors each. The runtime opens seven: one to poll, copies of it, and the ends of what wakes it.
+    const PAIRS: usize = 5;
+    (0..PAIRS).map(|_| UnixStream::pair()).collect::<Result<Vec<_>, _>>().map(drop)
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the same signature everywhere")]
+fn check_descriptors() -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Lets a write beyond the limit on the size of files (`ulimit -f`) fail like one on a full disk, which the store
