@@ -4,13 +4,13 @@ mod read;
 mod verify;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 pub use self::read::CheckedImage;
 use self::read::{ReadImage, unknown_form};
 use crate::canonical::to_canonical;
 use crate::{
-    DagSpec, ErrorKind, NodeKind, Result, SourceHash, StoreError, StructuralHash, SyntacticHash, Timestamp,
+    DagSpec, ErrorKind, ExtraMembers, NodeKind, Result, SourceHash, StoreError, StructuralHash,
+    SyntacticHash, Timestamp,
 };
 
 /// The version of the image format that this crate writes.
@@ -54,7 +54,7 @@ pub struct PipelineImage {
     /// Where it came from.
     pub metadata: ImageMetadata,
     /// Members of the document that this version does not know; they are kept.
-    pub extra: Map<String, Value>,
+    pub extra: ExtraMembers,
 }
 
 /// What is known of an image beside its graph. It does not count for its hash.
@@ -80,7 +80,7 @@ pub struct ImageMetadata {
     pub compiler: Option<String>,
     /// Members that this version does not know; they are kept.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: ExtraMembers,
 }
 
 impl ImageMetadata {
@@ -95,7 +95,7 @@ impl ImageMetadata {
             output_count: dag_spec.outputs.len() as u64,
             syntactic_hash: None,
             compiler: None,
-            extra: Map::new(),
+            extra: ExtraMembers::default(),
         }
     }
 }
@@ -118,7 +118,7 @@ struct ImageDocument<'a> {
     metadata: &'a ImageMetadata,
     format_version: u32,
     #[serde(flatten)]
-    extra: &'a Map<String, Value>,
+    extra: &'a ExtraMembers,
     #[serde(skip_serializing_if = "Option::is_none")]
     checksum: Option<&'a str>,
 }
@@ -138,7 +138,12 @@ impl DagSpec {
 impl PipelineImage {
     /// The image of a graph.
     pub fn new(dag_spec: DagSpec, metadata: ImageMetadata) -> Self {
-        Self { structural_hash: dag_spec.structural_hash(), dag_spec, metadata, extra: Map::new() }
+        Self {
+            structural_hash: dag_spec.structural_hash(),
+            dag_spec,
+            metadata,
+            extra: ExtraMembers::default(),
+        }
     }
 
     /// The document of the image: pretty JSON with a checksum and a trailing newline.
@@ -172,7 +177,7 @@ impl PipelineImage {
         out.extend_from_slice(format!(",\"formatVersion\":{FORMAT_VERSION},\"metadata\":").as_bytes());
         serde_json::to_writer(&mut out, metadata).expect(MEMORY);
         out.extend_from_slice(format!(",\"structuralHash\":\"{structural_hash}\"").as_bytes());
-        for (key, value) in extra {
+        for (key, value) in extra.iter() {
             out.push(b',');
             serde_json::to_writer(&mut out, key).expect(MEMORY);
             out.push(b':');
@@ -218,6 +223,8 @@ fn hash_mismatch(claimed: StructuralHash, actual: StructuralHash) -> StoreError 
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::{
         Literal, NodeIndex, NodeSpec, OutputSpec, TypeIndex, TypeSpec, canonical_json, seal_document,

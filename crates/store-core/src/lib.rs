@@ -15,6 +15,7 @@ mod dag;
 mod document;
 mod error;
 mod ext;
+mod extra;
 mod hash;
 mod image;
 mod name;
@@ -28,6 +29,7 @@ pub use dag::*;
 pub use document::{OpenedDocument, open_document, seal_document};
 pub use error::{ErrorKind, Result, StoreError};
 pub use ext::{GcOptions, GcReport, PipelineStoreExt, Publication, Published, RolledBack};
+pub use extra::ExtraMembers;
 pub use hash::{
     InvalidHash, RegistryHash, SignatureHash, SourceHash, StructuralHash, SyntacticHash, SyntacticKey,
 };

@@ -1,9 +1,8 @@
 //! The version history of a name.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::{PipelineName, Revision, SourceHash, StructuralHash, Timestamp};
+use crate::{ExtraMembers, PipelineName, Revision, SourceHash, StructuralHash, Timestamp};
 
 /// What a name has pointed to, and what it points to now.
 ///
@@ -26,7 +25,7 @@ pub struct VersionHistory {
     pub loader_source_hash: Option<SourceHash>,
     /// Members that this version of the format does not know; they are kept.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: ExtraMembers,
 }
 
 /// A version of a name.
@@ -50,7 +49,7 @@ pub struct Version {
     pub source_hash: Option<SourceHash>,
     /// Members that this version of the format does not know; they are kept.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: ExtraMembers,
 }
 
 /// What recorded a version.
@@ -93,7 +92,7 @@ impl VersionHistory {
             active_version: None,
             next_version: 1,
             loader_source_hash: None,
-            extra: Map::new(),
+            extra: ExtraMembers::default(),
         }
     }
 

@@ -13,10 +13,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use constellation_store_core::{
-    ActiveVersion, ErrorKind, Origin, PipelineImage, PipelineName, Result, Revision, SourceHash, StoreError,
-    StructuralHash, SyntacticKey, Version, VersionHistory,
+    ActiveVersion, ErrorKind, ExtraMembers, Origin, PipelineImage, PipelineName, Result, Revision,
+    SourceHash, StoreError, StructuralHash, SyntacticKey, Version, VersionHistory,
 };
-use serde_json::Map;
 
 use crate::core::{Core, CoreOptions, Loaded, Loader, Shared};
 use crate::documents::{decode_aliases, decode_history, decode_index, encode_flat_map, encode_history};
@@ -267,7 +266,7 @@ impl Archive {
                 revision: Revision(0),
                 origin: Origin::Import,
                 source_hash: image.metadata.source_hash,
-                extra: Map::new(),
+                extra: ExtraMembers::default(),
             });
             history.active_version = Some(1);
         }

@@ -116,28 +116,6 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// What a section with everything says. Maps that are made of sorted entries take less time and memory than
-    /// those that entries are put into.
-    fn of(entries: Vec<Entry>) -> Self {
-        let (mut images, mut sources, mut histories, mut index) = (vec![], vec![], vec![], vec![]);
-        for entry in entries {
-            match entry {
-                Entry::Image(summary) => images.push((summary.structural_hash, summary)),
-                Entry::Source(source_hash) => sources.push((source_hash, None)),
-                Entry::History(history) => histories.push((history.pipeline_name.clone(), history)),
-                Entry::Indexed(key, structural_hash) => index.push((key, structural_hash)),
-                // There is nothing yet that could be removed.
-                Entry::ImageRemoved(_) | Entry::SourceRemoved(_) | Entry::IndexRemoved(_) => {}
-            }
-        }
-        Self {
-            images: images.into_iter().collect(),
-            sources: sources.into_iter().collect(),
-            histories: histories.into_iter().collect(),
-            index: index.into_iter().collect(),
-        }
-    }
-
     fn apply(&mut self, entry: Entry) {
         match entry {
             Entry::Image(summary) => {
@@ -174,9 +152,8 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use constellation_store_core::{
-        ImageMetadata, Origin, RegistryHash, Revision, SyntacticHash, Timestamp, Version,
+        ExtraMembers, ImageMetadata, Origin, RegistryHash, Revision, SyntacticHash, Timestamp, Version,
     };
-    use serde_json::Map;
 
     use super::*;
 
@@ -194,7 +171,7 @@ mod tests {
     }
 
     fn summary(number: u8, compiler: Option<&str>) -> Arc<ImageSummary> {
-        let mut extra = Map::new();
+        let mut extra = ExtraMembers::default();
         if number == 2 {
             extra.insert("team".into(), "risk".into());
         }
@@ -224,7 +201,7 @@ mod tests {
                 revision: Revision(version),
                 origin: if version == 1 { Origin::Loader } else { Origin::Alias },
                 source_hash: (version == 1).then(|| SourceHash::of_bytes(b"x")),
-                extra: Map::new(),
+                extra: ExtraMembers::default(),
             })
             .collect();
         history.active_version = (name != "deleted").then_some(2);

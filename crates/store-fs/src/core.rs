@@ -63,7 +63,7 @@ impl Default for CoreOptions {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
-            checkpoint_bytes: 32 << 20,
+            checkpoint_bytes: 64 << 20,
             backlog_bytes: 128 << 20,
             frame_bytes: 4 << 20,
             segment_bytes: 256 << 10,
@@ -197,7 +197,7 @@ impl Core {
         let mut reading = recovery::read(&*vfs)?;
 
         let files = Files::new(Arc::clone(&vfs));
-        files.sweep();
+        files.sweep(reading.catalogue.is_some());
         reading.quarantine(&files);
         files.ensure_directory(JOURNAL).map_err(failed)?;
         let is_new = reading.manifest.is_none();

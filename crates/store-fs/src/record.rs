@@ -291,8 +291,8 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use constellation_store_core::{
-        DagSpec, ImageMetadata, Literal, NodeIndex, NodeKind, NodeSpec, Origin, OutputSpec, Timestamp,
-        TypeIndex, TypeSpec,
+        DagSpec, ExtraMembers, ImageMetadata, Literal, NodeIndex, NodeKind, NodeSpec, Origin, OutputSpec,
+        Timestamp, TypeIndex, TypeSpec,
     };
 
     use super::*;
@@ -322,7 +322,7 @@ mod tests {
             revision: Revision(9),
             origin: Origin::Loader,
             source_hash: Some(source_hash),
-            extra: serde_json::Map::new(),
+            extra: ExtraMembers::default(),
         };
         let changes = vec![
             Change::ImageAdded(image),

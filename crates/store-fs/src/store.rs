@@ -86,7 +86,7 @@ impl OpenOptions {
         self
     }
 
-    /// Writes the JSON files when the journal has more than `bytes`; otherwise 32 MiB.
+    /// Writes the JSON files when the journal has more than `bytes`; otherwise 64 MiB.
     pub fn checkpoint_after_bytes(mut self, bytes: u64) -> Self {
         self.core.checkpoint_bytes = bytes;
         self

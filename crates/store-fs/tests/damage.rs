@@ -11,7 +11,7 @@ use constellation_store_fs::core::{Core, CoreOptions, Loaded};
 use constellation_store_fs::vfs::{FaultVfs, ModelVfs, Vfs};
 use support::{
     alias, as_vfs, assert_same, commit, content, describe_content, image, json_files_alone, kind_of, name,
-    one, open, options, publish, small_store, small_store_with_journal, source,
+    one, open, options, publish, small_store, small_store_with_journal, source, use_sources,
 };
 
 fn warnings(core: &Core) -> String {
@@ -58,7 +58,8 @@ fn a_changed_bit_in_any_file_is_found_or_harmless() {
             changed[byte] ^= 1 << (byte % 8);
             let tree = base.copy();
             tree.put(&path, changed);
-            let core = open(&tree);
+            let mut core = open(&tree);
+            use_sources(&mut core);
             let actual = content(&core);
             let told = warnings(&core);
             if !told.is_empty() {
@@ -90,6 +91,7 @@ fn a_file_cut_at_any_length_or_replaced_is_found_or_harmless() {
             let tree = base.copy();
             tree.put(&path, changed);
             let mut core = open(&tree);
+            use_sources(&mut core);
             commit(&mut core, &publish("z", 30)).unwrap();
             let memory = content(&core);
             core.close().unwrap();

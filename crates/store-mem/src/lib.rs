@@ -12,6 +12,7 @@ mod change;
 mod pending;
 mod prepare;
 mod relation;
+mod relations;
 mod state;
 mod store;
 mod view;

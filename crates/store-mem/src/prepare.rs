@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use constellation_store_core::{
-    ActiveVersion, Commit, ErrorKind, Operation, Origin, Outcome, PipelineImage, PipelineName, Precondition,
-    Result, Revision, SourceHash, StoreError, StructuralHash, Timestamp, Version,
+    ActiveVersion, Commit, ErrorKind, ExtraMembers, Operation, Origin, Outcome, PipelineImage, PipelineName,
+    Precondition, Result, Revision, SourceHash, StoreError, StructuralHash, Timestamp, Version,
 };
-use serde_json::Map;
 
 use crate::view::View;
 use crate::{Change, Pending, Prepared, State};
@@ -216,7 +215,7 @@ impl Preparation<'_> {
                 revision: self.revision,
                 origin,
                 source_hash,
-                extra: Map::new(),
+                extra: ExtraMembers::default(),
             };
             self.push(Change::VersionRecorded { name: name.clone(), version: recorded });
             version

@@ -1,8 +1,8 @@
 //! What a store holds, and the one way in which it changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use constellation_store_core::{
     ActiveVersion, Committed, ImageSummary, IndexEntry, ListOptions, NameEntry, PipelineImage, PipelineName,
@@ -10,7 +10,8 @@ use constellation_store_core::{
 };
 
 use crate::bodies::{Bodies, LoadedImages};
-use crate::relation::Relation;
+use crate::relation::ByOwnBytes;
+use crate::relations::Relations;
 use crate::{Change, Prepared};
 
 /// Images, sources, the syntactic index and the names with their versions.
@@ -25,7 +26,10 @@ use crate::{Change, Prepared};
 /// Images and sources need not be in memory: of those that a durable backend has elsewhere, the state knows that
 /// they are there, and of an image its summary, until the backend loads them ([`State::load_image`]). All
 /// judgements and listings do without. What was added by a change is in memory.
-#[derive(Debug, Clone, Default, PartialEq)]
+///
+/// Who refers to what is worked out when it is asked for first, in time linear in the state, and kept along from then
+/// on. Only removing, pruning and damage ask for it.
+#[derive(Debug, Clone)]
 pub struct State {
     revision: Revision,
     images: BTreeMap<StructuralHash, Arc<ImageSummary>>,
@@ -36,10 +40,29 @@ pub struct State {
     index: BTreeMap<SyntacticKey, StructuralHash>,
     names: BTreeMap<PipelineName, Arc<VersionHistory>>,
     n_active: u64,
-    // Derived: who refers to what.
-    pub(crate) holders: Relation<StructuralHash, Holder>,
-    pub(crate) keys: Relation<StructuralHash, SyntacticKey>,
-    pub(crate) source_holders: Relation<SourceHash, SourceHolder>,
+    /// Derived; empty until it is asked for.
+    relations: OnceLock<Relations>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { relations: OnceLock::from(Relations::default()), ..Self::without_relations(Parts::default()) }
+    }
+}
+
+/// Compares what is derived, too, so that what was kept along is what would be worked out anew.
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { revision, images, bodies, sources, index, names, n_active, relations: _ } = self;
+        *revision == other.revision
+            && *images == other.images
+            && *bodies == other.bodies
+            && *sources == other.sources
+            && *index == other.index
+            && *names == other.names
+            && *n_active == other.n_active
+            && self.relations() == other.relations()
+    }
 }
 
 /// What a state is made of, when it is read from somewhere.
@@ -79,7 +102,7 @@ impl<T> Lookup<T> {
 }
 
 impl Holder {
-    fn new(name: &PipelineName, version: &Version) -> Self {
+    pub(crate) fn new(name: &PipelineName, version: &Version) -> Self {
         Self { name: name.clone(), version: version.version }
     }
 }
@@ -120,40 +143,39 @@ impl State {
     /// The state of these parts. Histories are normalized. References to images that are not among the parts
     /// stay, since a journal may bring the images; [`State::dangling`] tells what is left in the end.
     pub fn from_parts(parts: Parts) -> Self {
-        let Parts { revision, images, summaries, sources, index, histories } = parts;
-        let mut state =
-            Self { revision, images: summaries, sources, index, names: histories, ..Self::default() };
-        for image in images {
-            state.images.insert(image.structural_hash, Arc::new(ImageSummary::of(&image)));
-            state.bodies.insert(image);
-        }
+        let mut state = Self::without_relations(parts);
         for history in state.names.values_mut() {
             // Copies the history only if somebody else has it, too.
             Arc::make_mut(history).normalize();
             let newest = history.versions.iter().map(|version| version.revision).max();
             state.revision = state.revision.max(newest.unwrap_or_default());
+            state.n_active += u64::from(history.active_version.is_some());
         }
-        state.relate_all();
         state
     }
 
-    /// Fills in everything that is derived.
-    fn relate_all(&mut self) {
-        let versions = || {
-            self.names.values().flat_map(|history| {
-                let name = &history.pipeline_name;
-                history.versions.iter().map(move |version| (Holder::new(name, version), version))
-            })
+    fn without_relations(parts: Parts) -> Self {
+        let Parts { revision, images, summaries, sources, index, histories } = parts;
+        let mut state = Self {
+            revision,
+            images: summaries,
+            bodies: Bodies::default(),
+            sources,
+            index,
+            names: histories,
+            n_active: 0,
+            relations: OnceLock::new(),
         };
-        let images = self.images.values().filter_map(|summary| {
-            Some((summary.metadata.source_hash?, SourceHolder::Image(summary.structural_hash)))
-        });
-        let of_versions = versions()
-            .filter_map(|(holder, version)| Some((version.source_hash?, SourceHolder::Version(holder))));
-        self.source_holders = images.chain(of_versions).collect();
-        self.holders = versions().map(|(holder, version)| (version.structural_hash, holder)).collect();
-        self.keys = self.index.iter().map(|(key, structural_hash)| (*structural_hash, *key)).collect();
-        self.n_active = self.names.values().filter(|history| history.active_version.is_some()).count() as u64;
+        for image in images {
+            state.images.insert(image.structural_hash, Arc::new(ImageSummary::of(&image)));
+            state.bodies.insert(image);
+        }
+        state
+    }
+
+    /// Who refers to what. Takes time linear in the state when it is asked for first.
+    pub(crate) fn relations(&self) -> &Relations {
+        self.relations.get_or_init(|| Relations::of(&self.images, &self.index, &self.names))
     }
 
     /// Keeps an image that is stored and not loaded. Does nothing when it is not stored, or loaded already: what
@@ -210,7 +232,7 @@ impl State {
     /// that it can be stored again. Unlike [`Change::ImageRemoved`] that is not a decision about the store's
     /// content: versions may go on referring to it. Returns the keys.
     pub fn forget_damaged(&mut self, structural_hash: &StructuralHash) -> Vec<SyntacticKey> {
-        let keys: Vec<_> = self.keys.of(structural_hash).copied().collect();
+        let keys: Vec<_> = self.relations().keys.of(structural_hash).copied().collect();
         for key in &keys {
             self.unindex(key);
         }
@@ -269,7 +291,7 @@ impl State {
 
     /// The versions that refer to an image.
     pub fn holders(&self, structural_hash: &StructuralHash) -> impl Iterator<Item = &Holder> {
-        self.holders.of(structural_hash)
+        self.relations().holders.of(structural_hash)
     }
 
     /// A retained source text, or whether it can be loaded.
@@ -374,21 +396,21 @@ impl State {
 
     /// What refers to images that are not stored. Takes time linear in the state.
     pub fn dangling(&self) -> Dangling {
-        let missing = |structural_hash: &StructuralHash| !self.images.contains_key(structural_hash);
+        // Each hash is looked up at random, in which an ordered map is several times slower.
+        let stored: HashSet<_, ByOwnBytes> = self.images.keys().collect();
+        let missing = |structural_hash: &StructuralHash| !stored.contains(structural_hash);
         let index = self.index.iter().filter(|(_, structural_hash)| missing(structural_hash));
-        let mut images: Vec<(StructuralHash, Vec<Holder>)> = Vec::new();
-        for (structural_hash, holder) in
-            self.holders.iter().filter(|(structural_hash, _)| missing(structural_hash))
-        {
-            match images.last_mut() {
-                Some((last, holders)) if last == structural_hash => holders.push(holder.clone()),
-                _ => images.push((*structural_hash, vec![holder.clone()])),
+        let mut images: BTreeMap<StructuralHash, Vec<Holder>> = BTreeMap::new();
+        for history in self.names.values() {
+            for version in history.versions.iter().filter(|version| missing(&version.structural_hash)) {
+                let holder = Holder::new(&history.pipeline_name, version);
+                images.entry(version.structural_hash).or_default().push(holder);
             }
         }
         let index = index
             .map(|(key, structural_hash)| IndexEntry { key: *key, structural_hash: *structural_hash })
             .collect();
-        Dangling { index, images }
+        Dangling { index, images: images.into_iter().collect() }
     }
 
     fn change(&mut self, change: &Change) {
@@ -426,8 +448,8 @@ impl State {
             }
             return;
         }
-        if let Some(source_hash) = image.metadata.source_hash {
-            self.source_holders.relate(source_hash, SourceHolder::Image(structural_hash));
+        if let (Some(source_hash), Some(relations)) = (image.metadata.source_hash, self.relations.get_mut()) {
+            relations.source_holders.relate(source_hash, SourceHolder::Image(structural_hash));
         }
         self.images.insert(structural_hash, Arc::new(ImageSummary::of(&image)));
         self.bodies.insert(image);
@@ -436,21 +458,24 @@ impl State {
     fn remove_image(&mut self, structural_hash: &StructuralHash) {
         self.bodies.remove(structural_hash);
         let Some(summary) = self.images.remove(structural_hash) else { return };
-        if let Some(source_hash) = summary.metadata.source_hash {
-            self.source_holders.separate(source_hash, SourceHolder::Image(*structural_hash));
+        if let (Some(source_hash), Some(relations)) = (summary.metadata.source_hash, self.relations.get_mut())
+        {
+            relations.source_holders.separate(source_hash, SourceHolder::Image(*structural_hash));
         }
     }
 
     fn index(&mut self, key: SyntacticKey, structural_hash: StructuralHash) {
-        if let Some(before) = self.index.insert(key, structural_hash) {
-            self.keys.separate(before, key);
+        let before = self.index.insert(key, structural_hash);
+        let Some(relations) = self.relations.get_mut() else { return };
+        if let Some(before) = before {
+            relations.keys.separate(before, key);
         }
-        self.keys.relate(structural_hash, key);
+        relations.keys.relate(structural_hash, key);
     }
 
     fn unindex(&mut self, key: &SyntacticKey) {
-        if let Some(before) = self.index.remove(key) {
-            self.keys.separate(before, *key);
+        if let (Some(before), Some(relations)) = (self.index.remove(key), self.relations.get_mut()) {
+            relations.keys.separate(before, *key);
         }
     }
 
@@ -492,18 +517,14 @@ impl State {
     }
 
     fn hold(&mut self, name: &PipelineName, version: &Version) {
-        let holder = Holder::new(name, version);
-        if let Some(source_hash) = version.source_hash {
-            self.source_holders.relate(source_hash, SourceHolder::Version(holder.clone()));
+        if let Some(relations) = self.relations.get_mut() {
+            relations.hold(name, version);
         }
-        self.holders.relate(version.structural_hash, holder);
     }
 
     fn release(&mut self, name: &PipelineName, version: &Version) {
-        let holder = Holder::new(name, version);
-        self.holders.separate(version.structural_hash, holder.clone());
-        if let Some(source_hash) = version.source_hash {
-            self.source_holders.separate(source_hash, SourceHolder::Version(holder));
+        if let Some(relations) = self.relations.get_mut() {
+            relations.release(name, version);
         }
     }
 }

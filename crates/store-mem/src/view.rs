@@ -111,21 +111,21 @@ impl View<'_> {
         structural_hash: &'b StructuralHash,
     ) -> impl Iterator<Item = &'b Holder> {
         let pending = self.layers().into_iter().filter_map(|layer| layer.holders.get(structural_hash));
-        let candidates = pending.flatten().chain(self.state.holders.of(structural_hash));
+        let candidates = pending.flatten().chain(self.state.relations().holders.of(structural_hash));
         candidates.filter(|holder| self.version(&holder.name, holder.version).is_some())
     }
 
     /// The keys that lead to an image.
     pub(crate) fn keys(&self, structural_hash: &StructuralHash) -> BTreeSet<SyntacticKey> {
         let pending = self.layers().into_iter().filter_map(|layer| layer.keys.get(structural_hash));
-        let candidates = pending.flatten().chain(self.state.keys.of(structural_hash));
+        let candidates = pending.flatten().chain(self.state.relations().keys.of(structural_hash));
         candidates.filter(|key| self.lookup(key) == Some(*structural_hash)).copied().collect()
     }
 
     /// Whether an image or a version refers to a source.
     pub(crate) fn is_source_held(&self, source_hash: &SourceHash) -> bool {
         let pending = self.layers().into_iter().filter_map(|layer| layer.source_holders.get(source_hash));
-        let mut candidates = pending.flatten().chain(self.state.source_holders.of(source_hash));
+        let mut candidates = pending.flatten().chain(self.state.relations().source_holders.of(source_hash));
         candidates.any(|holder| match holder {
             SourceHolder::Image(structural_hash) => self
                 .metadata(structural_hash)

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{CHECKSUM, DAG_SPEC, FORMAT_VERSION, ImageMetadata, METADATA, STRUCTURAL_HASH, hash_mismatch};
 use crate::canonical::{Key, Transcode, Transcoder, write_canonical};
+use crate::extra::ExtraMembers;
 use crate::{DagSpec, ErrorKind, ImageSummary, OutputSpec, Result, StoreError, StrictJson, StructuralHash};
 
 const OPERATION: &str = "decode image";
@@ -57,7 +58,7 @@ pub(super) fn unknown_form(structural_hash: StructuralHash, error: serde_json::E
 pub(super) struct ReadImage<'a> {
     pub(super) structural_hash: StructuralHash,
     pub(super) metadata: ImageMetadata,
-    pub(super) extra: Map<String, Value>,
+    pub(super) extra: ExtraMembers,
     pub(super) graph: ReadGraph<'a>,
     pub(super) checked: bool,
 }
@@ -114,7 +115,7 @@ impl<'a> ReadImage<'a> {
             return Err(hash_mismatch(structural_hash, actual));
         }
         let graph = ReadGraph { bytes, canonical, place };
-        Ok(Self { structural_hash, metadata, extra: members, graph, checked: checksum.is_some() })
+        Ok(Self { structural_hash, metadata, extra: members.into(), graph, checked: checksum.is_some() })
     }
 }
 

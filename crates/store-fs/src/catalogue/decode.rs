@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use constellation_store_core::{
-    ImageMetadata, ImageSummary, Origin, RegistryHash, Revision, SourceHash, StructuralHash, SyntacticHash,
-    SyntacticKey, Timestamp, Version, VersionHistory,
+    ExtraMembers, ImageMetadata, ImageSummary, Origin, RegistryHash, Revision, SourceHash, StructuralHash,
+    SyntacticHash, SyntacticKey, Timestamp, Version, VersionHistory,
 };
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Catalogue, Content, EPOCH, Entry, Stamps};
@@ -41,16 +40,11 @@ pub(crate) fn read_catalogue(bytes: &[u8], store: Uuid, checkpoint: Uuid) -> Opt
         for stamp in &mut catalogue.stamps {
             *stamp = reader.array()?;
         }
-        let mut entries = Vec::new();
-        while !reader.rest.is_empty() {
-            entries.push(reader.entry()?);
-        }
         if catalogue.sections == 0 {
-            catalogue.content = Content::of(entries);
-        } else {
-            for entry in entries {
-                catalogue.content.apply(entry);
-            }
+            catalogue.content = reader.everything()?;
+        }
+        while !reader.rest.is_empty() {
+            catalogue.content.apply(reader.entry()?);
         }
         outputs = reader.outputs;
         last = id;
@@ -129,11 +123,36 @@ impl<'a> Reader<'a> {
         Some(SyntacticKey { syntactic, registry: RegistryHash::from_bytes(self.array()?) })
     }
 
-    fn extra(&mut self) -> Option<Map<String, Value>> {
+    fn extra(&mut self) -> Option<ExtraMembers> {
         match self.text()? {
-            "" => Some(Map::new()),
+            "" => Some(ExtraMembers::default()),
             text => serde_json::from_str(text).ok(),
         }
+    }
+
+    /// The entries up to the first one that removes something. A section with everything has no such entry, and has
+    /// its entries in order, and maps that are made of sorted entries take less time and memory than those that
+    /// entries are put into.
+    fn everything(&mut self) -> Option<Content> {
+        let (mut images, mut sources, mut histories, mut index) = (vec![], vec![], vec![], vec![]);
+        while let Some(tag) = self.rest.first() {
+            if !matches!(tag, 1 | 3 | 5 | 6) {
+                break;
+            }
+            match self.entry()? {
+                Entry::Image(summary) => images.push((summary.structural_hash, summary)),
+                Entry::Source(source_hash) => sources.push((source_hash, None)),
+                Entry::History(history) => histories.push((history.pipeline_name.clone(), history)),
+                Entry::Indexed(key, structural_hash) => index.push((key, structural_hash)),
+                Entry::ImageRemoved(_) | Entry::SourceRemoved(_) | Entry::IndexRemoved(_) => return None,
+            }
+        }
+        Some(Content {
+            images: images.into_iter().collect(),
+            sources: sources.into_iter().collect(),
+            histories: histories.into_iter().collect(),
+            index: index.into_iter().collect(),
+        })
     }
 
     fn entry(&mut self) -> Option<Entry> {

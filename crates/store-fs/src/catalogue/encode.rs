@@ -1,7 +1,8 @@
 //! Writing a section of the catalogue.
 
-use constellation_store_core::{ImageMetadata, ImageSummary, Origin, SyntacticKey, VersionHistory};
-use serde_json::{Map, Value};
+use constellation_store_core::{
+    ExtraMembers, ImageMetadata, ImageSummary, Origin, SyntacticKey, VersionHistory,
+};
 
 use super::{EPOCH, Entry, SectionId};
 use crate::frame::encode_frame;
@@ -129,7 +130,7 @@ fn put_option(out: &mut Vec<u8>, value: Option<&[u8]>) {
 }
 
 /// There are none nearly always; then the text is empty.
-fn put_extra(out: &mut Vec<u8>, extra: &Map<String, Value>) {
+fn put_extra(out: &mut Vec<u8>, extra: &ExtraMembers) {
     if extra.is_empty() {
         put_count(out, 0);
     } else {

@@ -119,11 +119,15 @@ impl Files {
     }
 
     /// Removes what earlier openings left unfinished. What cannot be removed stays and does no harm.
-    pub(crate) fn sweep(&self) {
+    ///
+    /// The directories of content are large, and nothing was left in them if they are `untouched` since a checkpoint
+    /// was finished.
+    pub(crate) fn sweep(&self, untouched: bool) {
         if seeded::is_on(SeededBug::SweepSkipped) {
             return;
         }
-        for directory in ["", IMAGES, SOURCES, VERSIONS, JOURNAL, PACK, QUARANTINE] {
+        let of_content: &[&str] = if untouched { &[] } else { &[IMAGES, SOURCES, VERSIONS] };
+        for directory in ["", JOURNAL, PACK, QUARANTINE].iter().chain(of_content) {
             let Ok(entries) = self.vfs.list(directory) else { continue };
             for entry in entries {
                 if entry.kind == EntryKind::File && entry.name.starts_with(TEMPORARY_PREFIX) {

@@ -158,6 +158,16 @@ pub(crate) fn content(core: &Core) -> String {
     format!("revision {revision}\n{}", describe_content(core))
 }
 
+/// Uses every source, so that the damaged ones are found.
+pub(crate) fn use_sources(core: &mut Core) {
+    let hashes: Vec<_> = core.shared().state().sources().map(|(hash, _)| *hash).collect();
+    for hash in hashes {
+        if let Loaded::Lost(lost) = core.loader().source(&hash).unwrap() {
+            core.put_aside(&lost);
+        }
+    }
+}
+
 /// Brings everything into memory that is in files only.
 #[track_caller]
 pub(crate) fn load_all(core: &Core) {

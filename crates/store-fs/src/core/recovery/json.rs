@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use constellation_store_core::{
-    CheckedImage, ErrorKind, ImageSummary, Origin, PipelineName, Result, Revision, SourceHash,
+    CheckedImage, ErrorKind, ExtraMembers, ImageSummary, Origin, PipelineName, Result, Revision, SourceHash,
     StructuralHash, Timestamp, Version, VersionHistory,
 };
-use serde_json::Map;
 
 use super::{DamagedHistory, OPERATION, Reader, read_file};
-use crate::core::load::check_source;
 use crate::documents::{FlatMap, decode_history, salvage_history};
 use crate::error::{FileError, in_one_line};
 use crate::layout::{ALIASES, IMAGES, SOURCES, VERSIONS, escape};
 use crate::seeded::{self, SeededBug};
+use crate::vfs::EntryKind;
+
+/// An entry of a directory.
+struct Listed {
+    path: String,
+    /// Its name without what all names end in.
+    stem: String,
+    kind: EntryKind,
+}
 
 pub(super) type Histories = BTreeMap<PipelineName, VersionHistory>;
 
@@ -45,7 +52,7 @@ fn in_parallel<F: Sync, T: Send>(files: &[F], read: impl Fn(&F) -> T + Sync) -> 
 
 impl Reader<'_> {
     /// The files of a directory whose names end in `suffix`, by what stands before it, sorted.
-    fn files(&mut self, directory: &str, suffix: &str) -> Result<Vec<(String, String)>> {
+    fn files(&mut self, directory: &str, suffix: &str) -> Result<Vec<Listed>> {
         let entries = match self.vfs.list(directory).map_err(FileError::at("list", directory)) {
             Ok(entries) => entries,
             Err(error) if error.is_not_found() => return Ok(Vec::new()),
@@ -59,24 +66,24 @@ impl Reader<'_> {
             .into_iter()
             .filter_map(|entry| {
                 let stem = entry.name.strip_suffix(suffix)?.to_owned();
-                Some((format!("{directory}/{}", entry.name), stem))
+                Some(Listed { path: format!("{directory}/{}", entry.name), stem, kind: entry.kind })
             })
-            .filter(|(_, stem)| !stem.starts_with('.'))
+            .filter(|file| !file.stem.starts_with('.'))
             .collect();
-        files.sort_unstable();
+        files.sort_unstable_by(|left, right| left.path.cmp(&right.path));
         Ok(files)
     }
 
     /// The images whose documents are whole. Their graphs are looked into when they are used first.
     pub(super) fn images(&mut self) -> Result<BTreeMap<StructuralHash, Arc<ImageSummary>>> {
         let files = self.files(IMAGES, ".json")?;
-        let read = in_parallel(&files, |(path, stem)| {
+        let read = in_parallel(&files, |Listed { path, stem, kind: _ }| {
             let Ok(hash) = stem.parse::<StructuralHash>() else { return Ok(None) };
             let bytes = read_file(self.vfs, path)?;
             Ok(Some(bytes.map(|bytes| bytes.map(|bytes| (hash, CheckedImage::read(&bytes))))))
         });
         let mut images = Vec::with_capacity(files.len());
-        for ((path, _), read) in files.iter().zip(read) {
+        for (Listed { path, .. }, read) in files.iter().zip(read) {
             match read? {
                 None => self.warn(format!("'{path}' was not used: its name is not a hash")),
                 // Removed since it was listed, by whoever writes while this only reads.
@@ -102,26 +109,15 @@ impl Reader<'_> {
         Ok(images.into_iter().map(|summary: Arc<ImageSummary>| (summary.structural_hash, summary)).collect())
     }
 
-    /// The sources whose bytes have their hashes, without their texts.
+    /// The sources, by the names of their files. Each is read, and checked, when it is used first, or in the
+    /// background.
     pub(super) fn sources(&mut self) -> Result<BTreeMap<SourceHash, Option<Arc<str>>>> {
-        let files = self.files(SOURCES, ".cst")?;
-        let read = in_parallel(&files, |(path, stem)| {
-            let Ok(hash) = stem.parse::<SourceHash>() else { return Ok(None) };
-            let bytes = read_file(self.vfs, path)?;
-            Ok(Some(bytes.map(|bytes| {
-                bytes.map_err(|error| error.to_string()).and_then(|bytes| {
-                    check_source(&bytes, hash).map_err(str::to_owned)?;
-                    Ok(hash)
-                })
-            })))
-        });
-        let mut sources = Vec::with_capacity(files.len());
-        for ((path, _), read) in files.iter().zip(read) {
-            match read? {
-                None => self.warn(format!("'{path}' was not used: its name is not a hash")),
-                Some(None) => {}
-                Some(Some(Ok(hash))) => sources.push((hash, None)),
-                Some(Some(Err(reason))) => self.damaged(path, &reason, false),
+        let mut sources = Vec::new();
+        for Listed { path, stem, kind } in self.files(SOURCES, ".cst")? {
+            match stem.parse() {
+                Err(_) => self.warn(format!("'{path}' was not used: its name is not a hash")),
+                Ok(_) if kind != EntryKind::File => self.damaged(&path, "it is not a regular file", false),
+                Ok(hash) => sources.push((hash, None)),
             }
         }
         Ok(sources.into_iter().collect())
@@ -132,11 +128,11 @@ impl Reader<'_> {
         let mut histories = Histories::new();
         let mut salvaged = Vec::new();
         let files = self.files(VERSIONS, ".json")?;
-        let read = in_parallel(&files, |(path, _)| {
+        let read = in_parallel(&files, |Listed { path, .. }| {
             let bytes = read_file(self.vfs, path)?;
             Ok(bytes.map(|bytes| bytes.map(|bytes| decode_history(&bytes).map_err(|error| (error, bytes)))))
         });
-        for ((path, stem), read) in files.into_iter().zip(read) {
+        for (Listed { path, stem, kind: _ }, read) in files.into_iter().zip(read) {
             match read? {
                 None => {}
                 Some(Err(error)) => {
@@ -277,7 +273,7 @@ fn adopt(
         revision: Revision(0),
         origin: Origin::Import,
         source_hash: None,
-        extra: Map::new(),
+        extra: ExtraMembers::default(),
     });
     history.active_version = Some(version);
     history.next_version = version + 1;
