@@ -31,6 +31,14 @@ xflags::xflags! {
             optional --seeded-bugs
         }
 
+        /// Mutates the code of the stores, and fails when a mutant survives the tests that is not accepted; takes hours.
+        cmd mutants {
+            /// Only a part of the mutants, as in `0/8`; the first part is 0.
+            optional --shard shard: String
+            /// Only those of one crate, named as its folder; may be repeated.
+            repeated -p, --package name: String
+        }
+
         /// Checks the rules of the workspace that the compiler does not know.
         cmd tidy {}
     }

@@ -6,6 +6,7 @@ mod bench;
 mod crash;
 mod flags;
 mod lint;
+mod mutants;
 mod test;
 mod tidy;
 
@@ -37,6 +38,7 @@ fn run(flags: &Xtask) -> anyhow::Result<()> {
         XtaskCmd::Lint(_) => lint::run(&shell),
         XtaskCmd::Bench(flags) => bench::run(&shell, flags),
         XtaskCmd::Crash(flags) => crash::run(&shell, flags),
+        XtaskCmd::Mutants(flags) => mutants::run(&shell, flags),
         XtaskCmd::Tidy(_) => tidy::run(&shell),
     }
 }

@@ -1,0 +1,90 @@
+//! `cargo xtask mutants`: changes the code of the stores bit by bit, and tells which changes no test notices.
+
+mod survivors;
+
+use std::process::Command;
+
+use anyhow::{Context as _, bail, ensure};
+use xshell::{Shell, cmd};
+
+use self::survivors::Outcome;
+use crate::flags::Mutants;
+
+const VERSION: &str = "27.1.0";
+
+/// The survivors that are known, each with its reason.
+const ACCEPTED: &str = ".cargo/mutants-accepted.txt";
+
+struct Target {
+    /// The folder of the crate whose code is mutated.
+    folder: &'static str,
+    /// Which files of the crate, as arguments of `cargo mutants`.
+    files: &'static [&'static str],
+    /// The folder of the crate whose tests must notice.
+    tests: &'static str,
+}
+
+const TARGETS: &[Target] = &[
+    Target { folder: "store-core", files: &["--exclude=ext.rs"], tests: "store-core" },
+    // What callers of a store use is tested on a store, by the conformance suite.
+    Target { folder: "store-core", files: &["--file=ext.rs"], tests: "store-mem" },
+    Target { folder: "store-mem", files: &[], tests: "store-mem" },
+    Target { folder: "store-fs", files: &[], tests: "store-fs" },
+];
+
+pub(crate) fn run(shell: &Shell, flags: &Mutants) -> anyhow::Result<()> {
+    for name in &flags.package {
+        ensure!(
+            TARGETS.iter().any(|target| target.folder == name),
+            "mutants of '{name}' are not tested; name one of store-core, store-mem and store-fs",
+        );
+    }
+    install(shell)?;
+    let accepted = survivors::parse(&shell.read_file(ACCEPTED)?).context(ACCEPTED)?;
+    let mut outcome = Outcome::default();
+    let is_chosen =
+        |target: &&Target| flags.package.is_empty() || flags.package.iter().any(|name| name == target.folder);
+    for target in TARGETS.iter().filter(is_chosen) {
+        test(shell, target, flags.shard.as_deref(), &mut outcome)?;
+        if flags.shard.is_none() {
+            outcome.whole.insert(format!("crates/{}/", target.folder));
+        }
+    }
+    let complaints = survivors::judge(&accepted, &outcome);
+    ensure!(complaints.is_empty(), "see docs/testing.md:\n{}", complaints.join("\n"));
+    Ok(())
+}
+
+fn install(shell: &Shell) -> anyhow::Result<()> {
+    let installed = cmd!(shell, "cargo mutants --version").quiet().ignore_status().ignore_stderr().read()?;
+    if installed != format!("cargo-mutants {VERSION}") {
+        cmd!(shell, "cargo install --locked cargo-mutants --version {VERSION}").run()?;
+    }
+    Ok(())
+}
+
+/// Tests mutants, and adds what became of them.
+fn test(shell: &Shell, target: &Target, shard: Option<&str>, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let &Target { folder, files, tests } = target;
+    let output = shell.current_dir().join(format!("target/mutants/{folder}-by-{tests}"));
+    shell.create_dir(&output)?;
+    let part = shard.map(|shard| format!("--shard={shard}"));
+    let command = cmd!(
+        shell,
+        "cargo mutants --package constellation-{folder} --test-package constellation-{tests}
+         --output {output} {files...} {part...}"
+    );
+    let status = Command::from(command).status().context("cargo mutants does not start")?;
+    // 2 and 3 say that mutants survived or ran without end, which is judged in the end.
+    if !matches!(status.code(), Some(0 | 2 | 3)) {
+        bail!("cargo mutants failed: {status}");
+    }
+    let read = |file: &str| -> anyhow::Result<Vec<String>> {
+        let text = shell.read_file(output.join("mutants.out").join(file))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    };
+    outcome.survived.extend(read("missed.txt")?);
+    outcome.caught.extend(read("caught.txt")?);
+    outcome.caught.extend(read("timeout.txt")?);
+    Ok(())
+}
