@@ -94,6 +94,7 @@ mod tests {
         assert_eq!(time.to_string(), "2026-02-02T14:30:00Z");
         assert_eq!(time.to_string().parse(), Ok(time));
         assert_eq!(Timestamp::from_milliseconds(1).unwrap().to_string(), "1970-01-01T00:00:00.001Z");
+        assert_eq!(Timestamp::from_milliseconds(-7).unwrap().as_milliseconds(), -7);
         assert!("yesterday".parse::<Timestamp>().is_err());
         assert!(Timestamp::from_milliseconds(i64::MAX).is_err());
     }

@@ -179,3 +179,33 @@ pub enum Outcome {
         versions: Vec<u64>,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_keeps_what_is_added_in_order() {
+        let [one, two]: [PipelineName; 2] = ["one", "two"].map(|name| name.parse().unwrap());
+        let commit = Commit::new()
+            .require(one.clone(), Precondition::Absent)
+            .then(Operation::DeleteName { name: one.clone() })
+            .require(two.clone(), Precondition::Active(3))
+            .then(Operation::SetActive { name: two.clone(), version: 2 });
+        assert_eq!(
+            commit.preconditions,
+            [(one.clone(), Precondition::Absent), (two.clone(), Precondition::Active(3))]
+        );
+        let [Operation::DeleteName { name: first }, Operation::SetActive { name: second, version: 2 }] =
+            commit.operations.as_slice()
+        else {
+            panic!("{commit:?}");
+        };
+        assert_eq!((first, second), (&one, &two));
+    }
+
+    #[test]
+    fn a_revision_is_shown_as_its_number() {
+        assert_eq!(Revision(42).to_string(), "42");
+    }
+}

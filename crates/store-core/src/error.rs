@@ -167,6 +167,43 @@ mod tests {
     }
 
     #[test]
+    fn an_error_tells_what_it_was_made_of() {
+        let error = StoreError::new(ErrorKind::InUse, "remove image", "a version refers to it")
+            .with("name", "scoring")
+            .with("version", 2);
+        assert_eq!(error.kind(), ErrorKind::InUse);
+        assert_eq!(error.operation(), "remove image");
+        assert_eq!(error.message(), "a version refers to it");
+        assert_eq!(error.context(), [("name", "scoring".to_owned()), ("version", "2".to_owned())]);
+        assert_eq!(
+            error.to_string(),
+            "cannot remove image: a version refers to it (in use; name: scoring; version: 2)"
+        );
+        assert!(error.source().is_none());
+    }
+
+    #[test]
+    fn what_time_alone_may_mend_is_retryable() {
+        for (kind, expected) in [
+            (ErrorKind::NotFound, false),
+            (ErrorKind::Conflict, false),
+            (ErrorKind::InUse, false),
+            (ErrorKind::InvalidName, false),
+            (ErrorKind::InvalidImage, false),
+            (ErrorKind::HashMismatch, false),
+            (ErrorKind::Corrupt, false),
+            (ErrorKind::UnsupportedFormat, false),
+            (ErrorKind::StorageFull, true),
+            (ErrorKind::ReadOnly, false),
+            (ErrorKind::Locked, true),
+            (ErrorKind::OutcomeUnknown, false),
+            (ErrorKind::Unavailable, true),
+        ] {
+            assert_eq!(StoreError::new(kind, "commit", "").is_retryable(), expected, "{kind}");
+        }
+    }
+
+    #[test]
     fn an_error_is_one_word() {
         assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
     }

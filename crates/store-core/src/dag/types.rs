@@ -253,13 +253,47 @@ mod tests {
             (vec![TypeSpec::Int, TypeSpec::Record(vec![field("a", 0), field("a", 0)])], "'a' twice"),
             (vec![TypeSpec::Int, TypeSpec::Record(vec![field("a b", 0)])], "not an identifier"),
             (vec![TypeSpec::Int, TypeSpec::Union(vec![TypeIndex(0), TypeIndex(0)])], "different members"),
+            (
+                vec![
+                    TypeSpec::Int,
+                    TypeSpec::String,
+                    TypeSpec::Union(vec![TypeIndex(0), TypeIndex(1), TypeIndex(0)]),
+                ],
+                "different members",
+            ),
         ];
         for (specs, message) in cases {
             let error = resolve(&specs).unwrap_err();
             assert!(error.to_string().contains(message), "{error}");
         }
-        let deep: Vec<_> =
-            std::iter::once(TypeSpec::Int).chain((0..300).map(|i| TypeSpec::List(TypeIndex(i)))).collect();
-        assert!(resolve(&deep).unwrap_err().to_string().contains("256 levels"));
+    }
+
+    #[test]
+    fn types_are_bounded_in_depth_size_and_members() {
+        let nested = |levels: u32| -> Vec<_> {
+            std::iter::once(TypeSpec::Int)
+                .chain((0..levels - 1).map(|index| TypeSpec::List(TypeIndex(index))))
+                .collect()
+        };
+        assert!(resolve(&nested(MAX_TYPE_DEPTH)).is_ok());
+        assert!(resolve(&nested(MAX_TYPE_DEPTH + 1)).unwrap_err().to_string().contains("256 levels"));
+
+        // The function itself and its result count, too.
+        let wide = |parts: u64| {
+            let parameters = (2..parts).map(|_| TypeIndex(0)).collect();
+            vec![TypeSpec::Int, TypeSpec::Function { parameters, result: TypeIndex(0) }]
+        };
+        assert!(resolve(&wide(MAX_TYPE_SIZE)).is_ok());
+        assert!(resolve(&wide(MAX_TYPE_SIZE + 1)).unwrap_err().to_string().contains("100000 parts"));
+
+        let union = |members: usize| {
+            let indices = (0..members).map(|index| TypeIndex(u32::try_from(index).unwrap()));
+            let field = |index: TypeIndex| FieldSpec { name: format!("f{}", index.0), ty: TypeIndex(0) };
+            let records = indices.clone().skip(1).map(|index| TypeSpec::Record(vec![field(index)]));
+            let union = TypeSpec::Union(indices.collect());
+            std::iter::once(TypeSpec::Int).chain(records).chain([union]).collect::<Vec<_>>()
+        };
+        assert!(resolve(&union(MAX_UNION_MEMBERS)).is_ok());
+        assert!(resolve(&union(MAX_UNION_MEMBERS + 1)).unwrap_err().to_string().contains("256 members"));
     }
 }

@@ -70,7 +70,7 @@ struct Validator<'a> {
 impl Validator<'_> {
     fn requires(&self) -> Result<(), InvalidDag> {
         for (index, Requirement { name, major, signature: _ }) in self.requires.iter().enumerate() {
-            if name.is_empty() || !name.split('.').all(is_identifier) {
+            if !name.split('.').all(is_identifier) {
                 return invalid(format_args!("requires[{index}]"), format!("has the name '{name}'"));
             }
             let before = index.checked_sub(1).map(|before| &self.requires[before]);

@@ -1,6 +1,6 @@
 //! Graphs that are not well formed, each refused with its place.
 
-use super::super::{Argument, ArithmeticOperator, Literal, TypeSpec};
+use super::super::{Argument, ArithmeticOperator, FieldValue, Join, Literal, TypeSpec};
 use super::*;
 
 fn node(operation: NodeKind) -> NodeSpec {
@@ -134,8 +134,92 @@ fn lists_are_sorted_and_names_are_identifiers() {
         |name: &str| InputSpec { name: name.into(), ty: TypeIndex(0), default: None, examples: vec![] };
     let inputs = vec![input("b"), input("a")];
     assert_eq!(refused(&DagSpec { inputs, ..dag(vec![int(1)]) }), "inputs[1] is not sorted by name");
+    let unnamed = DagSpec { inputs: vec![input("a b")], ..dag(vec![int(1)]) };
+    assert_eq!(refused(&unnamed), "inputs[0] has the name 'a b', which is not an identifier");
+    let mut labelled = dag(vec![int(1)]);
+    labelled.nodes[0].label = Some("a b".into());
+    assert_eq!(refused(&labelled), "nodes[0] has a label that is not an identifier");
     let undeclared = dag(vec![node(NodeKind::Input { name: "a".into() })]);
     assert_eq!(refused(&undeclared), "nodes[0] reads the input 'a', which is not declared");
+}
+
+#[test]
+fn requirements_are_sorted_and_named_as_modules_are() {
+    let requirement = |name: &str, major| Requirement {
+        name: name.into(),
+        major,
+        signature: crate::SignatureHash::of_bytes(b""),
+    };
+    let graph = |requires| DagSpec { requires, ..dag(vec![int(1)]) };
+    let sorted = vec![requirement("a", 1), requirement("a", 2), requirement("a.b", 1)];
+    assert!(graph(sorted).validate().is_ok());
+    for requires in [
+        vec![requirement("b", 1), requirement("a", 1)],
+        vec![requirement("a", 2), requirement("a", 1)],
+        vec![requirement("a", 1), requirement("a", 1)],
+    ] {
+        assert_eq!(refused(&graph(requires)), "requires[1] is not sorted by name and major version");
+    }
+    for name in ["", ".a", "a.", "a..b", "a b"] {
+        let message = format!("requires[0] has the name '{name}'");
+        assert_eq!(refused(&graph(vec![requirement(name, 1)])), message);
+    }
+}
+
+#[test]
+fn indices_are_in_range_wherever_they_stand() {
+    let typed = |ty| NodeSpec { ty: TypeIndex(ty), ..int(1) };
+    assert_eq!(refused(&dag(vec![typed(1)])), "nodes[0] refers to types[1] of 1");
+    assert_eq!(refused(&dag(vec![typed(2)])), "nodes[0] refers to types[2] of 1");
+    let pattern = Pattern::Is(TypeIndex(1));
+    let body = region(1, 2, 1, 1);
+    let cases = vec![MatchCase { pattern, body }];
+    let nodes =
+        vec![int(1), node(NodeKind::Parameter), node(NodeKind::Match { scrutinee: NodeIndex(0), cases })];
+    assert_eq!(refused(&dag(nodes)), "nodes[2] refers to types[1] of 1");
+    let graph = |input| DagSpec { inputs: vec![input], ..dag(vec![int(1)]) };
+    let input = InputSpec { name: "a".into(), ty: TypeIndex(0), default: None, examples: vec![] };
+    let (outside, inside) = (NodeIndex(1), NodeIndex(0));
+    assert!(
+        graph(InputSpec { default: Some(inside), examples: vec![inside], ..input.clone() })
+            .validate()
+            .is_ok()
+    );
+    for input in [
+        InputSpec { default: Some(outside), ..input.clone() },
+        InputSpec { examples: vec![inside, outside], ..input.clone() },
+    ] {
+        assert_eq!(refused(&graph(input)), "inputs[0] refers to nodes[1] of 1");
+    }
+    assert_eq!(refused(&graph(InputSpec { ty: TypeIndex(1), ..input })), "inputs[0] refers to types[1] of 1");
+}
+
+#[test]
+fn nothing_is_named_twice() {
+    let source = NodeIndex(0);
+    let names = |names: &[&str]| -> Vec<String> { names.iter().map(|&name| name.to_owned()).collect() };
+    let project = |selected| node(NodeKind::Project { source, names: names(selected) });
+    assert!(dag(vec![int(1), project(&["a", "b"])]).validate().is_ok());
+    for selected in [&[][..], &["a", "a"]] {
+        let message = "nodes[1] selects no field, or one twice";
+        assert_eq!(refused(&dag(vec![int(1), project(selected)])), message);
+    }
+    let field = |name: &str| FieldValue { name: name.into(), node: source };
+    let record = node(NodeKind::Record { fields: vec![field("a"), field("a")] });
+    assert_eq!(refused(&dag(vec![int(1), record])), "nodes[1] has the field 'a' twice");
+    let interpolate =
+        |parts| node(NodeKind::Interpolate { parts: names(parts), values: vec![source, source] });
+    assert!(dag(vec![int(1), interpolate(&["", "-", ""])]).validate().is_ok());
+    for parts in [&["", ""][..], &["", "", "", ""]] {
+        let message = "nodes[1] does not have one part more than values";
+        assert_eq!(refused(&dag(vec![int(1), interpolate(parts)])), message);
+    }
+    let fields = Pattern::Fields(names(&["a", "a"]));
+    let body = region(1, 3, 2, 1);
+    let cases = vec![MatchCase { pattern: fields, body }];
+    let parameter = || node(NodeKind::Parameter);
+    let nodes = vec![int(1), parameter(), parameter(), node(NodeKind::Match { scrutinee: source, cases })];
+    assert_eq!(refused(&dag(nodes)), "nodes[3] has a pattern of no field, or of one twice");
 }
 
 #[test]
@@ -156,7 +240,30 @@ fn calls_and_their_options_are_in_range() {
     let mut missing = graph(CallOptions::default());
     missing.requires.clear();
     assert_eq!(refused(&missing), "nodes[1] calls 'm.f' 1, which is not in requires");
+    let mut twice = graph(CallOptions::default());
+    let NodeKind::Call { arguments, .. } = &mut twice.nodes[1].operation else { unreachable!() };
+    arguments.push(Argument { name: "a".into(), node: NodeIndex(0) });
+    assert_eq!(refused(&twice), "nodes[1] has the argument 'a' twice");
     for options in [
+        CallOptions { retry: Some(0), priority: Some(100), ..CallOptions::default() },
+        CallOptions { retry: Some(MAX_NUMBER - 1), timeout_ms: Some(1), ..CallOptions::default() },
+        CallOptions { cache_ms: Some(MAX_NUMBER - 1), priority: Some(0), ..CallOptions::default() },
+    ] {
+        assert!(graph(options.clone()).validate().is_ok(), "{options:?}");
+    }
+    for options in [
+        CallOptions { retry: Some(MAX_NUMBER), ..CallOptions::default() },
+        CallOptions { delay_ms: Some(0), ..CallOptions::default() },
+        CallOptions { concurrency: Some(0), ..CallOptions::default() },
+        CallOptions { batch: Some(0), ..CallOptions::default() },
+        CallOptions { batch_timeout_ms: Some(0), ..CallOptions::default() },
+        CallOptions { checkpoint_ms: Some(0), ..CallOptions::default() },
+        CallOptions { throttle: Some(Throttle { count: 0, per_ms: 1 }), ..CallOptions::default() },
+        CallOptions { window: Some(Window::Tumbling { size_ms: 0 }), ..CallOptions::default() },
+        CallOptions { window: Some(Window::Sliding { size_ms: 0, slide_ms: 1 }), ..CallOptions::default() },
+        CallOptions { window: Some(Window::Sliding { size_ms: 1, slide_ms: 0 }), ..CallOptions::default() },
+        CallOptions { window: Some(Window::Count { size: 0 }), ..CallOptions::default() },
+        CallOptions { join: Some(Join::Buffer { timeout_ms: 0 }), ..CallOptions::default() },
         CallOptions { timeout_ms: Some(0), ..CallOptions::default() },
         CallOptions { cache_ms: Some(MAX_NUMBER), ..CallOptions::default() },
         CallOptions { priority: Some(101), ..CallOptions::default() },
