@@ -1,4 +1,4 @@
-//! The convenience calls of a store while others change it between their steps.
+//! The convenience calls of a store while others change it between their steps, and when it refuses a step.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,7 +9,7 @@ use constellation_store_core::{
     ActiveVersion, Commit, Committed, DagSpec, ErrorKind, GcOptions, ImageMetadata, ImageSummary, IndexEntry,
     ListOptions, Literal, NameEntry, NodeIndex, NodeKind, NodeSpec, Operation, Origin, OutputSpec,
     PipelineImage, PipelineName, PipelineStore, PipelineStoreExt, Precondition, Result, SourceHash,
-    StoreStatus, StructuralHash, SyntacticKey, Timestamp, TypeIndex, TypeSpec, VersionHistory,
+    StoreError, StoreStatus, StructuralHash, SyntacticKey, Timestamp, TypeIndex, TypeSpec, VersionHistory,
 };
 use constellation_store_mem::InMemoryPipelineStore;
 use futures_core::stream::BoxStream;
@@ -28,6 +28,8 @@ enum Call {
 struct Contended {
     inner: InMemoryPipelineStore,
     others: Mutex<VecDeque<(Call, Commit)>>,
+    /// Why the next commits are refused, one after another.
+    refusals: Mutex<VecDeque<ErrorKind>>,
     /// An image that is not found, although it is stored.
     lost: Option<StructuralHash>,
 }
@@ -46,6 +48,16 @@ impl Contended {
         }
     }
 
+    /// The next commits are refused for these reasons.
+    fn refuse(&self, kinds: impl IntoIterator<Item = ErrorKind>) {
+        self.refusals.lock().expect("no test panics with the lock").extend(kinds);
+    }
+
+    fn refusal(&self) -> Option<StoreError> {
+        let kind = self.refusals.lock().expect("no test panics with the lock").pop_front()?;
+        Some(StoreError::new(kind, "commit", "refused"))
+    }
+
     fn is_quiet(&self) -> bool {
         self.others.lock().expect("no test panics with the lock").is_empty()
     }
@@ -61,7 +73,10 @@ impl fmt::Display for Contended {
 impl PipelineStore for Contended {
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         self.interfere(Call::Commit);
-        self.inner.commit(commit).await
+        match self.refusal() {
+            Some(refusal) => Err(refusal),
+            None => self.inner.commit(commit).await,
+        }
     }
 
     async fn get(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
@@ -173,6 +188,72 @@ fn gc_leaves_what_comes_into_use_and_what_others_remove() {
     let left = wait(store.list_all_images()).expect("the store is open");
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].structural_hash, image(1).structural_hash);
+}
+
+#[test]
+fn gc_passes_on_what_is_no_race() {
+    let now = Timestamp::from_milliseconds(30 * 24 * 60 * 60 * 1_000).expect("it is a time");
+    // In the commit that removes all of them, and in one that removes a single one after a race.
+    for refusals in [&[ErrorKind::StorageFull][..], &[ErrorKind::InUse, ErrorKind::StorageFull]] {
+        let store = Contended::default();
+        wait(store.store(image(1))).expect("nobody interferes");
+        store.refuse(refusals.iter().copied());
+        let error = wait(store.gc(GcOptions::new(now))).expect_err("it is refused");
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+        let report = wait(store.gc(GcOptions::new(now))).expect("it is not refused again");
+        assert_eq!(report.removed, [image(1).structural_hash]);
+    }
+}
+
+#[test]
+fn gc_removes_what_is_older_than_the_age_and_not_what_is_as_old() {
+    let store = Contended::default();
+    wait(store.store(image(1))).expect("nobody interferes");
+    let age =
+        i64::try_from(GcOptions::new(Timestamp::UNIX_EPOCH).older_than.as_millis()).expect("it is days");
+    for (time, expected) in [(age, 0), (age + 1, 1)] {
+        let now = Timestamp::from_milliseconds(time).expect("it is a time");
+        let report = wait(store.gc(GcOptions::new(now))).expect("nobody interferes");
+        assert_eq!(report.removed.len(), expected, "{time}");
+    }
+}
+
+#[test]
+fn removing_passes_on_every_error_but_that_nothing_is_there() {
+    let store = Contended::default();
+    let structural_hash = wait(store.store(image(1))).expect("nobody interferes");
+    store.refuse([ErrorKind::StorageFull, ErrorKind::NotFound]);
+    let error = wait(store.remove(&structural_hash)).expect_err("it is refused");
+    assert_eq!(error.kind(), ErrorKind::StorageFull);
+    assert!(!wait(store.remove(&structural_hash)).expect("what is not there is no error"));
+    assert!(wait(store.remove(&structural_hash)).expect("it is there"));
+}
+
+#[test]
+fn rollback_gives_up_when_others_are_always_first() {
+    // The last attempt goes through.
+    let store = store_with_versions(2);
+    store.refuse([ErrorKind::Conflict; 99]);
+    assert_eq!(
+        wait(store.rollback(&name(), None, Precondition::Any)).expect("it succeeds").active.version,
+        1
+    );
+    let store = store_with_versions(2);
+    store.refuse([ErrorKind::Conflict; 100]);
+    let error = wait(store.rollback(&name(), None, Precondition::Any)).expect_err("it gives up");
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+}
+
+#[test]
+fn rollback_is_not_tried_again_after_what_is_no_race() {
+    for (kind, precondition) in
+        [(ErrorKind::StorageFull, Precondition::Any), (ErrorKind::Conflict, Precondition::Active(2))]
+    {
+        let store = store_with_versions(2);
+        store.refuse([kind]);
+        let error = wait(store.rollback(&name(), None, precondition)).expect_err("it is refused");
+        assert_eq!(error.kind(), kind);
+    }
 }
 
 #[test]

@@ -245,6 +245,29 @@ fn numbers_are_doubles() {
 }
 
 #[test]
+fn every_kind_of_value_that_serde_knows_is_written_as_its_value() {
+    /// As `serde_bytes` serializes.
+    struct Bytes(&'static [u8]);
+    impl Serialize for Bytes {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_bytes(self.0)
+        }
+    }
+    #[derive(Serialize)]
+    struct Unit;
+    #[derive(Serialize)]
+    struct New(u8);
+    #[derive(Serialize)]
+    struct Tuple(u8, bool);
+
+    assert_same(&(-8_i8, -16_i16, -32_i32, -64_i64, -128_i128));
+    assert_same(&(8_u8, 16_u16, 32_u32, 64_u64, 128_u128));
+    assert_same(&(0.5_f32, 0.25_f64, true, 'x', "text", (), Some(1), None::<u8>));
+    assert_same(&(Bytes(b"\x00\xff"), Unit, New(7), Tuple(1, false)));
+    assert_same(&BTreeMap::from([('b', Unit), ('a', Unit)]));
+}
+
+#[test]
 fn what_json_does_not_have_is_an_error() {
     assert!(to_canonical(&[f64::NAN]).is_err());
     assert!(to_canonical(&f64::INFINITY).is_err());

@@ -77,7 +77,9 @@ fn a_body_is_closed() {
 #[test]
 fn a_body_stands_right_before_its_owner() {
     let parameter = || node(NodeKind::Parameter);
-    for body in [region(0, 1, 1, 0), region(0, 3, 1, 0), region(2, 1, 0, 0), region(1, 2, 2, 0)] {
+    let bodies =
+        [region(0, 1, 1, 0), region(0, 3, 1, 0), region(2, 1, 0, 0), region(1, 2, 2, 0), region(3, 2, 0, 0)];
+    for body in bodies {
         let graph = dag(vec![parameter(), int(1), lambda(&[], body)]);
         assert_eq!(refused(&graph), "nodes[2] has a body that does not stand right before it");
     }
