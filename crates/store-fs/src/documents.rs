@@ -201,12 +201,30 @@ mod tests {
         bytes[20] ^= 1;
         let salvaged = salvage_history("pricing%2fquote", &bytes, std::iter::empty()).unwrap();
         assert_eq!(salvaged.pipeline_name, history.pipeline_name);
-        assert!(salvaged.next_version >= 8);
+        // Past every number in the document, that of the next version too, which it is not told from others.
+        assert_eq!(salvaged.next_version, 9);
         let name: PipelineName = "x".repeat(220).parse().unwrap();
         let stem = escape(name.as_str());
         assert!(salvage_history(&stem, &bytes, std::iter::empty()).is_none());
         assert_eq!(salvage_history(&stem, &bytes, [&name].into_iter()).unwrap().pipeline_name, name);
         assert_eq!(salvage_history("a", b"\xff\xfe", std::iter::empty()).unwrap().next_version, 1);
+    }
+
+    #[test]
+    fn an_image_of_the_reference_is_told_by_what_its_format_alone_has() {
+        for (document, expected) in [
+            (r#"{"dagSpec":{},"moduleOptions":{}}"#, true),
+            (r#"{"dagSpec":{"data":{}}}"#, true),
+            (r#"{"dagSpec":{"inEdges":[]}}"#, true),
+            (r#"{"dagSpec":{}}"#, false),
+            (r#"{"dagSpec":1,"moduleOptions":{}}"#, false),
+            (r#"{"moduleOptions":{}}"#, false),
+            (r#"{"dagSpec":{"nodes":[],"data":{}},"moduleOptions":{}}"#, false),
+            (r#"{"dagSpec":{"nodes":[]}}"#, false),
+            (r#"{"dagSpec":{"data":{}}"#, false),
+        ] {
+            assert_eq!(is_of_the_reference(document.as_bytes()), expected, "{document}");
+        }
     }
 
     #[test]

@@ -368,3 +368,123 @@ impl Journal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::HEADER_BYTES;
+    use crate::vfs::ModelVfs;
+
+    /// The length of a frame without payload.
+    const FRAME: u64 = HEADER_BYTES as u64;
+
+    fn journal(vfs: &ModelVfs, sizes: SegmentSizes, checkpoint: u64) -> Journal {
+        let found = read_journal(vfs, checkpoint).unwrap();
+        let store = found.store.unwrap_or(Uuid::from_u128(7));
+        Journal::new(Arc::new(vfs.clone()), sizes, store, found.epoch + 1, checkpoint, &found)
+    }
+
+    fn open() -> (ModelVfs, Journal) {
+        let vfs = ModelVfs::new();
+        vfs.create_directory(JOURNAL).unwrap();
+        let journal = journal(&vfs, SegmentSizes { first: 2 * FRAME, max: 4 * FRAME }, 0);
+        (vfs, journal)
+    }
+
+    /// Appends frames, each into a segment of its own.
+    fn append_alone(journal: &mut Journal, count: usize) {
+        for _ in 0..count {
+            journal.append(b"").unwrap();
+            journal.seal();
+        }
+    }
+
+    /// The paths of the segments with their lengths, and how many files have a temporary name.
+    fn segments(vfs: &ModelVfs) -> (Vec<(String, u64)>, usize) {
+        let files = vfs.files();
+        let (temporary, named): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|(path, _)| path.contains(TEMPORARY_PREFIX));
+        (named.into_iter().map(|(path, bytes)| (path, bytes.len() as u64)).collect(), temporary.len())
+    }
+
+    #[test]
+    fn a_segment_doubles_to_its_greatest_length_and_then_the_next_one_starts() {
+        let (vfs, mut journal) = open();
+        let mut lengths = Vec::new();
+        for count in 1..=5 {
+            journal.append(b"").unwrap();
+            assert_eq!((journal.sequence(), journal.bytes()), (count, count * FRAME));
+            lengths.push(segments(&vfs).0.iter().map(|(_, length)| length / FRAME).collect::<Vec<_>>());
+        }
+        assert_eq!(lengths, [vec![2], vec![2], vec![4], vec![4], vec![4, 2]]);
+        assert_eq!(segments(&vfs).0[1].0, segment_path(1, 5));
+        // A frame that is longer than a segment grows gets one that has its length.
+        journal.append(&[b'x'; 5 * HEADER_BYTES]).unwrap();
+        assert_eq!(segments(&vfs).0[2], (segment_path(1, 6), 6 * FRAME));
+        assert_eq!(read_journal(&vfs, 0).unwrap().frames.len(), 6);
+    }
+
+    #[test]
+    fn what_is_written_in_advance_is_zeros_to_the_last_byte() {
+        let vfs = ModelVfs::new();
+        vfs.create_directory(JOURNAL).unwrap();
+        let first = 5 * ZEROS / 2;
+        let mut journal = journal(&vfs, SegmentSizes { first, max: first }, 0);
+        journal.append(b"").unwrap();
+        let segment = &vfs.files()[&segment_path(1, 1)];
+        assert_eq!(segment.len() as u64, first);
+        assert!(segment[HEADER_BYTES..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn retired_segments_are_written_over_and_no_more_of_them_are_kept_than_that_needs() {
+        let (vfs, mut journal) = open();
+        append_alone(&mut journal, 5);
+        journal.retire(4);
+        assert_eq!(segments(&vfs), (vec![(segment_path(1, 5), 2 * FRAME)], MAX_SPARES));
+        assert_eq!(journal.bytes(), FRAME);
+        append_alone(&mut journal, 2);
+        assert_eq!((segments(&vfs).0.len(), segments(&vfs).1), (3, 0));
+        let found = read_journal(&vfs, 0).unwrap();
+        assert_eq!(found.frames.keys().copied().collect::<Vec<_>>(), [5, 6, 7]);
+        assert!(found.damaged.is_empty());
+        journal.retire(7);
+        assert_eq!((journal.bytes(), segments(&vfs)), (0, (vec![], MAX_SPARES)));
+        journal.close();
+        assert_eq!(segments(&vfs), (vec![], 0));
+    }
+
+    #[test]
+    fn a_segment_that_is_longer_than_others_grow_is_not_kept() {
+        let (vfs, mut journal) = open();
+        journal.append(&[b'x'; 3 * HEADER_BYTES]).unwrap();
+        journal.append(&[b'x'; 5 * HEADER_BYTES]).unwrap();
+        journal.seal();
+        journal.retire(2);
+        assert_eq!(segments(&vfs), (vec![], 1));
+    }
+
+    #[test]
+    fn an_opening_settles_what_it_found_above_the_checkpoint() {
+        let (vfs, mut first) = open();
+        append_alone(&mut first, 3);
+        drop(first);
+        let sizes = SegmentSizes { first: 2 * FRAME, max: 4 * FRAME };
+        let mut second = journal(&vfs, sizes, 1);
+        assert!(!second.is_settled());
+        assert_eq!((second.epoch(), second.sequence(), second.bytes()), (2, 3, 2 * FRAME));
+        second.settle(2).unwrap();
+        assert!(second.is_settled());
+        assert_eq!(segments(&vfs).0, [(segment_path(2, 2), 2 * FRAME)]);
+        assert_eq!(second.bytes(), 2 * FRAME);
+        let found = read_journal(&vfs, 1).unwrap();
+        assert_eq!(found.frames.keys().copied().collect::<Vec<_>>(), [2, 3]);
+        // Frames that the JSON files have by then need not be settled.
+        let mut third = journal(&vfs, sizes, 1);
+        third.retire(2);
+        assert!(!third.is_settled());
+        third.retire(3);
+        assert!(third.is_settled());
+        assert_eq!(segments(&vfs).0, []);
+    }
+}

@@ -111,8 +111,23 @@ mod tests {
     #[test]
     fn a_number_that_cannot_be_counted_on_from_is_damage() {
         let mut manifest = Manifest::new(Uuid::from_u128(7), Uuid::from_u128(8));
-        manifest.sequence = u64::MAX;
-        assert_eq!(Manifest::decode(&manifest.encode()).unwrap_err().kind(), ErrorKind::Corrupt);
+        for (epoch, sequence, expected) in [
+            (MAX_COUNT, MAX_COUNT, None),
+            (MAX_COUNT + 1, 0, Some(ErrorKind::Corrupt)),
+            (0, MAX_COUNT + 1, Some(ErrorKind::Corrupt)),
+            (0, u64::MAX, Some(ErrorKind::Corrupt)),
+        ] {
+            (manifest.epoch, manifest.sequence) = (epoch, sequence);
+            let decoded = Manifest::decode(&manifest.encode());
+            assert_eq!(decoded.err().map(|error| error.kind()), expected, "{epoch} {sequence}");
+        }
+    }
+
+    #[test]
+    fn an_id_starts_with_the_time() {
+        let now = Timestamp::from_milliseconds(1_700_000_000_123).unwrap();
+        let time = new_id(now).get_timestamp().map(|time| time.to_unix());
+        assert_eq!(time, Some((1_700_000_000, 123_000_000)));
     }
 
     #[test]

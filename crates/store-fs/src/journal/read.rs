@@ -139,3 +139,85 @@ fn read_segment(vfs: &dyn Vfs, path: &str, epoch: u64, first_sequence: u64) -> R
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::encode_frame;
+    use crate::vfs::ModelVfs;
+
+    const STORE: Uuid = Uuid::from_u128(7);
+
+    /// A journal of segments: the epoch of each, and the numbers of its frames, the first of which is in its name.
+    fn journal(segments: &[(u64, &[u64])]) -> ModelVfs {
+        let vfs = ModelVfs::new();
+        for (epoch, sequences) in segments {
+            let frame =
+                |sequence: &u64| encode_frame(STORE, *epoch, *sequence, format!("{epoch}").as_bytes());
+            vfs.put(
+                &segment_path(*epoch, sequences[0]),
+                sequences.iter().flat_map(frame).collect::<Vec<_>>(),
+            );
+        }
+        vfs
+    }
+
+    /// The numbers of the frames, each with the epoch that it was taken from.
+    fn frames(found: &Found) -> Vec<(u64, &str)> {
+        let text = |payload| std::str::from_utf8(payload).unwrap();
+        found.frames.iter().map(|(sequence, payload)| (*sequence, text(payload.as_slice()))).collect()
+    }
+
+    #[test]
+    fn the_frames_of_all_segments_are_found() {
+        let vfs = journal(&[(1, &[1, 2]), (1, &[3]), (4, &[4, 6])]);
+        let found = read_journal(&vfs, 0).unwrap();
+        assert_eq!(frames(&found), [(1, "1"), (2, "1"), (3, "1"), (4, "4"), (6, "4")]);
+        assert_eq!((found.store, found.epoch), (Some(STORE), 4));
+        assert_eq!(found.segments, [segment_path(1, 1), segment_path(1, 3), segment_path(4, 4)]);
+        assert!(found.damaged.is_empty());
+        let nothing = read_journal(&ModelVfs::new(), 0).unwrap();
+        assert_eq!((nothing.frames.len(), nothing.store, nothing.epoch), (0, None, 0));
+    }
+
+    #[test]
+    fn a_segment_that_lost_its_end_is_told_unless_the_json_files_have_it() {
+        let damaged = |segments: &[(u64, &[u64])], checkpoint| -> Vec<String> {
+            let found = read_journal(&journal(segments), checkpoint).unwrap();
+            found.damaged.into_iter().map(|segment| segment.path).collect()
+        };
+        for checkpoint in 0..3 {
+            assert_eq!(damaged(&[(1, &[1, 2]), (1, &[4])], checkpoint), [segment_path(1, 1)]);
+        }
+        assert_eq!(damaged(&[(1, &[1, 2]), (1, &[4])], 3), [""; 0]);
+        assert_eq!(damaged(&[(1, &[1, 2, 3]), (1, &[4])], 0), [""; 0]);
+        // The next opening goes on where it found the end.
+        assert_eq!(damaged(&[(1, &[1, 2]), (2, &[4])], 0), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_later_opening_did_not_find_is_not_taken() {
+        let found = read_journal(&journal(&[(1, &[1, 2, 3]), (2, &[2])]), 0).unwrap();
+        assert_eq!(frames(&found), [(1, "1"), (2, "2")]);
+        let found = read_journal(&journal(&[(1, &[1, 2, 3]), (2, &[3, 4])]), 0).unwrap();
+        assert_eq!(frames(&found), [(1, "1"), (2, "1"), (3, "2"), (4, "2")]);
+        let found = read_journal(&journal(&[(1, &[1, 2]), (2, &[3])]), 0).unwrap();
+        assert_eq!(frames(&found), [(1, "1"), (2, "1"), (3, "2")]);
+    }
+
+    #[test]
+    fn a_number_of_a_frame_that_no_version_writes_is_refused() {
+        assert!(read_journal(&journal(&[(MAX_COUNT, &[MAX_COUNT])]), 0).is_ok());
+        for sequences in [&[0][..], &[1, MAX_COUNT + 1]] {
+            let error = read_journal(&journal(&[(1, sequences)]), 0).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnsupportedFormat, "{sequences:?}");
+        }
+    }
+
+    #[test]
+    fn frames_of_two_stores_are_refused() {
+        let vfs = journal(&[(1, &[1])]);
+        vfs.put(&segment_path(1, 2), encode_frame(Uuid::from_u128(8), 1, 2, b""));
+        assert_eq!(read_journal(&vfs, 0).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}
