@@ -22,14 +22,38 @@ struct Target {
     files: &'static [&'static str],
     /// The folder of the crate whose tests must notice.
     tests: &'static str,
+    /// Which of its tests, as arguments of `cargo test`.
+    selection: &'static [&'static str],
 }
 
 const TARGETS: &[Target] = &[
-    Target { folder: "store-core", files: &["--exclude=ext.rs"], tests: "store-core" },
+    Target {
+        folder: "store-core",
+        files: &["--exclude=ext.rs"],
+        tests: "store-core",
+        selection: NOT_EXAMPLES,
+    },
     // What callers of a store use is tested on a store, by the conformance suite.
-    Target { folder: "store-core", files: &["--file=ext.rs"], tests: "store-mem" },
-    Target { folder: "store-mem", files: &[], tests: "store-mem" },
-    Target { folder: "store-fs", files: &[], tests: "store-fs" },
+    Target { folder: "store-core", files: &["--file=ext.rs"], tests: "store-mem", selection: NOT_EXAMPLES },
+    Target { folder: "store-mem", files: &[], tests: "store-mem", selection: NOT_EXAMPLES },
+    Target { folder: "store-fs", files: &[], tests: "store-fs", selection: WITHOUT_CRASHES },
+];
+
+/// Examples in the documentation show the use of an interface, and are compiled anew for each mutant.
+const NOT_EXAMPLES: &[&str] = &["--tests"];
+
+/// All but `crash`, which takes minutes, and `seeded_bugs`, which tells whether other tests find bugs.
+const WITHOUT_CRASHES: &[&str] = &[
+    "--lib",
+    "--test=batch",
+    "--test=catalogue",
+    "--test=conformance",
+    "--test=conformance_model",
+    "--test=damage",
+    "--test=faults",
+    "--test=golden",
+    "--test=seed",
+    "--test=verify",
 ];
 
 pub(crate) fn run(shell: &Shell, flags: &Mutants) -> anyhow::Result<()> {
@@ -65,15 +89,18 @@ fn install(shell: &Shell) -> anyhow::Result<()> {
 
 /// Tests mutants, and adds what became of them.
 fn test(shell: &Shell, target: &Target, shard: Option<&str>, outcome: &mut Outcome) -> anyhow::Result<()> {
-    let &Target { folder, files, tests } = target;
+    let &Target { folder, files, tests, selection } = target;
     let output = shell.current_dir().join(format!("target/mutants/{folder}-by-{tests}"));
     shell.create_dir(&output)?;
+    let selection = selection.iter().map(|argument| format!("--cargo-arg={argument}"));
     let part = shard.map(|shard| format!("--shard={shard}"));
     let command = cmd!(
         shell,
         "cargo mutants --package constellation-{folder} --test-package constellation-{tests}
-         --output {output} {files...} {part...}"
+         --output {output} {files...} {selection...} {part...}"
     );
+    // Each run copies the sources to another place; what they depend on need not be built anew for that.
+    let command = command.env("CARGO_TARGET_DIR", shell.current_dir().join("target/mutants/build"));
     let status = Command::from(command).status().context("cargo mutants does not start")?;
     // 2 and 3 say that mutants survived or ran without end, which is judged in the end.
     if !matches!(status.code(), Some(0 | 2 | 3)) {

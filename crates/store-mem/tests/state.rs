@@ -375,6 +375,11 @@ fn a_damaged_image_is_forgotten_and_can_be_stored_again() {
     assert_eq!(state.dangling(), Dangling::default());
     state.replay(whole.revision(), &[]);
     assert_eq!(state.index_entries().len(), 1);
+    let source_hash = SourceHash::of_bytes(b"text");
+    state.forget_damaged_source(&source_hash);
+    assert_eq!(state.source(&source_hash), Lookup::Absent);
+    assert_eq!(apply(&mut state, all())[1], Outcome::Source { added: true });
+    assert_eq!(state.source(&source_hash).loaded().as_deref(), Some("text"));
 }
 
 #[test]
@@ -389,6 +394,26 @@ fn references_to_missing_images_are_told() {
     assert_eq!(dangling.images, [(lost.structural_hash, vec![Holder { name: a, version: 1 }])]);
     assert_eq!(state.forget_damaged(&lost.structural_hash), [key(1)]);
     assert_eq!(state.dangling().index, []);
+}
+
+#[test]
+fn each_missing_image_is_told_with_all_versions_that_refer_to_it() {
+    let (a, b) = (name("a"), name("b"));
+    let mut images = [image(1, None), image(2, None), image(3, None)];
+    images.sort_by_key(|image| image.structural_hash);
+    let [first, kept, second] = &images;
+    let mut state = State::new();
+    apply(&mut state, images.iter().map(|image| Operation::PutImage(Arc::clone(image))));
+    for (name, image) in [(&a, first), (&a, second), (&a, first), (&a, kept), (&b, first)] {
+        apply(&mut state, [record(name, image)]);
+    }
+    let state = State::from_parts(Parts { images: vec![Arc::clone(kept)], ..parts_of(&state) });
+    let holder = |name: &PipelineName, version| Holder { name: name.clone(), version };
+    let expected = [
+        (first.structural_hash, vec![holder(&a, 1), holder(&a, 3), holder(&b, 1)]),
+        (second.structural_hash, vec![holder(&a, 2)]),
+    ];
+    assert_eq!(state.dangling().images, expected);
 }
 
 #[test]
@@ -444,6 +469,15 @@ fn a_commit_is_judged_alike_whether_images_are_loaded_or_not() {
     // Read from a file before the image was removed: it must not come back.
     lazy.load_image(Arc::clone(&unused));
     assert_eq!(lazy.image(&unused.structural_hash), Lookup::Absent);
+    assert_ne!(lazy, state, "an image that is not loaded is told from one that is");
+    // A journal brings an image that is stored elsewhere: it is the one only if all that is known of it fits.
+    let mut other = PipelineImage::clone(&used);
+    other.metadata.compiler = Some("9.9".into());
+    lazy.replay(Revision(0), &[Change::ImageAdded(Arc::new(other))]);
+    assert_eq!(lazy.image(&used.structural_hash), Lookup::NotLoaded);
+    let mut replayed = lazy.clone();
+    replayed.replay(Revision(0), &[Change::ImageAdded(Arc::clone(&used))]);
+    assert_eq!(replayed.image(&used.structural_hash), Lookup::Loaded(Arc::clone(&used)));
     lazy.load_image(Arc::clone(&used));
     lazy.load_source(SourceHash::of_bytes(b"one"), "one".into());
     assert_eq!(lazy, state);
