@@ -22,19 +22,19 @@ pub(crate) struct Outcome {
 
 /// Reads the list: a line with the name of a mutant, and below it, indented, why it may survive.
 pub(crate) fn parse(text: &str) -> anyhow::Result<Vec<Accepted>> {
-    let mut list: Vec<Accepted> = Vec::new();
+    let mut accepted: Vec<Accepted> = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if line.starts_with(' ') {
-            let last = list.last_mut().with_context(|| format!("no mutant stands before '{line}'"))?;
+            let last = accepted.last_mut().with_context(|| format!("no mutant stands before '{line}'"))?;
             last.reason.push_str(line);
         } else {
-            list.push(Accepted { name: line.to_owned(), reason: String::new() });
+            accepted.push(Accepted { name: line.to_owned(), reason: String::new() });
         }
     }
-    for Accepted { name, reason } in &list {
+    for Accepted { name, reason } in &accepted {
         ensure!(!reason.is_empty(), "no reason stands below '{name}'");
     }
-    Ok(list)
+    Ok(accepted)
 }
 
 /// What is wrong: survivors that are not accepted, and accepted ones that did not survive.
