@@ -10,6 +10,7 @@ mod files;
 pub(crate) mod load;
 mod packing;
 mod recovery;
+mod settle;
 
 use std::fmt;
 use std::io;
@@ -161,6 +162,8 @@ pub struct Core {
     /// Whether a checkpoint is due for want of a catalogue. One that cannot be written waits for the next
     /// checkpoint.
     wants_catalogue: bool,
+    /// Whether the opening read or repaired something that only a checkpoint makes durable. Commits wait for it.
+    owes_checkpoint: bool,
     /// Whether it writes: it is not read-only, closed, or in doubt of its journal.
     is_writer: bool,
     /// Held until it is closed, also when it does not write any more: its readers rely on nobody else writing.
@@ -199,8 +202,10 @@ impl Core {
         let files = Files::new(Arc::clone(&vfs));
         files.sweep(reading.catalogue.is_some());
         reading.quarantine(&files);
-        files.ensure_directory(JOURNAL).map_err(failed)?;
         let is_new = reading.manifest.is_none();
+        // With `store.json` there was an opening that made it durable.
+        let made = if is_new { files.ensure_directory(JOURNAL) } else { files.keep_directory(JOURNAL) };
+        made.map_err(failed)?;
         let manifest = reading.manifest.take().unwrap_or_else(|| reading.new_manifest(options.clock.now()));
         let recovery::Reading { state, found, catalogue, dirty, warnings, is_repaired, .. } = reading;
         let epoch = found.epoch.max(manifest.epoch).saturating_add(1);
@@ -220,16 +225,11 @@ impl Core {
             under_way: None,
             wants_catalogue: catalogue.is_none(),
             catalogue,
+            owes_checkpoint: false,
             is_writer: true,
             lock: Some(lock),
         };
-        // A full disk must not keep the store from being read, so failures are told and tried again. Without
-        // `store.json` the next opening does again what this one did.
-        let _ = core.settle();
-        if is_new || is_repaired {
-            core.plan_checkpoint();
-            let _ = core.checkpoint();
-        }
+        core.settle_at_opening(is_new, is_repaired);
         Ok(core)
     }
 
@@ -273,6 +273,7 @@ impl Core {
                 under_way: None,
                 catalogue: None,
                 wants_catalogue: false,
+                owes_checkpoint: false,
                 is_writer: false,
                 lock: None,
             });
@@ -334,14 +335,6 @@ impl Core {
     /// What readers share.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
-    }
-
-    fn settle(&mut self) -> Result<(), FileError> {
-        let settled = self.journal.settle(self.first_sequence);
-        self.shared.health().unsettled = settled.as_ref().err().map(|error| {
-            format!("commits of before the store was opened are read, but could not be made durable: {error}")
-        });
-        settled
     }
 
     /// Whether the journal is near its bound, so that commits should let the files follow.
@@ -452,6 +445,7 @@ impl Core {
                 self.checkpoint = None;
                 self.catalogue = catalogue;
                 self.wants_catalogue = false;
+                self.owes_checkpoint = false;
                 self.journal.retire(manifest.sequence);
                 self.manifest = manifest;
                 let mut health = self.shared.health();

@@ -169,6 +169,11 @@ impl Journal {
         self.sealed.iter().map(|segment| segment.bytes).sum::<u64>() + unsettled + active
     }
 
+    /// Whether there are segments that take no more frames: after an opening, those that it found.
+    pub(crate) fn has_segments(&self) -> bool {
+        !self.sealed.is_empty()
+    }
+
     /// Whether the frames of earlier openings are durable.
     pub(crate) fn is_settled(&self) -> bool {
         self.unsettled.is_none()

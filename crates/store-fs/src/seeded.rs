@@ -31,6 +31,12 @@ pub enum SeededBug {
     SettleSkipped,
     /// The segments of earlier openings are removed before their frames are written down again.
     OldSegmentsRemovedFirst,
+    /// A `store.json` that was read is taken for durable when its directory is synced once more.
+    ManifestBelieved,
+    /// A directory that is there is taken for durable when the root is synced once more.
+    EmptyDirectoryBelieved,
+    /// Commits go on although what the opening repaired could not be written.
+    RepairNotOwed,
     /// An opening has the epoch of the one before.
     EpochNotRaised,
     /// Segments are retired when a checkpoint starts.
@@ -51,6 +57,8 @@ pub enum SeededBug {
     LostEndNotTold,
     /// Missing numbers between frames are not noticed.
     MissingFramesNotTold,
+    /// A segment that is gone when it is to be read had nothing that is not in the files.
+    VanishedSegmentIgnored,
     /// The journal is not applied.
     JournalIgnored,
     /// The first frame after the checkpoint is not applied.
@@ -131,6 +139,9 @@ mod switch {
             Self::BacklogUnbounded,
             Self::SettleSkipped,
             Self::OldSegmentsRemovedFirst,
+            Self::ManifestBelieved,
+            Self::EmptyDirectoryBelieved,
+            Self::RepairNotOwed,
             Self::EpochNotRaised,
             Self::RetiredBeforeManifest,
             Self::RetiredTooMuch,
@@ -141,6 +152,7 @@ mod switch {
             Self::HolesNotTold,
             Self::LostEndNotTold,
             Self::MissingFramesNotTold,
+            Self::VanishedSegmentIgnored,
             Self::JournalIgnored,
             Self::ReplayedTooLate,
             Self::ForeignJournalApplied,

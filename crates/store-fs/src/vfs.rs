@@ -103,6 +103,13 @@ pub trait Vfs: Debug + Display + Send + Sync + 'static {
     /// `NotFound`, and those of the system.
     fn remove(&self, path: &str) -> io::Result<()>;
 
+    /// Removes a directory that is empty.
+    ///
+    /// # Errors
+    ///
+    /// `DirectoryNotEmpty`, `NotFound`, and those of the system.
+    fn remove_directory(&self, path: &str) -> io::Result<()>;
+
     /// Makes the entries of a directory durable.
     ///
     /// # Errors

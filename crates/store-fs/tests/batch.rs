@@ -253,6 +253,10 @@ impl Vfs for Gate {
         self.inner.remove(path)
     }
 
+    fn remove_directory(&self, path: &str) -> io::Result<()> {
+        self.inner.remove_directory(path)
+    }
+
     fn sync_directory(&self, path: &str) -> io::Result<()> {
         self.count();
         self.inner.sync_directory(path)

@@ -21,6 +21,8 @@ const MAX_COMMIT_BYTES: usize = 64 << 20;
 enum Failure {
     /// Nothing changed.
     File(FileError),
+    /// What was read at the opening cannot be made durable. Nothing changed.
+    Unsettled(Arc<StoreError>),
     /// The journal is at its bound, and the files that follow it cannot be written. Nothing changed.
     Backlog(Arc<StoreError>),
     /// The frame may be durable or not.
@@ -31,6 +33,11 @@ impl Failure {
     fn to_error(&self) -> StoreError {
         match self {
             Self::File(error) => error.clone().into_store_error(OPERATION),
+            Self::Unsettled(error) => {
+                let message =
+                    "what was found when the store was opened cannot be made durable; see the cause";
+                StoreError::new(error.kind(), OPERATION, message).with_source(Arc::clone(error))
+            }
             Self::Backlog(error) => {
                 let message =
                     "the journal has reached its bound, and the files that follow it cannot be written";
@@ -87,11 +94,9 @@ impl Core {
         if let Err(error) = self.check_writable(OPERATION) {
             return vec![Err(error)];
         }
-        // Before anything is judged: also an answer that changes nothing must not depend on what is not durable.
-        if !self.journal.is_settled()
-            && let Err(error) = self.settle()
-        {
-            return commits.iter().map(|_| Err(error.clone().into_store_error(OPERATION))).collect();
+        if let Err(error) = self.make_good() {
+            let failure = Failure::Unsettled(Arc::new(error));
+            return commits.iter().map(|_| Err(failure.to_error())).collect();
         }
         let Batch { judged, pending: _, payload, first_change } = self.judge(commits);
         let written = if payload.is_empty() { Ok(()) } else { self.write_frame(&payload.into_bytes()) };

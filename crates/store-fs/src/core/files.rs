@@ -96,7 +96,19 @@ impl Files {
     }
 
     /// Makes a directory below the root, durably, unless it is there.
+    ///
+    /// An empty one is made anew. If the sync failed that was to make it durable, another one need not do so; and
+    /// until one succeeded nothing is put into it.
     pub(crate) fn ensure_directory(&self, path: &str) -> Result<(), FileError> {
+        if !seeded::is_on(SeededBug::EmptyDirectoryBelieved) {
+            // It fails where there is none, and where there is something in it.
+            let _ = self.vfs.remove_directory(path);
+        }
+        self.keep_directory(path)
+    }
+
+    /// Makes a directory below the root, durably, unless it is there, which takes no room then.
+    pub(crate) fn keep_directory(&self, path: &str) -> Result<(), FileError> {
         match self.vfs.create_directory(path) {
             Ok(()) => {}
             // It may be there without being durable, so it is synced in either case.

@@ -13,7 +13,9 @@ use crate::vfs::Vfs;
 
 /// The longest segment that is read. What is written is bounded by the backlog, which is far below.
 const MAX_SEGMENT_BYTES: u64 = 2 << 30;
-/// How often a segment is read again that looks damaged each time in another place.
+const OPERATION: &str = "read journal";
+/// How often a segment is read again that looks damaged each time in another place, and
+/// the journal when one of its segments is gone.
 const READ_ATTEMPTS: usize = 10;
 
 /// A segment with damage.
@@ -41,18 +43,31 @@ pub(crate) struct Found {
 
 /// Reads all segments. Frames up to `checkpoint` are in the JSON files, so that segments may be missing there.
 ///
+/// Whoever writes while this only reads takes segments away: an opening when it has written their frames down again,
+/// a checkpoint when the files have them. Then it starts again, since the frames may be in a segment that is new.
+///
 /// # Errors
 ///
 /// `UnsupportedFormat` when a later version wrote a frame; `Corrupt` when frames are of two stores; those of
 /// reading.
 pub(crate) fn read_journal(vfs: &dyn Vfs, checkpoint: u64) -> Result<Found, StoreError> {
-    const OPERATION: &str = "read journal";
+    for _ in 0..READ_ATTEMPTS {
+        if let Some(found) = read_listed(vfs, checkpoint)? {
+            return Ok(found);
+        }
+    }
+    let message = "its segments are taken away faster than they can be read; try again";
+    Err(StoreError::new(ErrorKind::Unavailable, OPERATION, message).with("store", vfs))
+}
+
+/// Reads the segments that are there now; none when one of them is gone before it is read.
+fn read_listed(vfs: &dyn Vfs, checkpoint: u64) -> Result<Option<Found>, StoreError> {
     let mut found = Found::default();
     let mut names = match vfs.list(JOURNAL).map_err(FileError::at("list", JOURNAL)) {
         Ok(entries) => {
             entries.into_iter().filter_map(|entry| parse_segment_name(&entry.name)).collect::<Vec<_>>()
         }
-        Err(error) if error.is_not_found() => return Ok(found),
+        Err(error) if error.is_not_found() => return Ok(Some(found)),
         Err(error) => return Err(error.into_store_error(OPERATION)),
     };
     names.sort_unstable();
@@ -67,8 +82,10 @@ pub(crate) fn read_journal(vfs: &dyn Vfs, checkpoint: u64) -> Result<Found, Stor
                 found.damaged.push(DamagedSegment { path, reason: error.to_string(), is_readable: false });
                 continue;
             }
-            // Retired since it was listed, by whoever writes while this only reads.
-            Err(error) if error.is_not_found() => continue,
+            Err(error) if error.is_not_found() && seeded::is_on(SeededBug::VanishedSegmentIgnored) => {
+                continue;
+            }
+            Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into_store_error(OPERATION)),
         };
         found.segments.push(path.clone());
@@ -117,7 +134,7 @@ pub(crate) fn read_journal(vfs: &dyn Vfs, checkpoint: u64) -> Result<Found, Stor
             found.frames.insert(frame.sequence, frame.payload.to_vec());
         }
     }
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// The bytes of a segment.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Entry, Stamp, Vfs, VfsFile, VfsLock};
+use super::{Entry, ModelVfs, Stamp, Vfs, VfsFile, VfsLock};
 
 /// What goes wrong, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,21 @@ pub enum FaultMode {
 pub struct FaultVfs {
     inner: Arc<dyn Vfs>,
     plan: Arc<Mutex<Plan>>,
+    /// Where a failed sync of a directory is taken for done.
+    forgetting: Option<ModelVfs>,
+    interruption: Arc<Mutex<Option<Interruption>>>,
+}
+
+/// What somebody else does before a call.
+struct Interruption {
+    call: u64,
+    work: Box<dyn FnOnce() + Send>,
+}
+
+impl fmt::Debug for Interruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interruption").field("call", &self.call).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +71,13 @@ enum Call {
 impl FaultVfs {
     /// Wraps `inner`. Nothing fails until [`FaultVfs::set_fault`].
     pub fn new(inner: Arc<dyn Vfs>) -> Self {
-        Self { inner, plan: Arc::default() }
+        Self { inner, plan: Arc::default(), forgetting: None, interruption: Arc::default() }
+    }
+
+    /// Wraps `inner`, which leads to `model`. A sync of a directory that fails also marks its entries as written, as
+    /// some systems do, so that no later sync makes them durable.
+    pub fn forgetting(inner: Arc<dyn Vfs>, model: &ModelVfs) -> Self {
+        Self { forgetting: Some(model.clone()), ..Self::new(inner) }
     }
 
     /// Sets what goes wrong from now on. Calls go on being counted from where they were.
@@ -65,6 +86,13 @@ impl FaultVfs {
         plan.fault = fault;
         plan.fail_next_write = false;
         plan.struck = false;
+    }
+
+    /// Lets `work` be done before the call of this number, counted as in [`Fault::call`], unless that is one of an
+    /// open file.
+    pub fn interrupt(&self, call: u64, work: impl FnOnce() + Send + 'static) {
+        let work = Box::new(work);
+        *self.interruption.lock().unwrap_or_else(PoisonError::into_inner) = Some(Interruption { call, work });
     }
 
     /// How many calls there were.
@@ -82,6 +110,15 @@ impl FaultVfs {
     }
 
     fn before(&self, call: Call) -> io::Result<()> {
+        let calls = self.calls();
+        let due = self
+            .interruption
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take_if(|interruption| interruption.call == calls);
+        if let Some(Interruption { call: _, work }) = due {
+            work();
+        }
         self.plan().count(call).map(|_| ())
     }
 
@@ -166,8 +203,17 @@ impl Vfs for FaultVfs {
         self.inner.remove(path)
     }
 
-    fn sync_directory(&self, path: &str) -> io::Result<()> {
+    fn remove_directory(&self, path: &str) -> io::Result<()> {
         self.before(Call::Other)?;
+        self.inner.remove_directory(path)
+    }
+
+    fn sync_directory(&self, path: &str) -> io::Result<()> {
+        let before = self.before(Call::Other);
+        if let (Err(_), Some(model)) = (&before, &self.forgetting) {
+            model.forget_entries(path);
+        }
+        before?;
         self.inner.sync_directory(path)
     }
 

@@ -165,6 +165,11 @@ impl ModelVfs {
         }
     }
 
+    /// The same for the entries of one directory alone, which is what its failed sync covered.
+    pub fn forget_entries(&self, directory: &str) {
+        self.shared().tree.pending.retain(|change| change.directory() != directory);
+    }
+
     /// A tree of its own with the same content, where everything is durable.
     pub fn copy(&self) -> Self {
         let keep = vec![Fate::Keep; self.pending().len()];
@@ -410,6 +415,17 @@ impl Vfs for ModelVfs {
         })
     }
 
+    fn remove_directory(&self, path: &str) -> io::Result<()> {
+        self.change(|tree| {
+            tree.check_directory(path)?;
+            if tree.live.keys().any(|entry| parent(entry) == path) {
+                return Err(io::ErrorKind::DirectoryNotEmpty.into());
+            }
+            tree.change_entry(EntryChange::Remove { path: path.to_owned() });
+            Ok(())
+        })
+    }
+
     fn sync_directory(&self, path: &str) -> io::Result<()> {
         self.change(|tree| {
             tree.check_directory(path)?;
@@ -556,6 +572,38 @@ mod tests {
         file.write_all_at(0, b"N").unwrap();
         file.sync().unwrap();
         assert_eq!(vfs.crash(&[]).files()["a"], b"Nld");
+    }
+
+    #[test]
+    fn what_a_failed_sync_of_a_directory_forgot_is_durable_only_under_a_new_name() {
+        let vfs = ModelVfs::new();
+        vfs.create_directory("d").unwrap();
+        write(&vfs, "a.tmp", b"x").sync().unwrap();
+        vfs.rename("a.tmp", "a").unwrap();
+        vfs.forget_entries("");
+        vfs.sync_directory("").unwrap();
+        assert_eq!(vfs.files()["a"], b"x");
+        assert!(vfs.crash(&[]).files().is_empty());
+        write(&vfs, "b.tmp", b"y").sync().unwrap();
+        vfs.rename("b.tmp", "a").unwrap();
+        vfs.remove_directory("d").unwrap();
+        vfs.create_directory("d").unwrap();
+        vfs.sync_directory("").unwrap();
+        assert_eq!(vfs.crash(&[]).files()["a"], b"y");
+        assert!(vfs.crash(&[]).list("d").is_ok());
+    }
+
+    #[test]
+    fn only_an_empty_directory_is_removed() {
+        let vfs = ModelVfs::new();
+        vfs.create_directory("d").unwrap();
+        let _file = write(&vfs, "d/a", b"x");
+        assert_eq!(vfs.remove_directory("d").unwrap_err().kind(), io::ErrorKind::DirectoryNotEmpty);
+        assert_eq!(vfs.remove_directory("d/a").unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        assert_eq!(vfs.remove_directory("e").unwrap_err().kind(), io::ErrorKind::NotFound);
+        vfs.remove("d/a").unwrap();
+        vfs.remove_directory("d").unwrap();
+        assert_eq!(vfs.list("d").unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -193,6 +193,10 @@ impl Vfs for RealVfs {
         fs::remove_file(self.path(path))
     }
 
+    fn remove_directory(&self, path: &str) -> io::Result<()> {
+        fs::remove_dir(self.path(path))
+    }
+
     fn sync_directory(&self, path: &str) -> io::Result<()> {
         sync_directory(&self.path(path))
     }

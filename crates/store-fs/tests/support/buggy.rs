@@ -186,6 +186,10 @@ impl Vfs for BuggyVfs {
         self.inner.remove(path)
     }
 
+    fn remove_directory(&self, path: &str) -> io::Result<()> {
+        self.inner.remove_directory(path)
+    }
+
     fn sync_directory(&self, path: &str) -> io::Result<()> {
         match self.bug {
             FileBug::DirectoryNotSynced(directory) if directory == path => Ok(()),

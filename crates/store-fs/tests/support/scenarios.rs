@@ -1,5 +1,8 @@
 //! Small scenarios that between them find every seeded bug.
 
+#[path = "openings.rs"]
+mod openings;
+
 use std::io::ErrorKind as Io;
 use std::sync::Arc;
 
@@ -44,9 +47,12 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("what was read is durable after a kill", killed),
     ("failed calls change nothing", failures),
     ("a failed checkpoint is made good", failed_checkpoint),
+    ("a repair is written before a commit", openings::unwritten_repairs),
+    ("a reader beside an opening finds everything", openings::reading_beside_an_opening),
     ("commits in a checkpoint stay in the journal", commits_in_a_checkpoint),
     ("crashes lose nothing", crashes),
     ("closing makes a catalogue durable", catalogue),
+    ("what a failed sync forgot is not built on", openings::failed_syncs),
 ];
 
 fn warnings(core: &Core) -> String {

@@ -1,0 +1,77 @@
+//! What an opening read and what it repaired, made durable before anything is built on it.
+//!
+//! What fails here is told, and the store can be read, so that a full disk does not hide what is there. Commits try
+//! again first.
+
+use constellation_store_core::Result;
+
+use super::Core;
+use crate::error::FileError;
+use crate::seeded::{self, SeededBug};
+
+impl Core {
+    /// Does so at an opening.
+    pub(super) fn settle_at_opening(&mut self, is_new: bool, is_repaired: bool) {
+        self.owes_checkpoint = is_repaired && !seeded::is_on(SeededBug::RepairNotOwed);
+        if is_new || self.confirm_manifest().is_ok() {
+            // Told by the status.
+            let _ = self.settle_journal();
+        } else {
+            // The segments of earlier openings stay until there is another `store.json`.
+            self.owes_checkpoint = true;
+        }
+        if is_new || is_repaired {
+            self.plan_checkpoint();
+            // Without `store.json` the next opening does again what this one did.
+            let _ = self.checkpoint();
+        }
+    }
+
+    /// Writes `store.json` anew, where that matters: there are segments, which are removed because of what it says.
+    ///
+    /// It may be that of a checkpoint whose last sync failed. It can be read then, but a system may take it for
+    /// durable when it is not, so that syncing its directory again proves nothing; a new file does. Without
+    /// segments nothing rests on it: one is taken away only after a sync that succeeded.
+    fn confirm_manifest(&mut self) -> Result<(), FileError> {
+        if !self.journal.has_segments() || seeded::is_on(SeededBug::ManifestBelieved) {
+            return Ok(());
+        }
+        let confirmed = self.files.write_manifest(&self.manifest.encode());
+        self.tell_unsettled(confirmed.as_ref().err());
+        confirmed
+    }
+
+    fn settle_journal(&mut self) -> Result<(), FileError> {
+        let settled = self.journal.settle(self.first_sequence);
+        self.tell_unsettled(settled.as_ref().err());
+        settled
+    }
+
+    fn tell_unsettled(&self, error: Option<&FileError>) {
+        self.shared.health().unsettled = error.map(|error| {
+            format!("commits of before the store was opened are read, but could not be made durable: {error}")
+        });
+    }
+
+    /// Makes good what failed at the opening, before a commit is judged: also an answer that changes nothing must
+    /// not depend on what is not durable, and what was repaired is repaired in another way next time, with other
+    /// version numbers, unless the files have it.
+    ///
+    /// # Errors
+    ///
+    /// Those of file access. Nothing changed.
+    pub(super) fn make_good(&mut self) -> Result<()> {
+        if self.owes_checkpoint {
+            if !self.is_in_checkpoint() {
+                self.plan_checkpoint();
+            }
+            while self.is_in_checkpoint() {
+                self.step()?;
+            }
+        }
+        if !self.journal.is_settled() {
+            self.settle_journal().map_err(|error| error.into_store_error("commit"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! Scenarios about what an opening finds: after failures before it, and beside somebody else.
+
+use std::io::ErrorKind as Io;
+use std::sync::Arc;
+
+use constellation_store_core::Operation;
+use constellation_store_fs::core::Core;
+use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, Vfs};
+
+use super::Bases;
+use crate::support::workloads::{Base, Setup};
+use crate::support::{assert_same, commit, content, content_of, name, one, options, publish};
+
+/// A sync of a directory failed, and the system takes it for done. Another one proves nothing.
+pub(super) fn failed_syncs(setup: Setup, bases: &Bases) {
+    for base in [&Base::empty(), &bases.with_journal] {
+        for call in 0.. {
+            let tree = base.tree.copy();
+            let faults = FaultVfs::forgetting(setup.vfs(&tree), &tree);
+            faults.set_fault(Some(Fault { call, error: Io::Other, mode: FaultMode::Once }));
+            if let Ok(mut core) = Core::open(Arc::new(faults.clone()), options()) {
+                let _ = commit(&mut core, &publish("again", 50));
+                // No file but `store.json` has its revision.
+                let _ = commit(&mut core, &one(Operation::DeleteName { name: name("again") }));
+                let _ = core.checkpoint();
+            }
+            if !faults.struck() {
+                break;
+            }
+            let mut again = setup.open(&tree);
+            assert_same(&content(&setup.open(&tree.crash(&[]))), &content(&again));
+            commit(&mut again, &publish("later", 51)).unwrap();
+            let lost = setup.open(&tree.crash(&[]));
+            assert_eq!(lost.shared().status().warnings, [""; 0]);
+            again.checkpoint().unwrap();
+            assert_same(&content(&setup.open(&tree.crash(&[]))), &content(&again));
+        }
+    }
+}
+
+/// What an opening repaired is not repaired in another way by the next one.
+pub(super) fn unwritten_repairs(setup: Setup, bases: &Bases) {
+    for call in 0.. {
+        let tree = bases.with_journal.tree.copy();
+        tree.put("versions/a.json", "x\n");
+        let faults = FaultVfs::new(setup.vfs(&tree));
+        faults.set_fault(Some(Fault { call, error: Io::StorageFull, mode: FaultMode::Full }));
+        let opened = Core::open(Arc::new(faults.clone()), options());
+        let has_struck = faults.struck();
+        if let Ok(mut core) = opened {
+            // The journal has room again, the files have none.
+            faults.set_fault(None);
+            tree.put("aliases.json/in/the/way", "");
+            let _ = commit(&mut core, &publish("a", 60));
+            tree.discard("aliases.json");
+            let state = core.shared().state();
+            let history = serde_json::to_string(&**state.versions(&name("a")).unwrap());
+            let again = setup.open(&tree.copy());
+            let state = again.shared().state();
+            let found = serde_json::to_string(&**state.versions(&name("a")).unwrap());
+            assert_eq!(history.unwrap(), found.unwrap(), "a repair is done in two ways");
+        }
+        if !has_struck {
+            break;
+        }
+    }
+}
+
+/// Whoever reads while another process opens the store finds all commits.
+pub(super) fn reading_beside_an_opening(setup: Setup, bases: &Bases) {
+    for call in 0.. {
+        let tree = bases.with_journal.tree.copy();
+        let faults = FaultVfs::new(setup.vfs(&tree));
+        let writer = tree.clone();
+        faults.interrupt(call, move || drop(setup.open(&writer)));
+        let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
+        let core = Core::open_read_only(&vfs, options()).unwrap();
+        let expected = content_of(&bases.with_journal.state);
+        assert_same(&content(&core), &expected);
+        if faults.calls() <= call {
+            break;
+        }
+    }
+}
