@@ -72,6 +72,7 @@ pub struct Injection {
     directory: TempDir,
     calls: String,
     fault: String,
+    path: Option<PathBuf>,
 }
 
 impl Injection {
@@ -84,7 +85,12 @@ impl Injection {
     pub fn new(calls: &str, fault: &str) -> anyhow::Result<Self> {
         let directory = TempDir::new()?;
         let log = directory.path().join("log");
-        Ok(Self { log, directory, calls: calls.to_owned(), fault: fault.to_owned() })
+        Ok(Self { log, directory, calls: calls.to_owned(), fault: fault.to_owned(), path: None })
+    }
+
+    /// Only of calls that are about the file or directory of this path.
+    pub fn at(self, path: &Path) -> Self {
+        Self { path: Some(path.to_owned()), ..self }
     }
 
     fn words(&self) -> Vec<OsString> {
@@ -93,6 +99,9 @@ impl Injection {
         let mut words: Vec<OsString> =
             ["strace", "-f", "-e", &trace, "-e", &inject, "-o"].map(OsString::from).to_vec();
         words.push(self.log.clone().into_os_string());
+        if let Some(path) = &self.path {
+            words.extend(["-P".into(), path.clone().into_os_string()]);
+        }
         words
     }
 

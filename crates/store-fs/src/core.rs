@@ -7,6 +7,7 @@ mod check;
 mod checkpoint;
 mod commit;
 mod files;
+mod links;
 pub(crate) mod load;
 mod packing;
 mod recovery;
@@ -26,6 +27,7 @@ use constellation_store_mem::{LoadedImages, Lookup, State};
 pub use self::check::Checker;
 use self::checkpoint::{Checkpoint, Dirty, Step, StepDone, Stepped, Upto};
 pub(crate) use self::files::Files;
+pub(crate) use self::links::refuse_links;
 pub use self::load::{Loaded, Loader, Lost};
 use self::recovery::CatalogueEnd;
 use crate::error::{FileError, in_one_line};
@@ -186,7 +188,7 @@ impl Core {
     ///
     /// * `Locked`: another process, or another core, has it open for writing.
     /// * `UnsupportedFormat`: a later version or the reference implementation made it.
-    /// * `Corrupt`: its journal is of another store.
+    /// * `Corrupt`: its journal is of another store, or a part of it is a symbolic link.
     /// * `StorageFull`, `Unavailable`: a file access failed.
     ///
     /// Damaged files are no errors: they are put aside, and told by [`Shared::status`].
@@ -194,6 +196,7 @@ impl Core {
         const OPERATION: &str = "open store";
         let failed = |error: FileError| error.into_store_error(OPERATION);
         // Before anything is written: what is refused is left as it is.
+        refuse_links(&*vfs)?;
         recovery::refuse_foreign(&*vfs)?;
         vfs.create_root().map_err(FileError::at("create", ".")).map_err(failed)?;
         let lock = lock(&*vfs)?;
@@ -241,6 +244,7 @@ impl Core {
     /// Those of [`Core::open`] but `Locked`. `Unavailable` also when there is no store, and when checkpoints
     /// follow one another so fast that none can be read in between.
     pub fn open_read_only(vfs: &Arc<dyn Vfs>, options: CoreOptions) -> Result<Self> {
+        refuse_links(&**vfs)?;
         recovery::refuse_foreign(&**vfs)?;
         for _ in 0..READ_ATTEMPTS {
             let mut reading = recovery::read(&**vfs)?;

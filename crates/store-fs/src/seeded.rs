@@ -67,6 +67,8 @@ pub enum SeededBug {
     ForeignJournalApplied,
     /// A directory of a later format is opened.
     LaterFormatOpened,
+    /// What is behind a link in the place of a part of the store is taken for it.
+    LinksFollowed,
     /// The latest revision is not taken from `store.json`.
     RevisionForgotten,
     /// The next version number is the one after the greatest that is there.
@@ -157,6 +159,7 @@ mod switch {
             Self::ReplayedTooLate,
             Self::ForeignJournalApplied,
             Self::LaterFormatOpened,
+            Self::LinksFollowed,
             Self::RevisionForgotten,
             Self::NumbersFromVersions,
             Self::NumbersOfDamagedReused,

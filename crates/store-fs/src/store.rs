@@ -126,7 +126,7 @@ impl OpenOptions {
     ///
     /// * `Locked`: another process has it open for writing.
     /// * `UnsupportedFormat`: a later version or the reference implementation made it; it is left untouched.
-    /// * `Corrupt`: its journal is of another store.
+    /// * `Corrupt`: its journal is of another store, or a part of it is a symbolic link.
     /// * `StorageFull`, `Unavailable`: a file access failed. With `read_only` also when it is not there.
     ///
     /// Damaged files are no errors: they go to `quarantine/`, and

@@ -18,6 +18,7 @@ use constellation_store_core::{ErrorKind, PipelineName, Result, SourceHash, Stor
 use serde::Serialize;
 
 use self::files::Cache;
+use crate::core::refuse_links;
 use crate::error::FileError;
 use crate::layout::MANIFEST;
 use crate::vfs::Vfs;
@@ -169,7 +170,8 @@ impl std::fmt::Debug for VerifyOptions<'_> {
 ///
 /// * `NotFound`: there is no such directory.
 /// * `UnsupportedFormat`: a later version or the reference implementation made it.
-/// * `Corrupt`: its journal is of another store, so that nothing can be said of either.
+/// * `Corrupt`: its journal is of another store, so that nothing can be said of either; or a part of it is a symbolic
+///   link, which is not followed.
 /// * `Unavailable`: a file access failed, or checkpoints follow one another faster than they can be read.
 pub fn verify(vfs: &dyn Vfs, mut options: VerifyOptions<'_>) -> Result<VerifyReport> {
     if let Err(error) = vfs.list("").map_err(FileError::at("list", ".")) {
@@ -181,6 +183,7 @@ pub fn verify(vfs: &dyn Vfs, mut options: VerifyOptions<'_>) -> Result<VerifyRep
         }
         return Err(error);
     }
+    refuse_links(vfs)?;
     let mut cache = Cache::default();
     for _ in 0..ATTEMPTS {
         let before = files::read(vfs, MANIFEST)?;

@@ -27,7 +27,7 @@ pub use real::RealVfs;
 /// file is durable only after [`Vfs::sync_directory`]. A failed sync says nothing about what is durable, and a
 /// later one that succeeds does not say more.
 pub trait Vfs: Debug + Display + Send + Sync + 'static {
-    /// Makes the root and its parents, durably, unless they are there.
+    /// Makes the root and its parents, unless they are there, and makes the entry durable that leads to the root.
     ///
     /// # Errors
     ///
@@ -188,7 +188,9 @@ pub enum EntryKind {
     File,
     /// A directory.
     Directory,
-    /// Something else: a symbolic link, a pipe, a device.
+    /// A symbolic link, wherever it leads.
+    Link,
+    /// Something else: a pipe, a device.
     Other,
 }
 

@@ -156,6 +156,21 @@ fn a_sync_that_fails_is_never_answered_with_success() {
 }
 
 #[test]
+fn the_entry_of_a_directory_that_is_there_is_made_durable_before_a_store_is_opened_in_it() {
+    if !can_trace() {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    std::fs::create_dir(directory.path().join("store")).unwrap();
+    let injection = Injection::new("fsync", "error=EIO").unwrap().at(directory.path());
+    let launched = Launch::under(&injection.wrapper(), directory.path()).args(["--store", "store"]);
+    let exited = launched.start_or_end().unwrap_err();
+    assert_eq!(injection.n_strikes().unwrap(), 1);
+    assert!(exited.stderr.contains("os error"), "{}", exited.stderr);
+    launch(&directory).start();
+}
+
+#[test]
 fn a_write_that_fails_is_never_answered_with_success() {
     if !can_trace() {
         return;

@@ -7,7 +7,7 @@ use constellation_store_core::{Result, open_document, seal_document};
 
 use super::files::{read, without_lost_checksum};
 use super::{Finding, FindingKind, OPERATION, VerifyReport};
-use crate::core::{Files, lock};
+use crate::core::{Files, lock, refuse_links};
 use crate::error::FileError;
 use crate::layout::{ALIASES, CATALOGUE, INDEX};
 use crate::vfs::{Vfs, parent};
@@ -19,10 +19,11 @@ use crate::vfs::{Vfs, parent};
 ///
 /// # Errors
 ///
-/// `Locked` when another process has the store open for writing; `StorageFull` and `Unavailable` when a file access
+/// `Corrupt` when a part of the store is a symbolic link; `Locked` when another process has the store open for writing; `StorageFull` and `Unavailable` when a file access
 /// failed. What was mended before stays so.
 pub fn mend(vfs: &Arc<dyn Vfs>, report: &VerifyReport) -> Result<bool> {
     let failed = |error: FileError| error.into_store_error(OPERATION);
+    refuse_links(&**vfs)?;
     let _lock = lock(&**vfs)?;
     let files = Files::new(Arc::clone(vfs));
     // An opening that believes it looks at no file.

@@ -19,8 +19,8 @@ use super::{Entry, EntryKind, Stamp, Vfs, VfsFile, VfsLock};
 ///
 /// # Limitations
 ///
-/// A symbolic link is not followed where the last part of a path is one. A directory below the root that someone
-/// exchanges for a link while the store is open is not noticed.
+/// A symbolic link is not followed where the last part of a path is one. A store refuses links in the place of its
+/// directories when it is opened; one that someone exchanges for a link while the store is open is not noticed.
 ///
 /// # Durability
 ///
@@ -77,6 +77,8 @@ fn entry_kind(file_type: FileType) -> EntryKind {
         EntryKind::File
     } else if file_type.is_dir() {
         EntryKind::Directory
+    } else if file_type.is_symlink() {
+        EntryKind::Link
     } else {
         EntryKind::Other
     }
@@ -92,14 +94,47 @@ fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes the entry durable that leads to a directory which is there. Whoever made it may have been killed before that:
+/// then all that is put into it, however durable, would be lost with it.
+fn sync_entry(directory: &Path) -> io::Result<()> {
+    // Behind a link, where the directory is.
+    let directory = fs::canonicalize(directory)?;
+    let Some(parent) = directory.parent() else { return Ok(()) };
+    if is_mounted(&directory, parent)? {
+        return Ok(());
+    }
+    match sync_directory(parent) {
+        // Who may not read it is not who made the entry.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Whether something is mounted at the directory, which then has no entry of its own.
+#[cfg(unix)]
+fn is_mounted(directory: &Path, parent: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    Ok(fs::metadata(directory)?.dev() != fs::metadata(parent)?.dev())
+}
+
+#[cfg(not(unix))]
+fn is_mounted(_: &Path, _: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
 impl Vfs for RealVfs {
     fn create_root(&self) -> io::Result<()> {
         let mut missing = Vec::new();
+        let mut there = None;
         for path in self.root.ancestors().filter(|path| !path.as_os_str().is_empty()) {
             if path.is_dir() {
+                there = Some(path);
                 break;
             }
             missing.push(path);
+        }
+        if let Some(path) = there {
+            sync_entry(path)?;
         }
         for path in missing.into_iter().rev() {
             match fs::create_dir(path) {

@@ -3,13 +3,13 @@
 use std::io::ErrorKind as Io;
 use std::sync::Arc;
 
-use constellation_store_core::Operation;
+use constellation_store_core::{ErrorKind, Operation};
 use constellation_store_fs::core::Core;
-use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, Vfs};
+use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, RealVfs, Vfs};
 
 use super::Bases;
 use crate::support::workloads::{Base, Setup};
-use crate::support::{assert_same, commit, content, content_of, name, one, options, publish};
+use crate::support::{assert_same, commit, content, content_of, kind_of, name, one, options, publish};
 
 /// A sync of a directory failed, and the system takes it for done. Another one proves nothing.
 pub(super) fn failed_syncs(setup: Setup, bases: &Bases) {
@@ -64,6 +64,22 @@ pub(super) fn unwritten_repairs(setup: Setup, bases: &Bases) {
             break;
         }
     }
+}
+
+/// Nothing outside of the directory is touched.
+#[cfg(unix)]
+pub(super) fn links(_: Setup, bases: &Bases) {
+    let directory = tempfile::TempDir::new().unwrap();
+    let (root, outside) = (directory.path().join("store"), directory.path().join("outside"));
+    for (path, bytes) in bases.small.tree.files() {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    std::fs::rename(root.join("images"), &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, root.join("images")).unwrap();
+    let opened = Core::open(Arc::new(RealVfs::new(&root)), options());
+    assert_eq!(kind_of(opened), Some(ErrorKind::Corrupt), "a link is followed");
 }
 
 /// Whoever reads while another process opens the store finds all commits.

@@ -38,6 +38,8 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("numbers and revisions go on", numbers),
     ("a store has one writer", one_writer),
     ("foreign directories are refused", foreign),
+    #[cfg(unix)]
+    ("links are refused", openings::links),
     ("damaged files are put aside", damaged_files),
     ("damage of the journal is told", damaged_journal),
     ("stale frames are no frames", stale_frames),
