@@ -234,6 +234,8 @@ impl Builder {
             StoreChoice::Directory(directory) => open_directory(directory).await?,
             StoreChoice::Given(store) => store,
         };
+        // Before anything is committed, so that no failure can have made it so.
+        let is_for_reading = store.status().await.is_ok_and(|status| status.read_only.is_some());
         let metrics = Arc::new(Metrics::new());
         let service = PipelineService::with_metrics(store, registry, &limits, Arc::clone(&metrics));
         let service = Arc::new(service);
@@ -248,7 +250,7 @@ impl Builder {
                 return Err(error);
             }
         };
-        let app = Arc::new(App::new(service, metrics, &limits));
+        let app = Arc::new(App::new(service, metrics, &limits, is_for_reading));
         Ok(ConstellationServer { app, limits, insecure, report })
     }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post, put};
+use constellation_store_core::StoreStatus;
 
 use crate::config::Limits;
 use crate::metrics::Metrics;
@@ -27,16 +28,25 @@ pub(crate) struct App {
     max_body_bytes: usize,
     body_read_timeout: Duration,
     draining: AtomicBool,
+    /// Whether the store was given to the server to be read only.
+    is_for_reading: bool,
 }
 
 impl App {
-    pub(crate) fn new(service: Arc<PipelineService>, metrics: Arc<Metrics>, limits: &Limits) -> Self {
+    /// `is_for_reading` tells that nobody expects the store to take commits.
+    pub(crate) fn new(
+        service: Arc<PipelineService>,
+        metrics: Arc<Metrics>,
+        limits: &Limits,
+        is_for_reading: bool,
+    ) -> Self {
         Self {
             service,
             metrics,
             max_body_bytes: limits.max_body_bytes,
             body_read_timeout: limits.body_read_timeout,
             draining: AtomicBool::new(false),
+            is_for_reading,
         }
     }
 
@@ -47,6 +57,11 @@ impl App {
 
     fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Whether the store can do what it was given for.
+    fn does_its_job(&self, store: &StoreStatus) -> bool {
+        store.read_only.is_none() || self.is_for_reading
     }
 }
 

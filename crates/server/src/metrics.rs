@@ -62,6 +62,7 @@ pub(crate) struct Metrics {
     store_images: Gauge,
     store_commits: Counter,
     store_warnings: Gauge,
+    store_read_only: Gauge,
     request_duration: Family<RequestLabels, Histogram>,
 }
 
@@ -93,6 +94,12 @@ impl Metrics {
             "What an operator should know of the store: damaged files, files that cannot be written",
             store_warnings.clone(),
         );
+        let store_read_only = Gauge::default();
+        registry.register(
+            "store_read_only",
+            "1 when the store takes no commits until it is opened again, otherwise 0",
+            store_read_only.clone(),
+        );
         let request_duration =
             Family::<RequestLabels, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
         registry.register(
@@ -107,6 +114,7 @@ impl Metrics {
             store_images,
             store_commits,
             store_warnings,
+            store_read_only,
             request_duration,
         }
     }
@@ -138,6 +146,7 @@ impl Metrics {
         if let Some(status) = status {
             self.store_images.set(i64::try_from(status.images).unwrap_or(i64::MAX));
             self.store_warnings.set(i64::try_from(status.warnings.len()).unwrap_or(i64::MAX));
+            self.store_read_only.set(i64::from(status.read_only.is_some()));
         }
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)
@@ -150,22 +159,45 @@ impl Metrics {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn assert_has(text: &str, line: &str) {
+        assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+    }
+
     #[test]
-    fn every_counter_is_there_from_the_start_at_zero() {
-        let status =
-            StoreStatus { images: 3, warnings: vec!["a file is damaged".into()], ..StoreStatus::default() };
-        let text = Metrics::new().encode(Some(&status));
+    fn every_metric_is_there_from_the_start_at_zero() {
+        // Also while the store does not answer.
+        let text = Metrics::new().encode(None);
         for line in [
             "constellation_compilations_total 0",
             "constellation_executions_total{status=\"completed\"} 0",
             "constellation_executions_total{status=\"suspended\"} 0",
             "constellation_executions_total{status=\"failed\"} 0",
-            "constellation_store_images 3",
-            "constellation_store_warnings 1",
+            "constellation_store_images 0",
+            "constellation_store_warnings 0",
+            "constellation_store_read_only 0",
             "constellation_store_commits_total 0",
         ] {
-            assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+            assert_has(&text, line);
         }
+    }
+
+    #[test]
+    fn the_gauges_of_the_store_follow_its_status() {
+        let metrics = Metrics::new();
+        let status = StoreStatus {
+            images: 3,
+            warnings: vec!["a file is damaged".into()],
+            read_only: Some("a sync failed".into()),
+            ..StoreStatus::default()
+        };
+        let text = metrics.encode(Some(&status));
+        assert_has(&text, "constellation_store_images 3");
+        assert_has(&text, "constellation_store_warnings 1");
+        assert_has(&text, "constellation_store_read_only 1");
+        let text = metrics.encode(Some(&StoreStatus::default()));
+        assert_has(&text, "constellation_store_warnings 0");
+        assert_has(&text, "constellation_store_read_only 0");
     }
 
     #[test]

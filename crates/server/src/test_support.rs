@@ -88,6 +88,9 @@ pub(crate) async fn put(router: &Router, path: &str, body: impl fmt::Display) ->
     send(router, Request::put(path).body(Body::from(body.to_string())).unwrap()).await
 }
 
+/// Why [`RefusingStore`] refuses.
+const REFUSAL: &str = "the store was opened for reading only";
+
 /// A store in memory that refuses commits when it is told to.
 #[derive(Debug, Default)]
 pub(crate) struct RefusingStore {
@@ -111,8 +114,7 @@ impl fmt::Display for RefusingStore {
 impl PipelineStore for RefusingStore {
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         if self.refuses.load(Ordering::Acquire) {
-            let message = "the store was opened for reading only";
-            return Err(StoreError::new(ErrorKind::ReadOnly, "commit", message).with("path", "/secret"));
+            return Err(StoreError::new(ErrorKind::ReadOnly, "commit", REFUSAL).with("path", "/secret"));
         }
         self.inner.commit(commit).await
     }
@@ -150,7 +152,9 @@ impl PipelineStore for RefusingStore {
     }
 
     async fn status(&self) -> Result<StoreStatus> {
-        self.inner.status().await
+        let mut status = self.inner.status().await?;
+        status.read_only = self.refuses.load(Ordering::Acquire).then(|| REFUSAL.to_owned());
+        Ok(status)
     }
 
     async fn close(&self) -> Result<()> {

@@ -30,8 +30,9 @@ fn launch(directory: &TempDir) -> Launch {
 /// Why the store only reads, if so.
 fn read_only(server: &Server) -> Option<String> {
     let ready = server.get("/ready?verbose");
-    assert_eq!(ready.status, 200, "runs can still be served: {}", ready.text);
-    ready.json()["store"]["readOnly"].as_str().map(str::to_owned)
+    let reason = ready.json()["store"]["readOnly"].as_str().map(str::to_owned);
+    assert_eq!(ready.status, if reason.is_some() { 503 } else { 200 }, "{}", ready.text);
+    reason
 }
 
 /// Publishes to a server, and checks after each answer that the server is as the answer says.

@@ -27,14 +27,15 @@ pub(super) async fn live() -> Response {
     json(StatusCode::OK, &Health { status: "alive" })
 }
 
-/// `GET /ready` and `GET /health/ready`: requests can be served. A store that only reads still serves runs.
+/// `GET /ready` and `GET /health/ready`: all requests can be served. When the store only reads, though it was given
+/// to be written, somebody has to open it again; runs are answered meanwhile, to whoever asks.
 pub(super) async fn ready(
     State(app): State<Arc<App>>,
     query: Result<Query<BTreeMap<String, String>>, QueryRejection>,
 ) -> Response {
     let draining = app.is_draining();
     let status = app.service.store().status().await;
-    let is_ready = !draining && status.is_ok();
+    let is_ready = !draining && status.as_ref().is_ok_and(|status| app.does_its_job(status));
     let (code, text) =
         if is_ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
     let verbose = query

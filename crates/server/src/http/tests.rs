@@ -532,6 +532,35 @@ async fn health_and_readiness() {
 }
 
 #[tokio::test]
+async fn a_server_is_not_ready_when_its_store_only_reads_and_says_why() {
+    let refusing = Arc::new(RefusingStore::default());
+    let store: Arc<dyn PipelineStore> = Arc::clone(&refusing) as _;
+    let router = server_over(&store).await.router();
+    publish(&router, "shout", SHOUT).await;
+    assert_eq!(get(&router, "/ready").await.status, 200);
+    assert_eq!(metric(&router, "constellation_store_read_only").await, 0);
+
+    refusing.refuse();
+    for path in ["/ready", "/health/ready", "/ready?verbose"] {
+        let answer = get(&router, path).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (503, &json!("not_ready")), "{path}");
+    }
+    let verbose = get(&router, "/ready?verbose").await.json();
+    assert_eq!(verbose["store"]["readOnly"], "the store was opened for reading only");
+    assert_eq!(metric(&router, "constellation_store_read_only").await, 1);
+    // Whoever asks is answered all the same, and a restart is for whoever decides it.
+    let execute = json!({ "ref": "shout", "inputs": { "text": "a" } });
+    assert_eq!(post(&router, "/execute", &execute).await.status, 200);
+    assert_eq!(get(&router, "/health").await.status, 200);
+    assert_eq!(get(&router, "/live").await.status, 200);
+
+    // A server that is started over a store that only reads is there to read.
+    let router = server_over(&store).await.router();
+    assert_eq!(get(&router, "/ready").await.status, 200);
+    assert_eq!(post(&router, "/execute", &execute).await.status, 200);
+}
+
+#[tokio::test]
 async fn paths_and_methods_that_are_not_there() {
     let router = server().await.router();
     let answer = get(&router, "/nope?x=1").await;
