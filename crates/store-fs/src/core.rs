@@ -7,6 +7,7 @@ mod check;
 mod checkpoint;
 mod commit;
 mod files;
+mod health;
 mod links;
 pub(crate) mod load;
 mod packing;
@@ -27,6 +28,7 @@ use constellation_store_mem::{LoadedImages, Lookup, State};
 pub use self::check::Checker;
 use self::checkpoint::{Checkpoint, Dirty, Step, StepDone, Stepped, Upto};
 pub(crate) use self::files::Files;
+use self::health::{Content, Health, Warning};
 pub(crate) use self::links::refuse_links;
 pub use self::load::{Loaded, Loader, Lost};
 use self::recovery::CatalogueEnd;
@@ -90,17 +92,6 @@ pub struct Shared {
     is_closed: AtomicBool,
 }
 
-#[derive(Debug, Default)]
-struct Health {
-    read_only: Option<String>,
-    /// What was found when the store was opened.
-    found: Vec<String>,
-    /// Why the JSON files are behind.
-    write_behind: Option<String>,
-    /// Why frames of an earlier opening are not known to be durable.
-    unsettled: Option<String>,
-}
-
 impl Shared {
     fn new(state: State, health: Health) -> Self {
         let loaded = state.loaded();
@@ -122,10 +113,7 @@ impl Shared {
     /// How the store is.
     pub fn status(&self) -> StoreStatus {
         let mut status = self.state().status();
-        let health = self.health();
-        let Health { read_only, found, write_behind, unsettled } = &*health;
-        status.read_only.clone_from(read_only);
-        status.warnings = found.iter().chain(write_behind).chain(unsettled).cloned().collect();
+        self.health().tell(&mut status);
         status
     }
 
@@ -215,7 +203,7 @@ impl Core {
         let epoch = if seeded::is_on(SeededBug::EpochNotRaised) { (epoch - 1).max(1) } else { epoch };
         let journal =
             Journal::new(vfs, options.segment_sizes(), manifest.store_id, epoch, manifest.sequence, &found);
-        let shared = Shared::new(state, Health { found: warnings, ..Health::default() });
+        let shared = Shared::new(state, Health::new(warnings));
         let mut core = Self {
             first_sequence: manifest.sequence + 1,
             files,
@@ -255,7 +243,7 @@ impl Core {
                 reading.manifest.take().unwrap_or_else(|| reading.new_manifest(options.clock.now()));
             let recovery::Reading { state, found, warnings, .. } = reading;
             let reason = "it was opened for reading only".to_owned();
-            let health = Health { found: warnings, read_only: Some(reason), ..Health::default() };
+            let health = Health { read_only: Some(reason), ..Health::new(warnings) };
             let shared = Shared::new(state, health);
             let journal = Journal::new(
                 Arc::clone(vfs),
@@ -333,7 +321,11 @@ impl Core {
             warning = format!("{warning}; it cannot be put into the quarantine: {}", in_one_line(&error));
         }
         tracing::warn!("{warning}");
-        self.shared.health().found.push(warning);
+        let content = match lost {
+            Lost::Image(hash, _) => Content::Image(*hash),
+            Lost::Source(hash, _) => Content::Source(*hash),
+        };
+        self.shared.health().found.push(Warning::until_stored(warning, vec![content]));
     }
 
     /// What readers share.
@@ -384,6 +376,7 @@ impl Core {
             catalogue: self.catalogue,
         };
         self.checkpoint = Some(Checkpoint::plan(&self.shared.state(), dirty, upto));
+        self.shared.health().checkpoint_planned();
     }
 
     /// The next step of the checkpoint that is under way, for any thread to do. None when there is no checkpoint, or
@@ -452,11 +445,7 @@ impl Core {
                 self.owes_checkpoint = false;
                 self.journal.retire(manifest.sequence);
                 self.manifest = manifest;
-                let mut health = self.shared.health();
-                health.write_behind = None;
-                if self.journal.is_settled() {
-                    health.unsettled = None;
-                }
+                self.shared.health().checkpoint_done(self.journal.is_settled());
                 Ok(())
             }
             Err(error) => {
@@ -472,7 +461,7 @@ impl Core {
                     "the JSON files are behind the journal, which keeps what they lack: {}",
                     in_one_line(&error)
                 );
-                self.shared.health().write_behind = Some(warning);
+                self.shared.health().checkpoint_failed(warning);
                 Err(error.into_store_error("write files"))
             }
         }

@@ -120,6 +120,7 @@ impl Core {
                 state.apply(prepared)
             }));
         }
+        self.shared.health().committed(&state);
         answers
     }
 

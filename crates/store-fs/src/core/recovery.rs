@@ -16,6 +16,7 @@ use constellation_store_mem::{Change, Parts, State};
 
 use super::checkpoint::{Dirty, MAX_DOCUMENT_BYTES, aliases};
 use super::files::Files;
+use super::health::{Content, Warning};
 use crate::catalogue::{Catalogue, read_catalogue, stamps};
 use crate::documents::{decode_aliases, decode_index, is_of_the_reference};
 use crate::error::{FileError, in_one_line};
@@ -40,7 +41,7 @@ pub(crate) struct Reading {
     /// None when the JSON files were read instead.
     pub(crate) catalogue: Option<CatalogueEnd>,
     pub(crate) dirty: Dirty,
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Warning>,
     /// Whether the files lack something that cannot be read from them again once they change.
     pub(crate) is_repaired: bool,
     manifest_bytes: Option<Vec<u8>>,
@@ -226,7 +227,7 @@ impl Reading {
             if let Err(error) = files.quarantine(&path, &reason, kept.as_deref()) {
                 let message = format!("'{path}' cannot be put into the quarantine: {}", in_one_line(&error));
                 tracing::warn!("{message}");
-                self.warnings.push(message);
+                self.warnings.push(message.into());
             }
         }
     }
@@ -236,20 +237,22 @@ struct Reader<'a> {
     vfs: &'a dyn Vfs,
     dirty: Dirty,
     damage: Vec<Damage>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     n_unchecked: usize,
     /// What the journal activated last.
     activated: BTreeMap<PipelineName, u64>,
 }
 
 impl Reader<'_> {
-    fn warn(&mut self, message: String) {
-        tracing::warn!(store = %self.vfs, "{message}");
-        self.warnings.push(message);
+    fn warn(&mut self, warning: impl Into<Warning>) {
+        let warning = warning.into();
+        tracing::warn!(store = %self.vfs, "{}", warning.text);
+        self.warnings.push(warning);
     }
 
     fn damaged(&mut self, path: &str, reason: &str, stays: bool) {
-        self.warn(format!("'{path}' is damaged and was not used: {reason}"));
+        let text = format!("'{path}' is damaged and was not used: {reason}");
+        self.warn(Warning::of_file(path, text));
         self.damage.push(Damage { path: path.to_owned(), reason: reason.to_owned(), stays });
     }
 
@@ -374,10 +377,12 @@ impl Reader<'_> {
     fn check_references(&mut self, state: &mut State) {
         let dangling = state.dangling();
         if !dangling.index.is_empty() && !seeded::is_on(SeededBug::DanglingIndexKept) {
-            self.warn(format!(
+            let text = format!(
                 "{} entries of '{INDEX}' led to images that are not there; they were dropped",
                 dangling.index.len()
-            ));
+            );
+            let images = dangling.index.iter().map(|entry| Content::Image(entry.structural_hash));
+            self.warn(Warning::until_stored(text, images.collect()));
             let removals: Vec<_> =
                 dangling.index.iter().map(|entry| Change::IndexRemoved { key: entry.key }).collect();
             for removal in &removals {
@@ -387,13 +392,16 @@ impl Reader<'_> {
         }
         for (place, (hash, holders)) in dangling.images.iter().enumerate() {
             if place == MAX_TOLD {
-                self.warn(format!("{} more images are missing", dangling.images.len() - MAX_TOLD));
+                let text = format!("{} more images are missing", dangling.images.len() - MAX_TOLD);
+                let images = dangling.images[place..].iter().map(|(hash, _)| Content::Image(*hash));
+                self.warn(Warning::until_stored(text, images.collect()));
                 break;
             }
             let holder = holders.first().map_or_else(String::new, |holder| {
                 format!(", which version {} of '{}' refers to", holder.version, holder.name)
             });
-            self.warn(format!("the image {hash}{holder}, is not there; compile its source again"));
+            let text = format!("the image {hash}{holder}, is not there; compile its source again");
+            self.warn(Warning::until_stored(text, vec![Content::Image(*hash)]));
         }
     }
 
@@ -412,7 +420,8 @@ impl Reader<'_> {
         if aliases(state).ne(read_aliases.iter().map(|(name, hash)| (name.clone(), *hash))) {
             self.dirty.aliases = true;
             if is_settled {
-                self.warn(format!("'{ALIASES}' did not fit the version documents; it is rebuilt from them"));
+                let text = format!("'{ALIASES}' did not fit the version documents; it is rebuilt from them");
+                self.warn(Warning::until_written(text));
             }
         }
         if state.index_entries().ne(index) {

@@ -9,6 +9,7 @@ use constellation_store_core::{
 };
 
 use super::{DamagedHistory, OPERATION, Reader, read_file};
+use crate::core::health::Warning;
 use crate::documents::{FlatMap, decode_history, salvage_history};
 use crate::error::{FileError, in_one_line};
 use crate::layout::{ALIASES, IMAGES, SOURCES, VERSIONS, escape};
@@ -100,7 +101,8 @@ impl Reader<'_> {
                     self.damaged(path, &reason, false);
                 }
                 Some(Some(Ok((_, Err(error))))) if error.kind() == ErrorKind::UnsupportedFormat => {
-                    self.warn(format!("'{path}' was not used, and stays: {}", in_one_line(&error)));
+                    let text = format!("'{path}' was not used, and stays: {}", in_one_line(&error));
+                    self.warn(Warning::of_file(path, text));
                 }
                 Some(Some(Ok((_, Err(error))))) => self.damaged(path, &in_one_line(&error), false),
                 Some(Some(Err(error))) => self.damaged(path, &error.to_string(), false),

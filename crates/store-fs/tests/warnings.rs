@@ -1,0 +1,112 @@
+//! Warnings are told as long as what they are about is not whole.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::Arc;
+
+use constellation_store_core::{Commit, Operation};
+use constellation_store_fs::core::{Core, Loaded};
+use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
+use support::{as_vfs, commit, image, name, one, open, options, publish, small_store, source};
+
+fn warnings(core: &Core) -> Vec<String> {
+    core.shared().status().warnings
+}
+
+fn image_path(number: i64) -> String {
+    format!("images/{}.json", image(number).structural_hash)
+}
+
+fn source_path(number: i64) -> String {
+    format!("sources/{}.cst", image(number).metadata.source_hash.unwrap())
+}
+
+#[test]
+fn a_warning_of_a_damaged_image_goes_when_it_is_stored_anew() {
+    let tree = small_store();
+    tree.put(&image_path(3), "damaged");
+    let mut core = open(&tree);
+    // The file, the index entry that led to it, and the version that refers to it.
+    assert_eq!(warnings(&core).len(), 3, "{:#?}", warnings(&core));
+    commit(&mut core, &publish("other", 9)).unwrap();
+    core.checkpoint().unwrap();
+    assert_eq!(warnings(&core).len(), 3, "nothing else takes it back");
+    commit(&mut core, &one(Operation::PutImage(image(3)))).unwrap();
+    assert_eq!(warnings(&core), Vec::<String>::new());
+    // What is taken back does not come again when the image is removed for good.
+    commit(&mut core, &one(Operation::DeleteName { name: name("B/c") })).unwrap();
+    commit(&mut core, &one(Operation::PruneVersions { name: name("B/c"), keep: 0 })).unwrap();
+    commit(&mut core, &one(Operation::RemoveImage { structural_hash: image(3).structural_hash })).unwrap();
+    assert_eq!(warnings(&core), Vec::<String>::new());
+}
+
+#[test]
+fn a_warning_of_several_images_goes_with_the_last_of_them() {
+    let tree = small_store();
+    for number in [1, 3] {
+        tree.put(&image_path(number), "damaged");
+    }
+    let mut core = open(&tree);
+    let dropped = |core: &Core| warnings(core).iter().filter(|text| text.contains("2 entries")).count();
+    assert_eq!(dropped(&core), 1, "{:#?}", warnings(&core));
+    commit(&mut core, &one(Operation::PutImage(image(1)))).unwrap();
+    assert_eq!(dropped(&core), 1, "{:#?}", warnings(&core));
+    assert!(!warnings(&core).join("\n").contains(&image_path(1)), "{:#?}", warnings(&core));
+    commit(&mut core, &one(Operation::PutImage(image(3)))).unwrap();
+    assert_eq!(warnings(&core), Vec::<String>::new());
+}
+
+#[test]
+fn a_warning_of_what_decayed_while_the_store_was_open_goes_when_it_is_stored_anew() {
+    let tree = small_store();
+    let mut core = open(&tree);
+    tree.decay(&image_path(3), |bytes| bytes[8] ^= 1);
+    tree.decay(&source_path(3), |bytes| bytes[0] ^= 1);
+    let loader = core.loader();
+    let Loaded::Lost(image_lost) = loader.image(&image(3).structural_hash).unwrap() else {
+        panic!("decayed")
+    };
+    let source_hash = image(3).metadata.source_hash.unwrap();
+    let Loaded::Lost(source_lost) = loader.source(&source_hash).unwrap() else { panic!("decayed") };
+    core.put_aside(&image_lost);
+    core.put_aside(&source_lost);
+    assert_eq!(warnings(&core).len(), 2, "{:#?}", warnings(&core));
+    commit(&mut core, &Commit::new().then(Operation::PutSource(source(3)))).unwrap();
+    assert!(warnings(&core).join("\n").contains(&image_path(3)), "{:#?}", warnings(&core));
+    assert_eq!(warnings(&core).len(), 1);
+    commit(&mut core, &one(Operation::PutImage(image(3)))).unwrap();
+    assert_eq!(warnings(&core), Vec::<String>::new());
+}
+
+#[test]
+fn a_warning_of_a_map_goes_when_a_checkpoint_has_written_it_and_not_when_it_failed() {
+    let tree = small_store();
+    tree.put("aliases.json", "{}\n");
+    let faults = FaultVfs::new(as_vfs(&tree));
+    let mut core = Core::open(Arc::new(faults.clone()), options()).unwrap();
+    let is_told = |core: &Core| warnings(core).iter().any(|text| text.starts_with("'aliases.json'"));
+    assert!(is_told(&core), "{:#?}", warnings(&core));
+    let (call, error) = (faults.calls(), std::io::ErrorKind::StorageFull);
+    faults.set_fault(Some(Fault { call, error, mode: FaultMode::Full }));
+    core.checkpoint().unwrap_err();
+    assert!(is_told(&core), "{:#?}", warnings(&core));
+    faults.set_fault(None);
+    core.checkpoint().unwrap();
+    assert_eq!(warnings(&core), Vec::<String>::new());
+}
+
+#[test]
+fn a_warning_of_versions_that_are_lost_stays_until_the_store_is_opened_again() {
+    let tree: ModelVfs = small_store();
+    tree.put("versions/a.json", "damaged");
+    let mut core = open(&tree);
+    let before = warnings(&core);
+    assert!(before.join("\n").contains("'a'"), "{before:#?}");
+    commit(&mut core, &publish("a", 9)).unwrap();
+    core.checkpoint().unwrap();
+    assert_eq!(warnings(&core), before);
+    core.close().unwrap();
+    assert_eq!(warnings(&open(&tree)), Vec::<String>::new());
+}
