@@ -25,8 +25,8 @@ pub(crate) enum Command {
 
     #[command(
         about = "Look at a store, check it, move it, and tidy it up",
-        long_about = "Look at a store, check it, move it, and tidy it up.\n\nls, show, versions, verify, export and gc \
-                      --dry-run change nothing, and work beside a running server; the others need the store for \
+        long_about = "Look at a store, check it, move it, and tidy it up.\n\nls, show, versions, verify, export, and \
+                      gc and prune with --dry-run change nothing, and work beside a running server; the others need the store for \
                       themselves. Exit codes: 0 done and sound, 1 something was found (damage, or no such \
                       pipeline), 2 it could not be done."
     )]
@@ -147,9 +147,13 @@ pub(crate) enum StoreCommand {
         #[arg(long, help = "Mend what can be mended; lost images are compiled again from their sources")]
         repair: bool,
     },
-    #[command(about = "Remove images that no version refers to")]
+    #[command(
+        about = "Remove images that no version refers to",
+        long_about = "Remove images that no version refers to.\n\nThose of POST /run have no name, so that nothing \
+                      tells whether a client still runs one by its hash. A name keeps an image."
+    )]
     Gc {
-        #[arg(long, help = "Only tell what would be removed")]
+        #[arg(long, help = "Only tell what would be removed; works beside a running server")]
         dry_run: bool,
         #[arg(
             long,
@@ -167,6 +171,8 @@ pub(crate) enum StoreCommand {
         all: bool,
         #[arg(long, value_name = "N", default_value_t = 10, help = "How many of the newest stay")]
         keep: usize,
+        #[arg(long, help = "Only tell what would be forgotten; works beside a running server")]
+        dry_run: bool,
     },
     #[command(about = "Write the store as a tar archive")]
     Export {

@@ -34,9 +34,16 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version are answers, not errors. Who closed the pipe does not want to read on.
             let _ = error.print();
-            let is_store = std::env::args_os().nth(1).is_some_and(|argument| argument == "store");
-            let code = if is_store { store::FAILED } else { BAD_CONFIGURATION };
-            return if error.use_stderr() { ExitCode::from(code) } else { ExitCode::SUCCESS };
+            if !error.use_stderr() {
+                return ExitCode::SUCCESS;
+            }
+            let mut arguments = std::env::args_os().skip(1);
+            let is_store = arguments.next().is_some_and(|argument| argument == "store");
+            return if is_store {
+                store::refuse(arguments, &error.to_string())
+            } else {
+                ExitCode::from(BAD_CONFIGURATION)
+            };
         }
     };
     let variable = |name: &str| std::env::var_os(name);

@@ -60,10 +60,26 @@ pub(crate) fn run(args: StoreArgs, variable: impl Fn(&str) -> Option<OsString>) 
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {error:#}");
             let kind = error.downcast_ref::<StoreError>().map(|error| error.kind().to_string());
-            let value = json!({ "error": { "kind": kind, "message": format!("{error:#}") } });
-            (FAILED, if json { document(&value) } else { String::new() })
+            (FAILED, if json { failure(kind.as_deref(), &format!("{error:#}")) } else { String::new() })
         }
     };
+    print(code, &written)
+}
+
+/// Answers a command line that makes no sense, which was told on standard error.
+pub(crate) fn refuse(arguments: impl Iterator<Item = OsString>, problem: &str) -> ExitCode {
+    // What comes after `--` is no option.
+    let wants_json = arguments.take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    let message = problem.trim_end().trim_start_matches("error: ");
+    print(FAILED, &if wants_json { failure(Some("bad arguments"), message) } else { String::new() })
+}
+
+/// The document of a command that could not be done.
+fn failure(kind: Option<&str>, message: &str) -> String {
+    document(&json!({ "error": { "kind": kind, "message": message } }))
+}
+
+fn print(code: u8, written: &str) -> ExitCode {
     match io::stdout().write_all(written.as_bytes()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             let _ = writeln!(io::stderr(), "error: cannot write to standard output: {error}");
@@ -84,7 +100,9 @@ fn answer(directory: &Path, json: bool, command: StoreCommand) -> anyhow::Result
             StoreCommand::Verify { repair: false } => check::verify(directory),
             StoreCommand::Verify { repair: true } => check::repair(directory).await,
             StoreCommand::Gc { dry_run, older_than } => tidy::gc(directory, dry_run, &older_than).await,
-            StoreCommand::Prune { name, all: _, keep } => tidy::prune(directory, name.as_deref(), keep).await,
+            StoreCommand::Prune { name, all: _, keep, dry_run } => {
+                tidy::prune(directory, name.as_deref(), keep, dry_run).await
+            }
             StoreCommand::Export { file } => archive::export(directory, &file, json),
             StoreCommand::Import { file } => archive::import(directory, &file).await,
         }
@@ -114,12 +132,19 @@ async fn open_to_read(directory: &Path) -> anyhow::Result<FileSystemPipelineStor
     Ok(store)
 }
 
-/// Opens a store that is there, to change it.
-async fn open_to_write(directory: &Path) -> anyhow::Result<FileSystemPipelineStore> {
+/// Opens a store that is there, to change it; `beside` is what can be done while another process has it.
+async fn open_to_write(directory: &Path, beside: &'static str) -> anyhow::Result<FileSystemPipelineStore> {
     require(directory)?;
-    let store = FileSystemPipelineStore::open(directory)?;
+    let store = FileSystemPipelineStore::open(directory).map_err(|error| advise(error, beside))?;
     tell_warnings(&store).await?;
     Ok(store)
+}
+
+/// Says what to do when another process has the store.
+fn advise(error: StoreError, beside: &'static str) -> anyhow::Error {
+    let is_locked = error.kind() == ErrorKind::Locked;
+    let error = anyhow::Error::from(error);
+    if is_locked { error.context(beside) } else { error }
 }
 
 async fn tell_warnings(store: &FileSystemPipelineStore) -> anyhow::Result<()> {

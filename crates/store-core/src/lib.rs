@@ -36,4 +36,4 @@ pub use hash::{
 pub use image::{CheckedImage, DecodedImage, FORMAT_VERSION, ImageMetadata, PipelineImage};
 pub use name::{PipelineName, Reference};
 pub use store::{ImageSummary, IndexEntry, ListOptions, NameEntry, PipelineStore, StoreStatus};
-pub use version::{ActiveVersion, Origin, Version, VersionHistory};
+pub use version::{ActiveVersion, Origin, Version, VersionHistory, prunable};

@@ -117,11 +117,24 @@ impl VersionHistory {
         Some(ActiveVersion { version: version.version, structural_hash: version.structural_hash })
     }
 
+    /// The numbers of the versions that a pruning forgets which keeps so many of the newest.
+    pub fn prunable(&self, keep: usize) -> Vec<u64> {
+        let numbers = self.versions.iter().map(|version| version.version).collect();
+        prunable(numbers, self.active_version, keep)
+    }
+
     /// The newest version older than the active one, which a rollback goes to.
     pub fn previous(&self) -> Option<&Version> {
         let active = self.active_version?;
         self.versions.iter().rev().find(|version| version.version < active)
     }
+}
+
+/// Which of these versions, in ascending order, a pruning forgets: all but the newest `keep` and the active one.
+pub fn prunable(mut numbers: Vec<u64>, active: Option<u64>, keep: usize) -> Vec<u64> {
+    numbers.truncate(numbers.len().saturating_sub(keep));
+    numbers.retain(|number| Some(*number) != active);
+    numbers
 }
 
 #[cfg(test)]

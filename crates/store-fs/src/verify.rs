@@ -64,6 +64,9 @@ pub struct Finding {
     pub pipelines: Vec<Affected>,
     /// What to do.
     pub advice: String,
+    /// What no repair brings back, for people; none when nothing is lost, or when the finding stays as long as it
+    /// is.
+    pub loss: Option<String>,
 }
 
 /// A name that a finding is about.

@@ -165,6 +165,38 @@ fn a_finding_names_whom_it_hurts_and_what_to_do() {
 }
 
 #[test]
+fn what_no_repair_brings_back_is_told_as_a_loss() {
+    let loss = |damage: &dyn Fn(&ModelVfs)| {
+        let tree = small_store_with_journal();
+        damage(&tree);
+        let losses: Vec<_> = findings(&tree).into_iter().filter_map(|finding| finding.loss).collect();
+        losses.join("; ")
+    };
+    let damaged = loss(&|tree| tree.put("versions/a.json", "damaged"));
+    assert!(damaged.starts_with("all versions of 'a' but the active image"), "{damaged}");
+    // Also when the document is gone, and the map fits all others.
+    let gone = loss(&|tree| tree.discard("versions/%42%2fc.json"));
+    assert!(gone.starts_with("all versions of 'B/c' but the active image"), "{gone}");
+    let neither = loss(&|tree| {
+        tree.put("versions/a.json", "damaged");
+        tree.discard("aliases.json");
+    });
+    assert_eq!(neither, "all versions of 'a'");
+    let commits = loss(&|tree| {
+        let files = tree.files();
+        let (path, bytes) = files.iter().find(|(path, _)| path.starts_with("journal/")).unwrap();
+        let mut bytes = bytes.clone();
+        bytes[100] ^= 1;
+        tree.put(path, bytes);
+    });
+    assert_eq!(commits, "the commits that cannot be read in it");
+    // A map is made anew, and an image or a source that cannot be is a finding until it is.
+    assert_eq!(loss(&|tree| tree.put("aliases.json", "damaged")), "");
+    assert_eq!(loss(&|tree| tree.put("store.json", "damaged")), "");
+    assert_eq!(loss(&|tree| tree.put(&image_path(1), "damaged")), "");
+}
+
+#[test]
 fn what_does_not_belong_is_told_and_what_does_no_harm_is_counted() {
     let tree = small_store();
     for path in ["images/notes.txt", "images/abc.json", "sources/x.cst", "versions/B.json.bak"] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use constellation_store_core::{
     ActiveVersion, Commit, ErrorKind, ExtraMembers, Operation, Origin, Outcome, PipelineImage, PipelineName,
-    Precondition, Result, Revision, SourceHash, StoreError, StructuralHash, Timestamp, Version,
+    Precondition, Result, Revision, SourceHash, StoreError, StructuralHash, Timestamp, Version, prunable,
 };
 
 use crate::view::View;
@@ -294,9 +294,7 @@ impl Preparation<'_> {
                 .with("name", name));
         }
         let active = self.view.active(name).map(|active| active.version);
-        let mut versions = self.view.numbers(name);
-        versions.truncate(versions.len().saturating_sub(keep));
-        versions.retain(|number| Some(*number) != active);
+        let versions = prunable(self.view.numbers(name), active, keep);
         if !versions.is_empty() {
             self.push(Change::VersionsPruned { name: name.clone(), versions: versions.clone() });
         }

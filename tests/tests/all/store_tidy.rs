@@ -12,8 +12,13 @@ fn versions_are_forgotten_and_then_their_images_are_collected() {
     let path = directory.path();
     assert_eq!(json(path, &["gc", "--older-than", "0s"], 0)["removed"], json!([]));
 
+    let expected = json!([{ "name": "double/it", "versions": [1] }]);
+    for _ in 0..2 {
+        let answer = json(path, &["prune", "double/it", "--keep", "1", "--dry-run"], 0);
+        assert_eq!((&answer["dryRun"], &answer["pruned"]), (&json!(true), &expected));
+    }
     let answer = json(path, &["prune", "double/it", "--keep", "1"], 0);
-    assert_eq!(answer["pruned"], json!([{ "name": "double/it", "versions": [1] }]));
+    assert_eq!((&answer["dryRun"], &answer["pruned"]), (&json!(false), &expected));
     assert_eq!(json(path, &["prune", "--all", "--keep", "1"], 0)["pruned"], json!([]));
     assert_eq!(json(path, &["versions", "double/it"], 0)["versions"].as_array().unwrap().len(), 1);
 
@@ -50,4 +55,53 @@ fn the_active_version_is_kept_however_old_it_is() {
     let history = json(directory.path(), &["versions", "double/it"], 0);
     assert_eq!(history["activeVersion"], history["versions"][0]["version"]);
     assert_eq!(history["versions"][0]["structuralHash"], first.as_str());
+}
+
+#[test]
+fn what_only_a_run_made_is_collected_with_a_word_to_those_who_hold_its_hash() {
+    let directory = TempDir::new().unwrap();
+    let server = serve(directory.path());
+    let run = json!({ "source": source(7), "inputs": { "a": 1 } });
+    let answer = server.post("/run", &run).json();
+    let hash = answer["structuralHash"].as_str().unwrap().to_owned();
+    assert!(server.signal("TERM").status.success());
+    for arguments in [&["gc", "--older-than", "0s", "--dry-run"][..], &["gc", "--older-than", "0s"]] {
+        let told = text(directory.path(), arguments, 0);
+        assert!(told.contains(&hash) && told.contains("clients may still hold their hashes"), "{told}");
+        if arguments.contains(&"--dry-run") {
+            let answer = json(directory.path(), arguments, 0);
+            assert!(answer["note"].as_str().unwrap().contains("hashes"), "{answer}");
+        }
+    }
+    let nothing = json(directory.path(), &["gc", "--older-than", "0s"], 0);
+    assert_eq!(nothing["note"], json!(null), "there is nobody to warn");
+}
+
+#[test]
+fn what_a_message_advises_beside_a_server_works_there() {
+    let directory = TempDir::new().unwrap();
+    small_store(directory.path());
+    let _server = serve(directory.path());
+    for (writes, reads, option) in [
+        (&["gc"][..], &["gc", "--dry-run"][..], "--dry-run"),
+        (&["prune", "--all"], &["prune", "--all", "--dry-run"], "--dry-run"),
+        (&["verify", "--repair"], &["verify"], "--repair"),
+    ] {
+        let refused = json(directory.path(), writes, 2);
+        let message = refused["error"]["message"].as_str().unwrap();
+        assert_eq!(refused["error"]["kind"], "locked", "{refused}");
+        assert!(message.contains(option), "{message}");
+        json(directory.path(), reads, 0);
+    }
+}
+
+#[test]
+fn wrong_arguments_are_answered_in_json_when_that_is_asked_for() {
+    let directory = TempDir::new().unwrap();
+    for arguments in [&["prune"][..], &["no-such-command"], &["gc", "--older-than"], &["prune", "--keep", "x"]] {
+        let answer = json(directory.path(), arguments, 2);
+        assert_eq!(answer["error"]["kind"], "bad arguments", "{answer}");
+        assert!(!answer["error"]["message"].as_str().unwrap().is_empty());
+        assert_eq!(text(directory.path(), arguments, 2), "", "without --json nothing is on standard output");
+    }
 }

@@ -134,6 +134,40 @@ fn everything_that_is_derived_or_only_misspelt_is_healed() {
 }
 
 #[test]
+fn a_repair_that_loses_versions_says_so_and_exits_with_1() {
+    for gone in [false, true] {
+        let directory = TempDir::new().unwrap();
+        let [_, second, _] = small_store(directory.path());
+        let document = directory.path().join("store/versions/double%2fit.json");
+        if gone {
+            fs::remove_file(&document).unwrap();
+        } else {
+            flip(&document, |bytes| bytes.len() / 2);
+        }
+        let found = findings(directory.path(), 1);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0]["loss"].as_str().unwrap().contains("'double/it'"), "{found:?}");
+
+        let answer = json(directory.path(), &["verify", "--repair"], 1);
+        assert_eq!(answer["sound"], true, "{answer}");
+        assert_eq!(answer["findings"], value!([]));
+        assert_eq!(answer["lost"].as_array().unwrap().len(), 1, "{answer}");
+        // The active image is kept, and what the answer says is true.
+        let history = json(directory.path(), &["versions", "double/it"], 0);
+        assert_eq!(history["versions"].as_array().unwrap().len(), 1, "{history}");
+        assert_eq!(history["versions"][0]["structuralHash"], second.as_str());
+        // It is told once: nothing more is lost, and nothing is wrong.
+        assert_eq!(json(directory.path(), &["verify", "--repair"], 0)["lost"], value!([]));
+    }
+    let directory = TempDir::new().unwrap();
+    small_store(directory.path());
+    flip(&directory.path().join("store/versions/double%2fit.json"), |bytes| bytes.len() / 2);
+    let told = text(directory.path(), &["verify", "--repair"], 1);
+    assert!(told.contains("healed with a loss: versions/"), "{told}");
+    assert!(told.contains("  lost: all versions of 'double/it' but the active image"), "{told}");
+}
+
+#[test]
 fn beside_a_server_under_writes_nothing_is_wrong() {
     let directory = TempDir::new().unwrap();
     let server = serve(directory.path());

@@ -16,6 +16,8 @@ use tar::{Builder, EntryType, Header};
 
 use super::{Answer, open_to_write, progress, require, stream, vfs, warn};
 
+/// What can be done while a server has the store.
+const BESIDE: &str = "stop the server first, or import into another directory";
 /// How many bytes a file of an archive may have.
 const MAX_ENTRY_BYTES: u64 = 64 << 20;
 /// How many bytes all files of an archive may have.
@@ -182,7 +184,7 @@ async fn import_anew(directory: &Path, archive: &CheckedArchive) -> anyhow::Resu
 
 /// Publishes the active versions of the archive in a store.
 async fn import_into(directory: &Path, archive: &CheckedArchive) -> anyhow::Result<Answer> {
-    let store = open_to_write(directory).await?;
+    let store = open_to_write(directory, BESIDE).await?;
     let steps = archive.steps();
     let bar = progress::bar("importing", steps.len() as u64);
     let mut names = Vec::new();

@@ -17,8 +17,10 @@ use constellation_store_fs::verify::{
 use constellation_store_fs::vfs::{RealVfs, Vfs};
 use serde_json::Value;
 
-use super::{Answer, progress, require, vfs, warn};
+use super::{Answer, advise, progress, require, vfs, warn};
 
+/// What can be done while a server has the store.
+const BESIDE: &str = "stop the server first, or leave out '--repair', which changes files";
 /// How many index entries share a commit.
 const CHUNK: usize = 1000;
 
@@ -63,7 +65,7 @@ pub(super) async fn repair(directory: &Path) -> anyhow::Result<Answer> {
     require(directory)?;
     let vfs = vfs(directory);
     let before = check(&*vfs)?;
-    let is_index_gone = verify::mend(&vfs, &before)?;
+    let is_index_gone = verify::mend(&vfs, &before).map_err(|error| advise(error, BESIDE))?;
     // Opening it for writing puts what is damaged into the quarantine.
     let store: Arc<dyn PipelineStore> = Arc::new(FileSystemPipelineStore::open(directory)?);
     if is_index_gone {
@@ -84,8 +86,13 @@ pub(super) async fn repair(directory: &Path) -> anyhow::Result<Answer> {
     let (remaining, healed): (Vec<&Finding>, Vec<&Finding>) =
         before.findings.iter().partition(|finding| paths.contains(finding.path.as_str()));
     let mut text = String::new();
-    for Finding { path, problem, .. } in &healed {
-        writeln!(text, "healed: {path}: {problem}")?;
+    for Finding { path, problem, loss, advice, .. } in &healed {
+        match loss {
+            None => writeln!(text, "healed: {path}: {problem}")?,
+            Some(loss) => {
+                writeln!(text, "healed with a loss: {path}: {problem}\n  lost: {loss}\n  do: {advice}")?;
+            }
+        }
     }
     for finding in &after.findings {
         write!(text, "not healed: ")?;
@@ -95,7 +102,9 @@ pub(super) async fn repair(directory: &Path) -> anyhow::Result<Answer> {
     let mut json = with_soundness(&after)?;
     json["healed"] = serde_json::to_value(&healed)?;
     json["notHealed"] = serde_json::to_value(&remaining)?;
-    Ok(if after.is_sound() { Answer::done(json, text) } else { Answer::found(json, text) })
+    let lost: Vec<&&Finding> = healed.iter().filter(|finding| finding.loss.is_some()).collect();
+    json["lost"] = serde_json::to_value(&lost)?;
+    Ok(if after.is_sound() && lost.is_empty() { Answer::done(json, text) } else { Answer::found(json, text) })
 }
 
 /// Makes the index entries that the retained sources have.
@@ -131,7 +140,7 @@ async fn fill_index(store: &dyn PipelineStore) -> Result<()> {
 }
 
 fn tell(text: &mut String, finding: &Finding) {
-    let Finding { path, kind: _, problem, pipelines, advice } = finding;
+    let Finding { path, kind: _, problem, pipelines, advice, loss } = finding;
     writeln!(text, "{path}: {problem}").expect("writing to a string succeeds");
     for Affected { name, versions, is_active } in pipelines {
         let versions: Vec<String> = versions.iter().map(u64::to_string).collect();
@@ -142,6 +151,9 @@ fn tell(text: &mut String, finding: &Finding) {
         };
         let active = if *is_active { " (active)" } else { "" };
         writeln!(text, "  hurts: {name}{versions}{active}").expect("writing to a string succeeds");
+    }
+    if let Some(loss) = loss {
+        writeln!(text, "  lost: {loss}").expect("writing to a string succeeds");
     }
     writeln!(text, "  do: {advice}").expect("writing to a string succeeds");
 }

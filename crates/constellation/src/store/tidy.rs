@@ -7,17 +7,24 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use constellation_store_core::{
     Clock as _, Commit, ErrorKind, GcOptions, GcReport, Operation, Outcome, PipelineName, PipelineStore as _,
-    PipelineStoreExt as _, SystemClock,
+    PipelineStoreExt as _, StoreError, SystemClock,
 };
+use constellation_store_fs::FileSystemPipelineStore;
 use jiff::{Span, SpanRelativeTo};
 use serde_json::json;
 
 use super::{Answer, open_to_read, open_to_write, progress};
 
+/// What can be done while a server has the store.
+const BESIDE: &str = "stop the server first, or use '--dry-run', which only reads";
+/// Nobody knows who was told the hash of a program that has no name.
+const HOLDERS_NOTE: &str = "no version refers to these images, but clients may still hold their hashes, as those \
+                            of POST /run do; running one by hash finds nothing once it is removed";
+
 pub(super) async fn gc(directory: &Path, dry_run: bool, older_than: &str) -> anyhow::Result<Answer> {
     let older_than = duration(older_than)?;
     let options = GcOptions { older_than, dry_run, ..GcOptions::new(SystemClock.now()) };
-    let store = if dry_run { open_to_read(directory).await? } else { open_to_write(directory).await? };
+    let store = if dry_run { open_to_read(directory).await? } else { open_to_write(directory, BESIDE).await? };
     let GcReport { removed, kept } = store.gc(options).await?;
     store.close().await?;
     let mut text: String = removed.iter().fold(String::new(), |mut text, hash| {
@@ -26,7 +33,11 @@ pub(super) async fn gc(directory: &Path, dry_run: bool, older_than: &str) -> any
     });
     let verb = if dry_run { "would be removed" } else { "removed" };
     writeln!(text, "{} images {verb}, {kept} kept", removed.len()).expect("writing to a string succeeds");
-    Ok(Answer::done(json!({ "dryRun": dry_run, "removed": removed, "kept": kept }), text))
+    let note = (!removed.is_empty()).then_some(HOLDERS_NOTE);
+    if let Some(note) = note {
+        writeln!(text, "note: {note}").expect("writing to a string succeeds");
+    }
+    Ok(Answer::done(json!({ "dryRun": dry_run, "removed": removed, "kept": kept, "note": note }), text))
 }
 
 /// A time span such as `7d`, `12h` or `1h 30m`; a day has 24 hours.
@@ -39,9 +50,14 @@ fn duration(text: &str) -> anyhow::Result<Duration> {
     Ok(duration.unsigned_abs())
 }
 
-pub(super) async fn prune(directory: &Path, name: Option<&str>, keep: usize) -> anyhow::Result<Answer> {
+pub(super) async fn prune(
+    directory: &Path,
+    name: Option<&str>,
+    keep: usize,
+    dry_run: bool,
+) -> anyhow::Result<Answer> {
     let name: Option<PipelineName> = name.map(str::parse).transpose()?;
-    let store = open_to_write(directory).await?;
+    let store = if dry_run { open_to_read(directory).await? } else { open_to_write(directory, BESIDE).await? };
     let names = match name {
         Some(name) => vec![name],
         None => store.list_all_names().await?.into_iter().map(|entry| entry.name).collect(),
@@ -50,19 +66,13 @@ pub(super) async fn prune(directory: &Path, name: Option<&str>, keep: usize) -> 
     let mut text = String::new();
     let mut pruned = Vec::new();
     for name in names {
-        let operation = Operation::PruneVersions { name: name.clone(), keep };
-        let committed = match store.commit(Commit::new().then(operation)).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let value = json!({ "reference": name, "error": { "kind": "not found" } });
-                store.close().await?;
-                return Ok(Answer::found(value, format!("there is no '{name}' in the store\n")));
-            }
-            other => other?,
+        let Some(versions) = prune_one(&store, &name, keep, dry_run).await? else {
+            let value = json!({ "reference": name, "error": { "kind": "not found" } });
+            store.close().await?;
+            return Ok(Answer::found(value, format!("there is no '{name}' in the store\n")));
         };
         bar.inc(1);
-        if let Some(Outcome::Pruned { versions }) = committed.outcomes.into_iter().next()
-            && !versions.is_empty()
-        {
+        if !versions.is_empty() {
             let numbers: Vec<String> = versions.iter().map(u64::to_string).collect();
             writeln!(text, "{name}: {}", numbers.join(", ")).expect("writing to a string succeeds");
             pruned.push(json!({ "name": name, "versions": versions }));
@@ -73,7 +83,29 @@ pub(super) async fn prune(directory: &Path, name: Option<&str>, keep: usize) -> 
     if text.is_empty() {
         text.push_str("nothing to forget\n");
     }
-    Ok(Answer::done(json!({ "pruned": pruned }), text))
+    Ok(Answer::done(json!({ "dryRun": dry_run, "pruned": pruned }), text))
+}
+
+/// The versions that are forgotten, or would be; none when there is no such name.
+async fn prune_one(
+    store: &FileSystemPipelineStore,
+    name: &PipelineName,
+    keep: usize,
+    dry_run: bool,
+) -> Result<Option<Vec<u64>>, StoreError> {
+    if dry_run {
+        return Ok(store.versions(name).await?.map(|history| history.prunable(keep)));
+    }
+    let operation = Operation::PruneVersions { name: name.clone(), keep };
+    let outcomes = match store.commit(Commit::new().then(operation)).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        committed => committed?.outcomes,
+    };
+    let versions = outcomes.into_iter().find_map(|outcome| match outcome {
+        Outcome::Pruned { versions } => Some(versions),
+        _ => None,
+    });
+    Ok(Some(versions.unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ pub(super) struct AliasMap<'a> {
 pub(super) struct Judged {
     /// What is wrong, with the names that it is about.
     pub(super) problems: Vec<(String, Vec<PipelineName>)>,
+    /// Names without a version document. As the file fits all documents that there are, it is they that are gone.
+    pub(super) without_document: Vec<PipelineName>,
     /// Names of the plain form.
     pub(super) adopted: Vec<(PipelineName, StructuralHash)>,
 }
@@ -89,14 +91,18 @@ impl AliasChanges {
             if *is_plain {
                 judged.adopted.push((name.clone(), *hash));
             } else {
-                let problem = format!("it has the name '{name}', which no version document has");
-                judged.problems.push((problem, vec![name.clone()]));
+                judged.without_document.push(name.clone());
             }
         }
         let contradicting = self.contradicting(map);
         if !contradicting.is_empty() {
             let problem = "it fits the journal neither before its commits nor after any of them";
             judged.problems.push((problem.to_owned(), contradicting));
+        }
+        if !judged.problems.is_empty() {
+            judged.problems.extend(judged.without_document.drain(..).map(|name| {
+                (format!("it has the name '{name}', which no version document has"), vec![name])
+            }));
         }
         judged
     }

@@ -154,6 +154,7 @@ pub(super) fn finding(path: &str, kind: FindingKind, problem: impl Into<String>,
         problem: problem.into(),
         pipelines: Vec::new(),
         advice: advice.to_owned(),
+        loss: None,
     }
 }
 

@@ -17,12 +17,14 @@ use crate::error::in_one_line;
 use crate::journal::read_journal;
 use crate::layout::{
     ALIASES, IMAGES, INDEX, JOURNAL, LOCK, MANIFEST, QUARANTINE, SOURCES, TEMPORARY_PREFIX, VERSIONS,
-    image_path, source_path,
+    image_path, source_path, versions_path,
 };
 use crate::record;
 use crate::vfs::{EntryKind, Vfs};
 
 pub(super) const MAP_ADVICE: &str = "'--repair' writes it anew from what the other files say";
+const ALIAS_ADVICE: &str = "restore the file from a backup; or '--repair' goes on with the active version, which \
+                            'aliases.json' has, and the others are lost";
 /// What the root of a store has. `pack` is derived from the rest, and checked by whoever uses it.
 const OWN: [&str; 10] =
     [MANIFEST, LOCK, IMAGES, SOURCES, VERSIONS, ALIASES, INDEX, JOURNAL, QUARANTINE, "pack"];
@@ -100,19 +102,20 @@ pub(super) fn judge(vfs: &dyn Vfs, inventory: Inventory) -> Result<VerifyReport>
     };
     for lost in lost_histories {
         let Some(history) = salvage_history(&lost.stem, &lost.bytes, alias_entries.keys()) else {
-            let advice = "the name cannot be told; restore the file from a backup";
-            judge.findings.push(Finding { advice: advice.to_owned(), ..lost.finding });
+            let advice = "the name cannot be told; restore the file from a backup".to_owned();
+            let loss = Some("all versions of a name that cannot be told".to_owned());
+            judge.findings.push(Finding { advice, loss, ..lost.finding });
             continue;
         };
         let name = history.pipeline_name;
-        let advice = if alias_entries.contains_key(&name) {
-            "restore the file from a backup; or '--repair' goes on with the active version, which 'aliases.json' \
-             has, and the others are lost"
+        let (advice, loss) = if alias_entries.contains_key(&name) {
+            (ALIAS_ADVICE, loss_but_active(&name))
         } else {
-            "restore the file from a backup, or publish the name anew"
+            ("restore the file from a backup, or publish the name anew", format!("all versions of '{name}'"))
         };
+        let (advice, loss) = (advice.to_owned(), Some(loss));
         let pipelines = vec![Affected { name: name.clone(), versions: Vec::new(), is_active: true }];
-        judge.findings.push(Finding { pipelines, advice: advice.to_owned(), ..lost.finding });
+        judge.findings.push(Finding { pipelines, advice, loss, ..lost.finding });
         judge.lost_names.insert(name);
     }
     judge.aliases(aliases.as_deref(), alias_map);
@@ -142,7 +145,9 @@ impl Judge {
             return Err(StoreError::new(ErrorKind::Corrupt, OPERATION, message).with("store", vfs));
         }
         for segment in &found.damaged {
-            self.findings.push(finding(&segment.path, FindingKind::Damaged, segment.reason.clone(), ADVICE));
+            let finding = finding(&segment.path, FindingKind::Damaged, segment.reason.clone(), ADVICE);
+            let loss = Some("the commits that cannot be read in it".to_owned());
+            self.findings.push(Finding { loss, ..finding });
         }
         if !self.has_manifest && !found.frames.is_empty() {
             let advice = "'--repair' writes a new one, and applies the whole journal";
@@ -156,7 +161,9 @@ impl Judge {
                 && found.damaged.is_empty()
             {
                 let problem = format!("the commits {} to {} are missing", last + 1, number - 1);
-                self.findings.push(finding(JOURNAL, FindingKind::Missing, problem, ADVICE));
+                let loss = Some(format!("the commits {} to {}", last + 1, number - 1));
+                let finding = finding(JOURNAL, FindingKind::Missing, problem, ADVICE);
+                self.findings.push(Finding { loss, ..finding });
             }
             last = Some(number);
             self.counts.frames += 1;
@@ -221,6 +228,13 @@ impl Judge {
             is_plain: !self.has_manifest,
         });
         let is_right = judged.problems.is_empty() && !is_damaged;
+        for name in judged.without_document {
+            let problem = format!("'{ALIASES}' has the name '{name}', and its version document is not there");
+            let finding = finding(&versions_path(&name), FindingKind::Missing, problem, ALIAS_ADVICE);
+            let loss = Some(loss_but_active(&name));
+            let pipelines = vec![Affected { name, versions: Vec::new(), is_active: true }];
+            self.findings.push(Finding { pipelines, loss, ..finding });
+        }
         for (problem, pipelines) in judged.problems {
             let pipelines = pipelines
                 .into_iter()
@@ -376,6 +390,11 @@ impl Judge {
         counts.unreferenced_sources = n_unreferenced as u64;
         counts.images_without_source = self.images.values().filter(without_source).count() as u64;
     }
+}
+
+/// What is lost with a version document of whose name `aliases.json` knows the active image.
+fn loss_but_active(name: &PipelineName) -> String {
+    format!("all versions of '{name}' but the active image, which becomes a new version")
 }
 
 fn note(holders: &mut Holders, name: &PipelineName, version: u64, is_active: bool) {
