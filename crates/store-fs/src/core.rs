@@ -25,7 +25,7 @@ use constellation_store_core::{
 };
 use constellation_store_mem::{LoadedImages, Lookup, State};
 
-pub use self::check::Checker;
+pub use self::check::{Checker, Mirror, Suspect};
 use self::checkpoint::{Checkpoint, Dirty, Step, StepDone, Stepped, Upto};
 pub(crate) use self::files::Files;
 use self::health::{Content, Health, Warning};
@@ -318,7 +318,7 @@ impl Core {
             && let Err(error) = self.files.quarantine(&lost.path(), lost.reason(), None)
             && !error.is_not_found()
         {
-            warning = format!("{warning}; it cannot be put into the quarantine: {}", in_one_line(&error));
+            warning.push_str(&check::not_kept(&error));
         }
         tracing::warn!("{warning}");
         let content = match lost {

@@ -1,4 +1,4 @@
-//! The thread that reads images and sources at their first use, and checks the others meanwhile.
+//! The thread that reads images and sources at their first use, and checks the files meanwhile.
 //!
 //! It keeps file accesses away from the threads of an async executor.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use constellation_store_core::{PipelineImage, Result, SourceHash, StructuralHash};
 use futures_channel::oneshot;
 
-use crate::core::{Checker, Loaded, Loader, Lost};
+use crate::core::{Checker, Loaded, Loader, Lost, Mirror, Suspect};
 use crate::store::{Request as WriterRequest, closed, start_thread};
 
 enum Request {
@@ -20,6 +20,19 @@ enum Request {
 }
 
 type Reply<T> = oneshot::Sender<Result<Option<T>>>;
+
+/// Between two checks no request has to come in so many parts of the time, one after another or not: each request
+/// only lengthens the part that it comes in, and nothing has to ask what time it is.
+const PAUSES: u32 = 24;
+
+/// When the files are checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Checks {
+    /// How long nobody has asked for anything before the first check.
+    pub(crate) after: Duration,
+    /// How long after a check the next one begins.
+    pub(crate) every: Duration,
+}
 
 /// Asks the thread, which ends with it.
 pub(crate) struct Reader {
@@ -34,16 +47,16 @@ impl fmt::Debug for Reader {
 }
 
 impl Reader {
-    /// Starts the thread. What is lost is told to `writer`. When nothing was asked for `check_after`, it begins to
-    /// check what nobody used.
+    /// Starts the thread. What is lost is told to `writer`. It checks the files as often as
+    /// `checks` says.
     pub(crate) fn start(
         loader: Loader,
         writer: Sender<WriterRequest>,
-        check_after: Option<Duration>,
+        checks: Option<Checks>,
     ) -> Result<Self> {
         let (sender, receiver) = channel();
         let thread = start_thread("constellation-store-reader", move || {
-            Work { loader, writer }.run(&receiver, check_after);
+            Work { loader, writer }.run(&receiver, checks);
         })?;
         Ok(Self { requests: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
@@ -88,29 +101,40 @@ struct Work {
 }
 
 impl Work {
-    fn run(&self, requests: &Receiver<Request>, check_after: Option<Duration>) {
-        let mut checker = None;
+    fn run(&self, requests: &Receiver<Request>, checks: Option<Checks>) {
+        let mut checker: Option<Checker> = None;
+        // How often there has to be no request for how long before the next check.
+        let mut pause = checks.map(|checks| (1, checks.after));
         loop {
-            let request = match (&mut checker, check_after) {
-                (None, Some(check_after)) => match requests.recv_timeout(check_after) {
-                    Err(RecvTimeoutError::Timeout) => {
-                        checker = Some(Checker::new(self.loader.clone()));
-                        continue;
-                    }
-                    Err(RecvTimeoutError::Disconnected) => return,
-                    Ok(request) => request,
-                },
-                (Some(started), _) if !started.is_done() => match requests.try_recv() {
+            let request = match (&mut checker, &mut pause) {
+                (Some(started), _) => match requests.try_recv() {
                     Err(TryRecvError::Empty) => {
-                        if let Some(lost) = started.step() {
-                            self.put_aside(lost);
+                        match started.step() {
+                            Some(Suspect::Lost(lost)) => self.put_aside(lost),
+                            Some(Suspect::Mirror(mirror)) => self.look_at(mirror),
+                            None => {}
+                        }
+                        if started.is_done() {
+                            checker = None;
+                            pause = checks.map(|checks| (PAUSES, checks.every / PAUSES));
                         }
                         continue;
                     }
                     Err(TryRecvError::Disconnected) => return,
                     Ok(request) => request,
                 },
-                _ => match requests.recv() {
+                (None, Some((left, pause))) => match requests.recv_timeout(*pause) {
+                    Err(RecvTimeoutError::Timeout) => {
+                        *left -= 1;
+                        if *left == 0 {
+                            checker = Some(Checker::new(self.loader.clone()));
+                        }
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    Ok(request) => request,
+                },
+                (None, None) => match requests.recv() {
                     Err(_) => return,
                     Ok(request) => request,
                 },
@@ -144,8 +168,17 @@ impl Work {
 
     /// Waits until the writer has put it aside, so that whoever learns that it is lost can store it again.
     fn put_aside(&self, lost: Lost) {
+        self.tell(|reply| WriterRequest::PutAside(lost, reply));
+    }
+
+    /// Lets the writer judge, so that one file after another is looked at twice.
+    fn look_at(&self, mirror: Mirror) {
+        self.tell(|reply| WriterRequest::LookAt(mirror, reply));
+    }
+
+    fn tell(&self, request: impl FnOnce(Sender<()>) -> WriterRequest) {
         let (reply, done) = channel();
-        if self.writer.send(WriterRequest::PutAside(lost, reply)).is_ok() {
+        if self.writer.send(request(reply)).is_ok() {
             // No answer means that the store was closed.
             let _ = done.recv();
         }

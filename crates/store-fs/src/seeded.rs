@@ -117,6 +117,14 @@ pub enum SeededBug {
     LoaderSourceNotWritten,
     /// The file of an image that is in the journal is not looked at before it is left as it is.
     SameImageTrusted,
+    /// The check in the background does not compare version documents and maps with the memory.
+    MirrorsNotCompared,
+    /// A file is compared although the memory has commits that it does not have yet.
+    PendingMirrorsJudged,
+    /// A file that does not fit is told and left as it is.
+    DamagedMirrorLeft,
+    /// A file that does not fit is written over without a copy.
+    DamagedMirrorNotKept,
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -184,6 +192,10 @@ mod switch {
             Self::IndexRemovalNotWritten,
             Self::LoaderSourceNotWritten,
             Self::SameImageTrusted,
+            Self::MirrorsNotCompared,
+            Self::PendingMirrorsJudged,
+            Self::DamagedMirrorLeft,
+            Self::DamagedMirrorNotKept,
         ];
 
         /// Runs `work` with a bug, or with none, on this thread. However `work` ends, the bug is off afterwards.

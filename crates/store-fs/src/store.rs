@@ -18,8 +18,8 @@ use futures_channel::oneshot;
 use futures_core::stream::BoxStream;
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::core::{Core, CoreOptions, Lost, Shared, Work};
-use crate::reader::Reader;
+use crate::core::{Core, CoreOptions, Lost, Mirror, Shared, Work};
+use crate::reader::{Checks, Reader};
 use crate::vfs::{RealVfs, Vfs};
 
 /// The most commits that are answered together.
@@ -65,6 +65,7 @@ pub struct OpenOptions {
     core: CoreOptions,
     idle: Duration,
     check_after: Option<Duration>,
+    check_every: Duration,
     is_read_only: bool,
 }
 
@@ -74,6 +75,7 @@ impl Default for OpenOptions {
             core: CoreOptions::default(),
             idle: Duration::from_secs(2),
             check_after: Some(Duration::from_secs(5)),
+            check_every: Duration::from_hours(24),
             is_read_only: false,
         }
     }
@@ -106,10 +108,17 @@ impl OpenOptions {
         self
     }
 
-    /// Checks the files of images and sources that nobody has used, in the background, once nobody has asked for
-    /// one for this long after the opening; otherwise five seconds. `None` leaves each to its first use.
+    /// Checks the files in the background, once nobody has asked for one for this long after the opening; otherwise
+    /// five seconds: images and sources that nobody has used, version documents, and the flat maps. `None` leaves
+    /// each to its first use, and checks nothing again.
     pub fn check_after(mut self, check_after: impl Into<Option<Duration>>) -> Self {
         self.check_after = check_after.into();
+        self
+    }
+
+    /// Checks the files again this long after a check; otherwise 24 hours.
+    pub fn check_every(mut self, check_every: Duration) -> Self {
+        self.check_every = check_every;
         self
     }
 
@@ -141,7 +150,7 @@ impl OpenOptions {
     ///
     /// Those of [`OpenOptions::open`].
     pub fn open_on(self, vfs: Arc<dyn Vfs>) -> Result<FileSystemPipelineStore> {
-        let Self { core: options, idle, check_after, is_read_only } = self;
+        let Self { core: options, idle, check_after, check_every, is_read_only } = self;
         let core = if is_read_only {
             Core::open_read_only(&vfs, options)?
         } else {
@@ -149,7 +158,8 @@ impl OpenOptions {
         };
         let shared = Arc::clone(core.shared());
         let (sender, receiver) = channel();
-        let reader = Reader::start(core.loader(), sender.clone(), check_after)?;
+        let checks = check_after.map(|after| Checks { after, every: check_every });
+        let reader = Reader::start(core.loader(), sender.clone(), checks)?;
         let (files, work) = channel::<Work>();
         let done = sender.clone();
         // It ends with the writer.
@@ -174,6 +184,8 @@ pub(crate) enum Request {
     Commit(VerifiedCommit, oneshot::Sender<Result<Committed>>),
     /// What a reader found to be lost.
     PutAside(Lost, Sender<()>),
+    /// A file that a check suspects.
+    LookAt(Mirror, Sender<()>),
     /// A step of a checkpoint was done.
     WorkDone,
     /// The store is dropped.
@@ -225,6 +237,10 @@ fn write(mut core: Core, requests: &Receiver<Request>, files: &Sender<Work>, idl
             Some(Request::WorkDone) => has_failed = core.finish_work().is_err(),
             Some(Request::PutAside(lost, reply)) => {
                 core.put_aside(&lost);
+                let _ = reply.send(());
+            }
+            Some(Request::LookAt(mirror, reply)) => {
+                core.look_at(&mirror);
                 let _ = reply.send(());
             }
             Some(Request::Close(reply)) => {

@@ -11,7 +11,7 @@ use constellation_store_core::{
     ErrorKind, Operation, PipelineStore as _, PipelineStoreExt as _, StructuralHash,
 };
 use constellation_store_fs::FileSystemPipelineStore;
-use constellation_store_fs::core::{Checker, Core, Loaded, Lost};
+use constellation_store_fs::core::{Checker, Core, Loaded, Lost, Suspect};
 use constellation_store_fs::vfs::{FaultVfs, ModelVfs};
 use support::{
     as_vfs, assert_same, commit, content, describe_content, image, json_files_alone, key, name, one, open,
@@ -257,13 +257,13 @@ fn the_check_finds_everything_that_decayed_and_keeps_nothing_in_memory() {
     }
     let mut images: Vec<_> = found
         .iter()
-        .filter_map(|lost| if let Lost::Image(hash, _) = lost { Some(*hash) } else { None })
+        .filter_map(|suspect| if let Suspect::Lost(Lost::Image(hash, _)) = suspect { Some(*hash) } else { None })
         .collect();
     images.sort_unstable();
     let mut expected = [hash(1), hash(4)];
     expected.sort_unstable();
     assert_eq!(images, expected);
-    assert!(found.iter().any(|lost| matches!(lost, Lost::Source(hash, _) if *hash == source_hash)));
+    assert!(found.iter().any(|suspect| matches!(suspect, Suspect::Lost(Lost::Source(hash, _)) if *hash == source_hash)));
     assert_eq!(found.len(), 3);
     assert_eq!(not_loaded(&core), before);
 }

@@ -286,3 +286,24 @@ fn a_damaged_image_of_an_older_version_is_compiled_again_too() {
     let answer = server.put("/pipelines/discount/alias", &json!({ "structuralHash": older }));
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
+
+#[test]
+fn a_version_document_that_decays_under_a_running_server_is_healed_without_a_restart() {
+    let directory = TempDir::new().unwrap();
+    let server = start(directory.path(), None);
+    let hash = server.compile("discount", DISCOUNT);
+    assert!(server.signal("TERM").status.success());
+    let server = start(directory.path(), None);
+    let path = directory.path().join("store/versions/discount.json");
+    let original = fs::read(&path).unwrap();
+    let mut damaged = original.clone();
+    damaged[original.len() / 2] ^= 1;
+    fs::write(&path, &damaged).unwrap();
+    server.wait_until("healed", |_| fs::read(&path).unwrap() == original);
+    server.wait_until("well", |server| server.get("/ready?verbose").json()["store"]["warnings"] == json!([]));
+    assert_eq!(fs::read(directory.path().join("store/quarantine/versions-discount.json")).unwrap(), damaged);
+    assert_eq!(server.hash_of("discount"), hash);
+    let exited = server.signal("TERM");
+    assert!(exited.stderr.contains("'versions/discount.json' is damaged"), "{}", exited.stderr);
+    assert!(exited.status.success());
+}

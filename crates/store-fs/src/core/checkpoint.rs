@@ -265,6 +265,11 @@ impl Checkpoint {
         }
     }
 
+    /// What it writes.
+    pub(crate) fn dirty(&self) -> &Dirty {
+        &self.dirty
+    }
+
     /// Gives back what the files do not have, as far as it is known.
     pub(crate) fn abandon(self, dirty: &mut Dirty) {
         dirty.merge(self.dirty);

@@ -8,6 +8,7 @@ use constellation_store_core::{
 use constellation_store_mem::{Lookup, State};
 
 use super::Shared;
+use super::check::Mirror;
 use super::checkpoint::MAX_DOCUMENT_BYTES;
 use crate::error::{FileError, in_one_line};
 use crate::layout::{image_path, source_path};
@@ -182,6 +183,11 @@ impl Loader {
         let Loaded::Lost(lost) = self.read_source(hash)? else { return Ok(None) };
         let is_lost = self.shared.state().source(hash) == Lookup::NotLoaded;
         Ok(is_lost.then_some(lost))
+    }
+
+    /// Whether a file that says what is in memory seems not to.
+    pub(super) fn check_mirror(&self, mirror: &Mirror) -> bool {
+        mirror.is_misfit(&*self.vfs, &self.shared)
     }
 
     /// The bytes of a file, or why there will never be any.

@@ -108,7 +108,7 @@ pub(crate) fn refuse_foreign(vfs: &dyn Vfs) -> Result<()> {
 }
 
 /// The bytes of a file, none when there is none, or why it can never be read.
-fn read_file(vfs: &dyn Vfs, path: &str) -> Result<Option<Result<Vec<u8>, FileError>>> {
+pub(super) fn read_file(vfs: &dyn Vfs, path: &str) -> Result<Option<Result<Vec<u8>, FileError>>> {
     match vfs.read(path, MAX_DOCUMENT_BYTES).map_err(FileError::at("read", path)) {
         Ok(bytes) => Ok(Some(Ok(bytes))),
         Err(error) if error.is_not_found() => Ok(None),

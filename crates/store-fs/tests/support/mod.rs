@@ -16,7 +16,7 @@ use constellation_store_core::{
     Operation, Origin, OutputSpec, PipelineImage, PipelineName, RegistryHash, Result, SourceHash,
     SyntacticHash, SyntacticKey, Timestamp, TypeIndex, TypeSpec,
 };
-use constellation_store_fs::core::{Core, CoreOptions, Loaded};
+use constellation_store_fs::core::{Checker, Core, CoreOptions, Loaded, Suspect};
 use constellation_store_fs::vfs::{ModelVfs, Vfs};
 use constellation_store_mem::{State, VerifiedCommit};
 
@@ -181,6 +181,18 @@ pub(crate) fn load_all(core: &Core) {
     }
     for hash in sources {
         assert!(matches!(loader.source(&hash).unwrap(), Loaded::There(_)), "{hash} is not in its file");
+    }
+}
+
+/// Does what the threads of a store do in the background: checks all files, and lets the core judge.
+pub(crate) fn check_files(core: &mut Core) {
+    let mut checker = Checker::new(core.loader());
+    while !checker.is_done() {
+        match checker.step() {
+            Some(Suspect::Lost(lost)) => core.put_aside(&lost),
+            Some(Suspect::Mirror(mirror)) => core.look_at(&mirror),
+            None => {}
+        }
     }
 }
 

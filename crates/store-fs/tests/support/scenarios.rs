@@ -13,7 +13,7 @@ use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
 use crate::support::crashes::{Crashes, Depth};
 use crate::support::workloads::{Base, Setup, Step, apply, assert_answer, run};
 use crate::support::{
-    assert_same, commit, commit_batch, content, content_of, image, key, kind_of, name, one, options, publish,
+    assert_same, check_files, commit, commit_batch, content, content_of, image, key, kind_of, name, one, options, publish,
     put,
 };
 
@@ -41,6 +41,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     #[cfg(unix)]
     ("links are refused", openings::links),
     ("damaged files are put aside", damaged_files),
+    ("files in use are checked", files_in_use),
     ("damage of the journal is told", damaged_journal),
     ("stale frames are no frames", stale_frames),
     ("changed files are seen", changed_files),
@@ -151,6 +152,36 @@ fn foreign(setup: Setup, bases: &Bases) {
     members.shift_remove("checksum");
     tree.put("store.json", constellation_store_core::seal_document(members.clone()));
     assert_eq!(kind_of(Core::open(setup.vfs(&tree), options())), Some(ErrorKind::UnsupportedFormat));
+}
+
+/// What decays, or is changed by others, while the store is open.
+fn files_in_use(setup: Setup, bases: &Bases) {
+    for path in ["versions/a.json", "aliases.json", "syntactic-index.json"] {
+        let tree = bases.small.tree.copy();
+        let bytes = tree.files()[path].clone();
+        let mut core = setup.open(&tree);
+        tree.decay(path, |bytes| bytes[8] ^= 1);
+        let damaged = tree.files()[path].clone();
+        check_files(&mut core);
+        assert!(warnings(&core).contains(path), "damage of '{path}' is not told");
+        let kept = format!("quarantine/{}", path.replace('/', "-"));
+        assert_eq!(tree.crash(&[]).files().get(&kept), Some(&damaged), "what is damaged is not kept");
+        core.checkpoint().unwrap();
+        assert!(tree.crash(&[]).files()[path] == bytes, "'{path}' is not written anew");
+        assert_eq!(warnings(&core), "");
+    }
+    // What is not written yet, or is being written, is not damaged.
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open(&tree);
+    commit(&mut core, &publish("a", 9)).unwrap();
+    check_files(&mut core);
+    core.begin_checkpoint();
+    while core.is_in_checkpoint() {
+        check_files(&mut core);
+        core.step().unwrap();
+    }
+    check_files(&mut core);
+    assert_eq!(warnings(&core), "");
 }
 
 fn damaged_files(setup: Setup, bases: &Bases) {
