@@ -543,8 +543,7 @@ pub(crate) fn lock(vfs: &dyn Vfs) -> Result<VfsLock> {
     const OPERATION: &str = "open store";
     vfs.lock(LOCK).map_err(|error| {
         if error.kind() == io::ErrorKind::WouldBlock {
-            let message =
-                "another process has the store open for writing; stop it, or use another directory";
+            let message = "another process has the store open for writing; stop it, or use another directory";
             StoreError::new(ErrorKind::Locked, OPERATION, message).with("store", vfs)
         } else {
             FileError::new("lock", LOCK, error).into_store_error(OPERATION)

@@ -257,13 +257,19 @@ fn the_check_finds_everything_that_decayed_and_keeps_nothing_in_memory() {
     }
     let mut images: Vec<_> = found
         .iter()
-        .filter_map(|suspect| if let Suspect::Lost(Lost::Image(hash, _)) = suspect { Some(*hash) } else { None })
+        .filter_map(
+            |suspect| if let Suspect::Lost(Lost::Image(hash, _)) = suspect { Some(*hash) } else { None },
+        )
         .collect();
     images.sort_unstable();
     let mut expected = [hash(1), hash(4)];
     expected.sort_unstable();
     assert_eq!(images, expected);
-    assert!(found.iter().any(|suspect| matches!(suspect, Suspect::Lost(Lost::Source(hash, _)) if *hash == source_hash)));
+    assert!(
+        found
+            .iter()
+            .any(|suspect| matches!(suspect, Suspect::Lost(Lost::Source(hash, _)) if *hash == source_hash))
+    );
     assert_eq!(found.len(), 3);
     assert_eq!(not_loaded(&core), before);
 }

@@ -98,7 +98,9 @@ fn what_a_message_advises_beside_a_server_works_there() {
 #[test]
 fn wrong_arguments_are_answered_in_json_when_that_is_asked_for() {
     let directory = TempDir::new().unwrap();
-    for arguments in [&["prune"][..], &["no-such-command"], &["gc", "--older-than"], &["prune", "--keep", "x"]] {
+    for arguments in
+        [&["prune"][..], &["no-such-command"], &["gc", "--older-than"], &["prune", "--keep", "x"]]
+    {
         let answer = json(directory.path(), arguments, 2);
         assert_eq!(answer["error"]["kind"], "bad arguments", "{answer}");
         assert!(!answer["error"]["message"].as_str().unwrap().is_empty());

@@ -24,7 +24,8 @@ const HOLDERS_NOTE: &str = "no version refers to these images, but clients may s
 pub(super) async fn gc(directory: &Path, dry_run: bool, older_than: &str) -> anyhow::Result<Answer> {
     let older_than = duration(older_than)?;
     let options = GcOptions { older_than, dry_run, ..GcOptions::new(SystemClock.now()) };
-    let store = if dry_run { open_to_read(directory).await? } else { open_to_write(directory, BESIDE).await? };
+    let store =
+        if dry_run { open_to_read(directory).await? } else { open_to_write(directory, BESIDE).await? };
     let GcReport { removed, kept } = store.gc(options).await?;
     store.close().await?;
     let mut text: String = removed.iter().fold(String::new(), |mut text, hash| {
@@ -57,7 +58,8 @@ pub(super) async fn prune(
     dry_run: bool,
 ) -> anyhow::Result<Answer> {
     let name: Option<PipelineName> = name.map(str::parse).transpose()?;
-    let store = if dry_run { open_to_read(directory).await? } else { open_to_write(directory, BESIDE).await? };
+    let store =
+        if dry_run { open_to_read(directory).await? } else { open_to_write(directory, BESIDE).await? };
     let names = match name {
         Some(name) => vec![name],
         None => store.list_all_names().await?.into_iter().map(|entry| entry.name).collect(),

@@ -13,8 +13,8 @@ use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
 use crate::support::crashes::{Crashes, Depth};
 use crate::support::workloads::{Base, Setup, Step, apply, assert_answer, run};
 use crate::support::{
-    assert_same, check_files, commit, commit_batch, content, content_of, image, key, kind_of, name, one, options, publish,
-    put,
+    assert_same, check_files, commit, commit_batch, content, content_of, image, key, kind_of, name, one,
+    options, publish, put,
 };
 
 /// The stores that scenarios start from, made without a bug.
