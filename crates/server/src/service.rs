@@ -433,14 +433,17 @@ impl PipelineService {
         if let Some(pipeline) = self.cache.get(hash) {
             return Ok(pipeline);
         }
-        let pipeline = self.bind(hash).await?;
+        let pipeline = self.bind(self.store.get(hash).await).await?;
         self.cache.insert(&pipeline);
         Ok(pipeline)
     }
 
-    /// Binds a stored image, past the cache.
-    async fn bind(&self, hash: &StructuralHash) -> Result<Arc<LoadedPipeline>, LoadFailure> {
-        let image = match self.store.get(hash).await {
+    /// Binds an image that the store was asked for, past the cache.
+    async fn bind(
+        &self,
+        found: Result<Option<Arc<PipelineImage>>, StoreError>,
+    ) -> Result<Arc<LoadedPipeline>, LoadFailure> {
+        let image = match found {
             Ok(Some(image)) => image,
             Ok(None) => return Err(LoadFailure::Missing),
             Err(error) if is_damage(error.kind()) => return Err(LoadFailure::Damaged(error)),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -91,16 +91,22 @@ pub(crate) async fn put(router: &Router, path: &str, body: impl fmt::Display) ->
 /// Why [`RefusingStore`] refuses.
 const REFUSAL: &str = "the store was opened for reading only";
 
-/// A store in memory that refuses commits when it is told to.
+/// A store in memory that refuses commits when it is told to, and counts what it is asked for.
 #[derive(Debug, Default)]
 pub(crate) struct RefusingStore {
     inner: InMemoryPipelineStore,
     refuses: AtomicBool,
+    gets: AtomicUsize,
 }
 
 impl RefusingStore {
     pub(crate) fn refuse(&self) {
         self.refuses.store(true, Ordering::Release);
+    }
+
+    /// How often it was asked for an image to be kept.
+    pub(crate) fn gets(&self) -> usize {
+        self.gets.load(Ordering::Acquire)
     }
 }
 
@@ -120,7 +126,12 @@ impl PipelineStore for RefusingStore {
     }
 
     async fn get(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        self.gets.fetch_add(1, Ordering::AcqRel);
         self.inner.get(structural_hash).await
+    }
+
+    async fn peek(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        self.inner.peek(structural_hash).await
     }
 
     async fn resolve(&self, name: &PipelineName) -> Result<Option<ActiveVersion>> {

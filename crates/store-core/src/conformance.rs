@@ -235,13 +235,144 @@ mod tests {
 
     use super::cases;
 
+    const DOCUMENT: &str = include_str!("../../../docs/store-contract.md");
+    /// Under this heading are the promises without a case.
+    const UNTESTABLE: &str = "## What no case can bring about";
+
+    /// The sentences of the doc comments of a source, without their full stops and links.
+    fn sentences(source: &str) -> Vec<String> {
+        let mut paragraphs = vec![String::new()];
+        for line in source.lines() {
+            let text = line.trim().strip_prefix("///").map_or("", str::trim);
+            let number_ends = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(0);
+            let (number, after) = text.split_at(number_ends);
+            let item = text.strip_prefix("* ");
+            let item = item.or_else(|| after.strip_prefix(". ").filter(|_| !number.is_empty()));
+            if text.is_empty() || text.starts_with('#') || item.is_some() {
+                paragraphs.push(String::new());
+            }
+            let text = if text.starts_with('#') { "" } else { item.unwrap_or(text) };
+            let paragraph = paragraphs.last_mut().unwrap();
+            if !paragraph.is_empty() {
+                paragraph.push(' ');
+            }
+            paragraph.push_str(text);
+        }
+        let mut sentences = Vec::new();
+        for paragraph in paragraphs {
+            let paragraph = without_links(&paragraph);
+            let mut rest = paragraph.trim();
+            while let Some(end) = rest.match_indices(". ").map(|(end, _)| end).find(|end| {
+                rest[end + 2..].starts_with(|next: char| next.is_ascii_uppercase() || next == '`')
+            }) {
+                sentences.push(rest[..end].to_owned());
+                rest = &rest[end + 2..];
+            }
+            sentences.push(rest.trim_end_matches('.').to_owned());
+        }
+        sentences.retain(|sentence| !sentence.is_empty());
+        sentences
+    }
+
+    /// The text with `[this](there)` and `[this]` as `this`.
+    fn without_links(text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('[')
+            && let Some((label, after)) = after.split_once(']')
+        {
+            out += before;
+            out += label;
+            rest = after.strip_prefix('(').and_then(|target| target.split_once(')')).map_or(after, |it| it.1);
+        }
+        out + rest
+    }
+
+    /// The rows of all tables: a promise and what stands beside it.
+    fn rows(document: &str) -> impl Iterator<Item = (&str, &str)> {
+        let rows = document.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+        rows.filter_map(|row| row.split_once(" | ")).filter(|(promise, _)| *promise != "promise")
+    }
+
+    /// What is wrong with a document, given the sentences that must be in it, those that may be, and the cases.
+    fn problems(
+        document: &str,
+        required: &BTreeSet<String>,
+        known: &BTreeSet<String>,
+        cases: &BTreeSet<&str>,
+    ) -> Vec<String> {
+        let (tested, untestable) = document.split_once(UNTESTABLE).unwrap_or((document, ""));
+        let mut problems = Vec::new();
+        let mut promised = BTreeSet::new();
+        let mut checked = BTreeSet::new();
+        for (promise, beside) in rows(tested) {
+            let named: Vec<&str> = beside.split('`').skip(1).step_by(2).collect();
+            if named.is_empty() {
+                problems.push(format!("no case checks: {promise}"));
+            }
+            let unknown = named.iter().filter(|case| !cases.contains(*case));
+            problems.extend(unknown.map(|case| format!("there is no case {case}")));
+            checked.extend(named);
+            promised.insert(promise);
+        }
+        for (promise, _) in rows(untestable) {
+            if !promised.insert(promise) {
+                problems.push(format!("a case checks it, or it stands there twice: {promise}"));
+            }
+        }
+        let is_promised = |sentence: &&String| !promised.contains(sentence.as_str());
+        problems.extend(required.iter().filter(is_promised).map(|sentence| format!("no row: {sentence}")));
+        let is_invented = |promise: &&&str| !known.contains(**promise);
+        problems
+            .extend(promised.iter().filter(is_invented).map(|promise| format!("nobody promises: {promise}")));
+        problems.extend(cases.difference(&checked).map(|case| format!("{case} checks no promise")));
+        problems
+    }
+
+    /// The sentences of the contract, and those of all that cases may be about.
+    fn promises() -> (BTreeSet<String>, BTreeSet<String>) {
+        let store = include_str!("store.rs");
+        let start = store.find("/// 1. ").expect("the rules are numbered");
+        let end = store.find("async fn close").expect("the last method");
+        let sources = [store, include_str!("commit.rs"), include_str!("ext.rs")];
+        let known = sources.into_iter().flat_map(sentences).collect();
+        (sentences(&store[start..end]).into_iter().collect(), known)
+    }
+
     #[test]
-    fn every_case_checks_a_promise_of_the_contract_and_every_case_named_there_exists() {
-        let document = include_str!("../../../docs/store-contract.md");
-        let rows = document.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
-        let named: Vec<_> = rows.flat_map(|(_, cases)| cases.split('`').skip(1).step_by(2)).collect();
-        let unique: BTreeSet<_> = named.iter().copied().collect();
-        assert_eq!(named.len(), unique.len(), "each case is in one row");
-        assert_eq!(unique, cases().iter().map(super::Case::name).collect());
+    fn every_promise_of_the_contract_has_a_case_and_every_case_a_promise() {
+        let (required, known) = promises();
+        assert!(required.len() > 30, "{required:#?}");
+        let cases = cases().iter().map(super::Case::name).collect();
+        let problems = problems(DOCUMENT, &required, &known, &cases);
+        assert!(problems.is_empty(), "docs/store-contract.md:\n{}", problems.join("\n"));
+    }
+
+    #[test]
+    fn each_gap_between_contract_cases_and_table_is_noticed() {
+        let source = "/// 1. It keeps\n///    [all](there) of it. `Corrupt` never.\n///\n/// # Errors\n///\n/// * None.";
+        let required: BTreeSet<String> = sentences(source).into_iter().collect();
+        let expected = ["It keeps all of it", "None", "`Corrupt` never"].map(str::to_owned);
+        assert_eq!(required, expected.into_iter().collect());
+        let cases = BTreeSet::from(["a", "b"]);
+        let told = |document: &str| problems(document, &required, &required, &cases).join("; ");
+        let whole = format!(
+            "| promise | cases |\n|---|---|\n| It keeps all of it | `a`, `b` |\n| None | `a` |\n{UNTESTABLE}\n\
+             | `Corrupt` never | bytes |"
+        );
+        assert_eq!(told(&whole), "");
+        for (from, to, problem) in [
+            ("| None | `a` |\n", "", "no row: None"),
+            ("| None | `a` |", "| None | later |", "no case checks: None"),
+            ("`a`, `b`", "`a`", "b checks no promise"),
+            ("| None | `a` |", "| None | `c` |", "there is no case c"),
+            ("| None |", "| Nothing |", "no row: None; nobody promises: Nothing"),
+            ("| `Corrupt` never | bytes |", "", "no row: `Corrupt` never"),
+            ("| None | `a` |", "| None | `a` |\n| `Corrupt` never | `a` |", "a case checks it, or it stands"),
+        ] {
+            let changed = whole.replacen(from, to, 1);
+            assert_ne!(changed, whole);
+            assert!(told(&changed).contains(problem), "{problem}: {}", told(&changed));
+        }
     }
 }

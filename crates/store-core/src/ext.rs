@@ -500,6 +500,10 @@ macro_rules! forward {
                 (**self).get(structural_hash).await
             }
 
+            async fn peek(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+                (**self).peek(structural_hash).await
+            }
+
             async fn resolve(&self, name: &PipelineName) -> Result<Option<ActiveVersion>> {
                 (**self).resolve(name).await
             }

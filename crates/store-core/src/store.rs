@@ -14,7 +14,8 @@ use crate::{
 /// A store of pipelines, for those who implement one. Those who use one find more at
 /// [`PipelineStoreExt`](crate::PipelineStoreExt).
 ///
-/// `Display` is how the store names itself in messages, such as `in memory` or a directory.
+/// `Display` is how the store names itself in messages, such as `in memory` or a directory. A pointer to a store
+/// (`Arc`, `Box`) is the same store.
 ///
 /// # Rules
 ///
@@ -59,7 +60,15 @@ pub trait PipelineStore: Debug + Display + Send + Sync + 'static {
     /// `Corrupt` when it was stored and its bytes are damaged; `Unavailable`.
     async fn get(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>>;
 
-    /// What a name points to, or none when it has no active version.
+    /// The image with this hash, or none, for one look: a store that reads images when they are used does not keep
+    /// it in memory.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when it was stored and its bytes are damaged; `Unavailable`.
+    async fn peek(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>>;
+
+    /// What a name points to, or none when it has no active version. Names are told apart by every byte.
     ///
     /// # Errors
     ///

@@ -16,6 +16,7 @@ use crate::store::{Request as WriterRequest, closed, start_thread};
 
 enum Request {
     Image(StructuralHash, Reply<Arc<PipelineImage>>),
+    Peek(StructuralHash, Reply<Arc<PipelineImage>>),
     Source(SourceHash, Reply<Arc<str>>),
 }
 
@@ -63,6 +64,11 @@ impl Reader {
 
     pub(crate) async fn image(&self, hash: StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
         self.ask("get image", |reply| Request::Image(hash, reply)).await
+    }
+
+    /// An image that is not kept in memory.
+    pub(crate) async fn peek(&self, hash: StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        self.ask("look at image", |reply| Request::Peek(hash, reply)).await
     }
 
     pub(crate) async fn source(&self, hash: SourceHash) -> Result<Option<Arc<str>>> {
@@ -143,6 +149,9 @@ impl Work {
             match request {
                 Request::Image(hash, reply) => {
                     let _ = reply.send(self.answer("get image", self.loader.image(&hash)));
+                }
+                Request::Peek(hash, reply) => {
+                    let _ = reply.send(self.answer("look at image", self.loader.peek_image(&hash)));
                 }
                 Request::Source(hash, reply) => {
                     let _ = reply.send(self.answer("read source", self.loader.source(&hash)));

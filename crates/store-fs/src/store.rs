@@ -300,6 +300,18 @@ impl FileSystemPipelineStore {
         if self.shared.is_closed() { Err(closed(operation)) } else { Ok(read(&self.shared.state())) }
     }
 
+    /// An image, as far as it is in memory.
+    fn image(
+        &self,
+        operation: &'static str,
+        structural_hash: &StructuralHash,
+    ) -> Result<Lookup<Arc<PipelineImage>>> {
+        match self.shared.loaded(structural_hash) {
+            Some(image) if !self.shared.is_closed() => Ok(Lookup::Loaded(image)),
+            _ => self.read(operation, |state| state.image(structural_hash)),
+        }
+    }
+
     fn list<T: Send + 'static, I: Iterator<Item = T> + Send + 'static>(
         &self,
         operation: &'static str,
@@ -377,15 +389,18 @@ impl PipelineStore for FileSystemPipelineStore {
     }
 
     async fn get(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
-        if let Some(image) = self.shared.loaded(structural_hash)
-            && !self.shared.is_closed()
-        {
-            return Ok(Some(image));
-        }
-        match self.read("get image", |state| state.image(structural_hash))? {
+        match self.image("get image", structural_hash)? {
             Lookup::Loaded(image) => Ok(Some(image)),
             Lookup::Absent => Ok(None),
             Lookup::NotLoaded => self.reader.image(*structural_hash).await,
+        }
+    }
+
+    async fn peek(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        match self.image("look at image", structural_hash)? {
+            Lookup::Loaded(image) => Ok(Some(image)),
+            Lookup::Absent => Ok(None),
+            Lookup::NotLoaded => self.reader.peek(*structural_hash).await,
         }
     }
 

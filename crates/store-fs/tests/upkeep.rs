@@ -1,4 +1,4 @@
-//! The check of the files that nothing reads while the store is open.
+//! The check of the files that nothing reads while the store is open, and what is not to stay in memory.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,12 +8,12 @@ use std::io::ErrorKind as Io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use constellation_store_core::{Operation, PipelineStore as _};
+use constellation_store_core::{ErrorKind, Operation, PipelineStore as _};
 use constellation_store_fs::FileSystemPipelineStore;
-use constellation_store_fs::core::Core;
+use constellation_store_fs::core::{Core, Loaded};
 use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
 use support::{
-    as_vfs, assert_same, check_files, commit, content, name, one, open, options, publish, small_store,
+    as_vfs, assert_same, check_files, commit, content, image, name, one, open, options, publish, small_store,
 };
 
 const MIRRORS: [&str; 3] = ["versions/a.json", "aliases.json", "syntactic-index.json"];
@@ -199,6 +199,38 @@ fn on_a_full_disk_damage_is_told_and_healed_when_there_is_room() {
     core.checkpoint().unwrap();
     assert_eq!(warnings(&core), Vec::<String>::new());
     assert!(tree.crash(&[]).files()["versions/a.json"] == original);
+}
+
+#[tokio::test]
+async fn an_image_that_is_only_looked_at_is_not_kept_in_memory() {
+    let tree = small_store();
+    let core = open(&tree);
+    let loader = core.loader();
+    let not_loaded = |core: &Core| core.shared().state().images_not_loaded(None, usize::MAX).len();
+    let before = not_loaded(&core);
+    assert!(before >= 4, "{before}");
+    for number in 1..=4 {
+        let Loaded::There(found) = loader.peek_image(&image(number).structural_hash).unwrap() else {
+            panic!("{number} is there")
+        };
+        assert_eq!(found, image(number));
+    }
+    assert_eq!(not_loaded(&core), before);
+    loader.image(&image(1).structural_hash).unwrap();
+    assert_eq!(not_loaded(&core), before - 1);
+    drop(core);
+
+    // Through the threads of a store, and when it is damaged.
+    tree.decay(&format!("images/{}.json", image(3).structural_hash), |bytes| bytes[8] ^= 1);
+    let store = FileSystemPipelineStore::options().check_after(None).open_on(as_vfs(&tree)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(store.peek(&image(1).structural_hash).await.unwrap(), Some(image(1)));
+    }
+    assert_eq!(store.peek(&image(9).structural_hash).await.unwrap(), None);
+    let damaged = store.peek(&image(3).structural_hash).await.unwrap_err();
+    assert_eq!(damaged.kind(), ErrorKind::Corrupt);
+    store.commit(publish("B/c", 3)).await.unwrap();
+    assert_eq!(store.peek(&image(3).structural_hash).await.unwrap(), Some(image(3)));
 }
 
 #[test]

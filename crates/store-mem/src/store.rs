@@ -102,6 +102,11 @@ impl PipelineStore for InMemoryPipelineStore {
         self.read("get image", |state| state.get(structural_hash))
     }
 
+    async fn peek(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        // All of it is in memory.
+        self.get(structural_hash).await
+    }
+
     async fn resolve(&self, name: &PipelineName) -> Result<Option<ActiveVersion>> {
         self.read("resolve name", |state| state.resolve(name))
     }

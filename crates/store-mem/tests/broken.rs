@@ -451,6 +451,10 @@ impl PipelineStore for Broken {
         self.0.read(|state| state.get(structural_hash))
     }
 
+    async fn peek(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        self.get(structural_hash).await
+    }
+
     async fn resolve(&self, name: &PipelineName) -> Result<Option<ActiveVersion>> {
         self.0.read(|state| state.resolve(&self.0.folded(name)))
     }

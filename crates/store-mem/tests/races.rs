@@ -87,6 +87,10 @@ impl PipelineStore for Contended {
         self.inner.get(structural_hash).await
     }
 
+    async fn peek(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        self.get(structural_hash).await
+    }
+
     async fn resolve(&self, name: &PipelineName) -> Result<Option<ActiveVersion>> {
         self.inner.resolve(name).await
     }

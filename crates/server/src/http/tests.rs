@@ -561,6 +561,31 @@ async fn a_server_is_not_ready_when_its_store_only_reads_and_says_why() {
 }
 
 #[tokio::test]
+async fn the_check_of_all_names_keeps_no_image_in_memory() {
+    let counting = Arc::new(RefusingStore::default());
+    let store: Arc<dyn PipelineStore> = Arc::clone(&counting) as _;
+    let old = ConstellationServer::builder(registry_with_parameter("value")).with_store(Arc::clone(&store));
+    let router = old.build().await.unwrap().router();
+    for number in 0..20 {
+        let source = format!("in a: Int\nb = a + {number}\nout b");
+        publish(&router, &format!("n/{number}"), &source).await;
+    }
+    publish(&router, "twice", "in a: Int\nb = double(a)\nout b").await;
+
+    // Another process, as it were: nothing is loaded, and one pipeline does not fit its modules.
+    let new = ConstellationServer::builder(registry_with_parameter("number")).with_store(Arc::clone(&store));
+    let server = new.build().await.unwrap();
+    let before = counting.gets();
+    server.service().check_all().await.unwrap();
+    let kept = counting.gets() - before;
+    assert!(kept <= 3, "only the one that is compiled again is kept: {kept}");
+    assert_eq!(metric(&server.router(), "constellation_compilations_total").await, 1, "it was found");
+    let before = counting.gets();
+    server.service().check_all().await.unwrap();
+    assert_eq!(counting.gets(), before);
+}
+
+#[tokio::test]
 async fn paths_and_methods_that_are_not_there() {
     let router = server().await.router();
     let answer = get(&router, "/nope?x=1").await;

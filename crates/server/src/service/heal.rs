@@ -107,8 +107,8 @@ impl PipelineService {
     /// Those of the store. What is wrong with one pipeline is kept among the problems.
     pub async fn check_all(&self) -> Result<(), StoreError> {
         for (name, active) in self.active_names().await? {
-            // Past the cache: what nobody calls need not stay in memory.
-            match self.bind(&active.structural_hash).await {
+            // Past all caches: what nobody calls need not stay in memory. Binding needs the whole graph.
+            match self.bind(self.store.peek(&active.structural_hash).await).await {
                 Ok(_) => {}
                 Err(LoadFailure::Store(error)) => return Err(error),
                 Err(_) => {

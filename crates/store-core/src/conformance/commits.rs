@@ -268,6 +268,7 @@ async fn a_closed_store_is_unavailable(store: Store) {
     assert_eq!(kind(&store, [put(&image(2))]).await, unavailable);
     assert_eq!(kind(&store, []).await, unavailable);
     assert_eq!(store.get(&image(1).structural_hash).await.unwrap_err().kind(), unavailable);
+    assert_eq!(store.peek(&image(1).structural_hash).await.unwrap_err().kind(), unavailable);
     assert_eq!(store.resolve(&a).await.unwrap_err().kind(), unavailable);
     assert_eq!(store.lookup_syntactic(&key(1)).await.unwrap_err().kind(), unavailable);
     assert_eq!(store.versions(&a).await.unwrap_err().kind(), unavailable);

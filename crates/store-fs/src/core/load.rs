@@ -70,24 +70,35 @@ impl Loader {
     ///
     /// `Unavailable`: its file cannot be read now. `UnsupportedFormat`: a later version wrote it.
     pub fn image(&self, hash: &StructuralHash) -> Result<Loaded<Arc<PipelineImage>>> {
+        match self.peek_image(hash)? {
+            Loaded::There(image) => {
+                let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
+                state.load_image(image);
+                Ok(state.get(hash).map_or(Loaded::Absent, Loaded::There))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// An image from memory, or else read and checked and not kept.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Loader::image`].
+    pub fn peek_image(&self, hash: &StructuralHash) -> Result<Loaded<Arc<PipelineImage>>> {
         match self.shared.state().image(hash) {
             Lookup::Loaded(image) => return Ok(Loaded::There(image)),
             Lookup::Absent => return Ok(Loaded::Absent),
             Lookup::NotLoaded => {}
         }
         match self.read_image(hash)? {
-            Loaded::There(image) => {
-                let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
-                state.load_image(image);
-                Ok(state.get(hash).map_or(Loaded::Absent, Loaded::There))
-            }
             // Its file is removed after it is; it may also have been put anew meanwhile.
             Loaded::Lost(lost) => Ok(match self.shared.state().image(hash) {
                 Lookup::Loaded(image) => Loaded::There(image),
                 Lookup::Absent => Loaded::Absent,
                 Lookup::NotLoaded => Loaded::Lost(lost),
             }),
-            Loaded::Absent => Ok(Loaded::Absent),
+            other => Ok(other),
         }
     }
 

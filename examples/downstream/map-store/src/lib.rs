@@ -106,6 +106,11 @@ impl PipelineStore for MapStore {
         Ok(self.content()?.images.get(structural_hash).cloned())
     }
 
+    async fn peek(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        // All of it is in memory.
+        self.get(structural_hash).await
+    }
+
     async fn resolve(&self, name: &PipelineName) -> Result<Option<ActiveVersion>> {
         Ok(self.content()?.active(name))
     }
