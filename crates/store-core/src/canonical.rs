@@ -233,6 +233,21 @@ mod tests {
     }
 
     #[test]
+    fn text_is_escaped_where_and_as_the_canonical_form_asks() {
+        for (text, expected) in [
+            ("", r#""""#),
+            (" ", r#"" ""#),
+            ("\"", r#""\"""#),
+            ("\\", r#""\\""#),
+            ("\n", r#""\n""#),
+            ("\u{1f}", r#""\u001f""#),
+            ("\u{7f}/", "\"\u{7f}/\""),
+        ] {
+            assert_eq!(canonical_json(&text.into()), expected.as_bytes(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn keys_are_sorted_by_utf_16_units() {
         let value = serde_json::json!({ "\u{e000}": 1, "\u{10000}": 2, "z": 3 });
         assert_eq!(

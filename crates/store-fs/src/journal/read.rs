@@ -159,9 +159,12 @@ fn read_segment(vfs: &dyn Vfs, path: &str, epoch: u64, first_sequence: u64) -> R
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::Arc;
+
     use super::*;
     use crate::frame::encode_frame;
-    use crate::vfs::ModelVfs;
+    use crate::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
 
     const STORE: Uuid = Uuid::from_u128(7);
 
@@ -210,6 +213,19 @@ mod tests {
         assert_eq!(damaged(&[(1, &[1, 2, 3]), (1, &[4])], 0), [""; 0]);
         // The next opening goes on where it found the end.
         assert_eq!(damaged(&[(1, &[1, 2]), (2, &[4])], 0), [""; 0]);
+    }
+
+    #[test]
+    fn a_segment_that_is_no_file_is_damage_and_one_that_is_gone_was_retired() {
+        let read = |error| {
+            let vfs = FaultVfs::new(Arc::new(journal(&[(1, &[1]), (2, &[2])])));
+            // After the directory was listed.
+            vfs.set_fault(Some(Fault { call: 1, error, mode: FaultMode::Once }));
+            read_journal(&vfs, 0).map(|found| (found.frames.into_keys().collect(), found.damaged.len()))
+        };
+        assert_eq!(read(io::ErrorKind::InvalidInput).unwrap(), (vec![2], 1));
+        assert_eq!(read(io::ErrorKind::NotFound).unwrap(), (vec![2], 0));
+        assert_eq!(read(io::ErrorKind::Other).unwrap_err().kind(), ErrorKind::Unavailable);
     }
 
     #[test]

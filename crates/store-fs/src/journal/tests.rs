@@ -1,0 +1,236 @@
+//! The segments of a journal on the model of a disk: their lengths and names, and calls that fail.
+
+use super::*;
+use crate::frame::HEADER_BYTES;
+use crate::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
+
+/// The length of a frame without payload.
+const FRAME: u64 = HEADER_BYTES as u64;
+
+const SIZES: SegmentSizes = SegmentSizes { first: 2 * FRAME, max: 4 * FRAME };
+
+fn journal(vfs: impl Vfs, sizes: SegmentSizes, checkpoint: u64) -> Journal {
+    let found = read_journal(&vfs, checkpoint).unwrap();
+    let store = found.store.unwrap_or(Uuid::from_u128(7));
+    Journal::new(Arc::new(vfs), sizes, store, found.epoch + 1, checkpoint, &found)
+}
+
+fn directory() -> ModelVfs {
+    let vfs = ModelVfs::new();
+    vfs.create_directory(JOURNAL).unwrap();
+    vfs
+}
+
+fn open() -> (ModelVfs, Journal) {
+    let vfs = directory();
+    (vfs.clone(), journal(vfs, SIZES, 0))
+}
+
+/// A journal whose calls may fail.
+fn open_failing() -> (ModelVfs, FaultVfs, Journal) {
+    let vfs = directory();
+    let failing = FaultVfs::new(Arc::new(vfs.clone()));
+    (vfs, failing.clone(), journal(failing, SIZES, 0))
+}
+
+/// Lets a call fail once, counted from 0 from now on.
+fn fail(vfs: &FaultVfs, call: u64, error: io::ErrorKind) {
+    vfs.set_fault(Some(Fault { call: vfs.calls() + call, error, mode: FaultMode::Once }));
+}
+
+fn sequences(vfs: &ModelVfs, checkpoint: u64) -> Vec<u64> {
+    read_journal(vfs, checkpoint).unwrap().frames.into_keys().collect()
+}
+
+/// Appends frames, each into a segment of its own.
+fn append_alone(journal: &mut Journal, count: usize) {
+    for _ in 0..count {
+        journal.append(b"").unwrap();
+        journal.seal();
+    }
+}
+
+/// The paths of the segments with their lengths, and how many files have a temporary name.
+fn segments(vfs: &ModelVfs) -> (Vec<(String, u64)>, usize) {
+    let files = vfs.files();
+    let (temporary, named): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|(path, _)| path.contains(TEMPORARY_PREFIX));
+    (named.into_iter().map(|(path, bytes)| (path, bytes.len() as u64)).collect(), temporary.len())
+}
+
+#[test]
+fn a_segment_doubles_to_its_greatest_length_and_then_the_next_one_starts() {
+    let (vfs, mut journal) = open();
+    let mut lengths = Vec::new();
+    for count in 1..=5 {
+        journal.append(b"").unwrap();
+        assert_eq!((journal.sequence(), journal.bytes()), (count, count * FRAME));
+        lengths.push(segments(&vfs).0.iter().map(|(_, length)| length / FRAME).collect::<Vec<_>>());
+    }
+    assert_eq!(lengths, [vec![2], vec![2], vec![4], vec![4], vec![4, 2]]);
+    assert_eq!(segments(&vfs).0[1].0, segment_path(1, 5));
+    // A frame that is longer than a segment grows gets one that has its length.
+    journal.append(&[b'x'; 5 * HEADER_BYTES]).unwrap();
+    assert_eq!(segments(&vfs).0[2], (segment_path(1, 6), 6 * FRAME));
+    assert_eq!(read_journal(&vfs, 0).unwrap().frames.len(), 6);
+}
+
+#[test]
+fn what_is_written_in_advance_is_zeros_to_the_last_byte() {
+    let vfs = directory();
+    let first = 5 * ZEROS / 2;
+    let mut journal = journal(vfs.clone(), SegmentSizes { first, max: first }, 0);
+    journal.append(b"").unwrap();
+    let segment = &vfs.files()[&segment_path(1, 1)];
+    assert_eq!(segment.len() as u64, first);
+    assert!(segment[HEADER_BYTES..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn retired_segments_are_written_over_and_no_more_of_them_are_kept_than_that_needs() {
+    let (vfs, mut journal) = open();
+    append_alone(&mut journal, 5);
+    journal.retire(4);
+    assert_eq!(segments(&vfs), (vec![(segment_path(1, 5), 2 * FRAME)], MAX_SPARES));
+    assert_eq!(journal.bytes(), FRAME);
+    append_alone(&mut journal, 2);
+    assert_eq!((segments(&vfs).0.len(), segments(&vfs).1), (3, 0));
+    assert_eq!(sequences(&vfs, 0), [5, 6, 7]);
+    assert!(read_journal(&vfs, 0).unwrap().damaged.is_empty());
+    journal.retire(7);
+    assert_eq!((journal.bytes(), segments(&vfs)), (0, (vec![], MAX_SPARES)));
+    journal.close();
+    assert_eq!(segments(&vfs), (vec![], 0));
+}
+
+#[test]
+fn a_segment_that_is_longer_than_others_grow_is_not_kept() {
+    let (vfs, mut journal) = open();
+    journal.append(&[b'x'; 3 * HEADER_BYTES]).unwrap();
+    journal.append(&[b'x'; 5 * HEADER_BYTES]).unwrap();
+    journal.seal();
+    journal.retire(2);
+    assert_eq!(segments(&vfs), (vec![], 1));
+}
+
+#[test]
+fn an_opening_settles_what_it_found_above_the_checkpoint() {
+    let (vfs, mut first) = open();
+    append_alone(&mut first, 3);
+    drop(first);
+    let mut second = journal(vfs.clone(), SIZES, 1);
+    assert!(!second.is_settled());
+    assert_eq!((second.epoch(), second.sequence(), second.bytes()), (2, 3, 2 * FRAME));
+    second.settle(2).unwrap();
+    assert!(second.is_settled());
+    assert_eq!(segments(&vfs).0, [(segment_path(2, 2), 2 * FRAME)]);
+    assert_eq!(second.bytes(), 2 * FRAME);
+    // Doing it again does nothing.
+    second.settle(2).unwrap();
+    assert_eq!(sequences(&vfs, 1), [2, 3]);
+    // Frames that the JSON files have by then need not be settled.
+    let mut third = journal(vfs.clone(), SIZES, 1);
+    third.retire(2);
+    assert!(!third.is_settled());
+    third.retire(3);
+    assert!(third.is_settled());
+    assert_eq!(segments(&vfs).0, []);
+}
+
+#[test]
+fn a_settling_that_failed_is_tried_again_from_the_start() {
+    let (vfs, mut first) = open();
+    append_alone(&mut first, 2);
+    drop(first);
+    let failing = FaultVfs::new(Arc::new(vfs.clone()));
+    let mut second = journal(failing.clone(), SIZES, 0);
+    // Each call but those that remove the old segments.
+    for call in 0..6 {
+        fail(&failing, call, io::ErrorKind::Other);
+        second.settle(1).unwrap_err();
+        assert!(failing.struck() && !second.is_settled(), "call {call}");
+        assert_eq!(sequences(&vfs, 0), [1, 2], "call {call}");
+    }
+    failing.set_fault(None);
+    second.settle(1).unwrap();
+    assert_eq!(segments(&vfs), (vec![(segment_path(2, 1), 2 * FRAME)], 0));
+    assert_eq!(sequences(&vfs, 0), [1, 2]);
+}
+
+#[test]
+fn a_segment_that_could_not_be_removed_is_removed_later() {
+    let (vfs, failing, mut journal) = open_failing();
+    append_alone(&mut journal, 4);
+    // The first two are renamed.
+    fail(&failing, 2, io::ErrorKind::PermissionDenied);
+    journal.retire(4);
+    assert!(failing.struck());
+    assert_eq!((journal.bytes(), segments(&vfs).0), (0, vec![(segment_path(1, 3), 2 * FRAME)]));
+    journal.retire(4);
+    assert_eq!(segments(&vfs).0, []);
+}
+
+#[test]
+fn a_segment_that_cannot_be_extended_keeps_its_frames_and_gets_no_more() {
+    for call in 0..2 {
+        let (vfs, failing, mut journal) = open_failing();
+        journal.append(b"").unwrap();
+        journal.append(b"").unwrap();
+        fail(&failing, call, io::ErrorKind::StorageFull);
+        assert!(matches!(journal.append(b""), Err(AppendError::NothingChanged(_))), "call {call}");
+        journal.append(b"").unwrap();
+        assert_eq!((journal.bytes(), sequences(&vfs, 0)), (3 * FRAME, vec![1, 2, 3]));
+        journal.retire(2);
+        assert_eq!(segments(&vfs).0, [(segment_path(1, 3), 2 * FRAME)]);
+    }
+}
+
+#[test]
+fn a_segment_that_got_no_frame_leaves_its_name_to_the_next_one() {
+    let (vfs, failing, mut journal) = open_failing();
+    // The frame has no room, and then the zeros have none in the place of what was cut off.
+    for call in [5, 0] {
+        fail(&failing, call, io::ErrorKind::StorageFull);
+        assert!(matches!(journal.append(b""), Err(AppendError::NothingChanged(_))), "call {call}");
+        journal.seal();
+    }
+    journal.append(b"").unwrap();
+    journal.retire(0);
+    assert_eq!((segments(&vfs).0.len(), sequences(&vfs, 0)), (1, vec![1]));
+
+    let (vfs, failing, mut journal) = open_failing();
+    fail(&failing, 5, io::ErrorKind::StorageFull);
+    assert!(matches!(journal.append(b""), Err(AppendError::NothingChanged(_))));
+    journal.seal();
+    journal.append(b"").unwrap();
+    journal.retire(0);
+    assert_eq!(sequences(&vfs, 0), [1]);
+}
+
+#[test]
+fn a_write_that_fails_for_another_reason_than_room_leaves_the_outcome_unknown() {
+    for (error, is_known) in [(io::ErrorKind::StorageFull, true), (io::ErrorKind::Other, false)] {
+        let (_, failing, mut journal) = open_failing();
+        journal.append(b"").unwrap();
+        fail(&failing, 0, error);
+        let known = matches!(journal.append(b""), Err(AppendError::NothingChanged(_)));
+        assert_eq!(known, is_known, "{error}");
+    }
+}
+
+#[test]
+fn a_segment_has_the_room_for_its_first_frame_before_it_has_its_name() {
+    let (vfs, failing, mut journal) = open_failing();
+    fail(&failing, 4, io::ErrorKind::Other);
+    assert!(matches!(journal.append(b""), Err(AppendError::OutcomeUnknown(_))));
+    assert_eq!(segments(&vfs), (vec![(segment_path(1, 1), 2 * FRAME)], 0));
+
+    // A retired one that has just this room is not extended.
+    let (vfs, mut journal) = open();
+    for sequence in 1..3 {
+        journal.append(&[b'x'; HEADER_BYTES]).unwrap();
+        journal.seal();
+        assert_eq!(segments(&vfs).0, [(segment_path(1, sequence), 2 * FRAME)]);
+        journal.retire(sequence);
+    }
+}
