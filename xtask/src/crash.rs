@@ -6,8 +6,11 @@ use crate::flags::Crash;
 
 /// Tells the tests how much to try and to tell.
 const VARIABLE: &str = "CONSTELLATION_CRASH";
+/// Tells the tests which part of it to try.
+const SHARD_VARIABLE: &str = "CONSTELLATION_CRASH_SHARD";
 
 pub(crate) fn run(shell: &Shell, flags: &Crash) -> anyhow::Result<()> {
+    let _shard = flags.shard.as_ref().map(|shard| shell.push_env(SHARD_VARIABLE, shard));
     // Without a flag both, the quicker one first.
     let is_both = flags.full == flags.seeded_bugs;
     if flags.seeded_bugs || is_both {

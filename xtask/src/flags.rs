@@ -27,6 +27,8 @@ xflags::xflags! {
         cmd crash {
             /// Every workload of up to three operations, and crashes while recovering from crashes.
             optional --full
+            /// Of those only one part of several, as `2/8`: the second of eight. Together they are all.
+            optional --shard shard: String
             /// Which check finds which seeded bug.
             optional --seeded-bugs
         }

@@ -308,6 +308,14 @@ impl EntryChange {
                 if entries.get(&from) == Some(&target) {
                     entries.remove(&from);
                 }
+                if target.is_none() {
+                    let below = format!("{from}/");
+                    for (path, target) in
+                        entries.extract_if(.., |path, _| path.starts_with(&below)).collect::<Vec<_>>()
+                    {
+                        entries.insert(format!("{to}/{}", &path[below.len()..]), target);
+                    }
+                }
                 entries.insert(to, target);
             }
         }
@@ -548,6 +556,20 @@ mod tests {
         assert!(vfs.crash(&[]).files().is_empty());
         vfs.sync_directory("").unwrap();
         assert_eq!(vfs.crash(&[]).files()["d/a"], b"x");
+    }
+
+    #[test]
+    fn a_directory_takes_what_is_in_it_along_to_its_new_name() {
+        let vfs = ModelVfs::new();
+        vfs.create_directory("d").unwrap();
+        write(&vfs, "d/a", b"x").sync().unwrap();
+        vfs.sync_directory("d").unwrap();
+        vfs.sync_directory("").unwrap();
+        vfs.rename("d", "e").unwrap();
+        assert_eq!(vfs.files(), BTreeMap::from([("e/a".to_owned(), b"x".to_vec())]));
+        assert_eq!(vfs.crash(&[]).files(), BTreeMap::from([("d/a".to_owned(), b"x".to_vec())]));
+        vfs.sync_directory("").unwrap();
+        assert_eq!(vfs.crash(&[]).files()["e/a"], b"x");
     }
 
     #[test]

@@ -1,17 +1,26 @@
 //! Workloads: steps that are run on a store and on the model of it, with every moment of the file system recorded.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use constellation_store_core::{Clock as _, Commit, Operation, Precondition, Result};
+use constellation_store_fs::archive::{Archive, CheckedArchive, Snapshot};
 use constellation_store_fs::core::{Core, CoreOptions};
+use constellation_store_fs::verify::{VerifyOptions, mend, verify};
 use constellation_store_fs::vfs::{ModelVfs, Vfs};
 use constellation_store_mem::State;
 
 use super::buggy::{BuggyVfs, FileBug};
 use super::{
     FixedClock, alias, as_vfs, assert_same, commit, commit_batch, content, content_of, image,
-    journal_commits, name, one, options, publish, put, small_commits, small_store, small_store_with_journal,
+    journal_commits, name, one, open, options, publish, put, small_commits, small_store,
+    small_store_with_journal,
 };
+
+/// What a [`Step::Repair`] damages.
+pub(crate) const ALIASES: &str = "aliases.json";
+pub(crate) const DOCUMENT: &str = "versions/a.json";
 
 /// What is done to a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +43,12 @@ pub(crate) enum Step {
     Batch,
     /// The same, each in a frame of its own.
     BatchOfFrames,
+    /// An archive of another store, with a name of its own and one that is here too.
+    Import,
+    /// A look at all files, while the store is open.
+    Verify,
+    /// Files are damaged in ways that lose nothing, and mended.
+    Repair,
     /// A checkpoint with a commit after so many of its steps.
     CommitDuringCheckpoint(usize),
     /// Closed, and opened again.
@@ -43,7 +58,7 @@ pub(crate) enum Step {
 }
 
 /// The steps of which all workloads are made.
-pub(crate) const STEPS: [Step; 14] = [
+pub(crate) const STEPS: [Step; 17] = [
     Step::PublishNew,
     Step::PublishSame,
     Step::PublishChanged,
@@ -55,6 +70,9 @@ pub(crate) const STEPS: [Step; 14] = [
     Step::Collect,
     Step::Prune,
     Step::Batch,
+    Step::Import,
+    Step::Verify,
+    Step::Repair,
     Step::Checkpoint,
     Step::Close,
     Step::Kill,
@@ -87,10 +105,31 @@ impl Step {
                 alias("batch", 15),
             ],
             Self::CommitDuringCheckpoint(_) => vec![publish("during", 12)],
-            Self::Checkpoint | Self::Close | Self::Kill => vec![],
+            Self::Import => IMPORT.clone(),
+            Self::Checkpoint | Self::Close | Self::Kill | Self::Verify | Self::Repair => vec![],
         }
     }
 }
+
+/// An archive of another store, which shares an image and a name with [`small_store`].
+pub(crate) fn archive() -> CheckedArchive {
+    let other = ModelVfs::new();
+    let mut core = open(&other);
+    for change in [publish("imported", 17), publish("a", 3), publish("a", 18)] {
+        commit(&mut core, &change).unwrap();
+    }
+    core.close().unwrap();
+    let mut archive = Archive::new();
+    let snapshot = Snapshot::take(&as_vfs(&other)).unwrap();
+    snapshot.files(|path, bytes| archive.add(path, bytes)).unwrap();
+    archive.check().unwrap()
+}
+
+/// What an import of [`archive`] commits. It is made on a thread of its own, which has no seeded bug.
+static IMPORT: LazyLock<Vec<Commit>> = LazyLock::new(|| {
+    let steps = thread::spawn(|| archive().steps()).join().unwrap();
+    steps.into_iter().map(|step| step.commit).collect()
+});
 
 /// How stores are opened: as they are, or with a bug in what they do with files.
 #[derive(Debug, Clone, Copy, Default)]
@@ -204,6 +243,17 @@ pub(crate) fn run(setup: Setup, base: &Base, steps: &[Step]) -> Run {
                 drop(core);
                 core = setup.open_with(&vfs, options.clone());
             }
+            Step::Verify => {
+                let before = vfs.recorded();
+                let report = verify(&*setup.vfs(&vfs), VerifyOptions::default()).unwrap();
+                assert_eq!(report.findings, []);
+                assert_eq!(vfs.recorded(), before, "a verification changes nothing");
+            }
+            Step::Repair => {
+                drop(core);
+                repair(&setup.vfs(&vfs), &vfs);
+                core = setup.open_with(&vfs, options.clone());
+            }
             Step::CommitDuringCheckpoint(after) => {
                 core.begin_checkpoint();
                 for _ in 0..*after {
@@ -241,6 +291,21 @@ pub(crate) fn run(setup: Setup, base: &Base, steps: &[Step]) -> Run {
     }
     drop(core);
     Run { vfs, acknowledged, last_step }
+}
+
+/// Damages what can be told from other files, and does what `verify --repair` does.
+fn repair(vfs: &Arc<dyn Vfs>, tree: &ModelVfs) {
+    tree.put(ALIASES, "{}");
+    if let Some(document) = tree.files().get(DOCUMENT) {
+        let members: serde_json::Value = serde_json::from_slice(document).unwrap();
+        tree.put(DOCUMENT, members.to_string());
+    }
+    let report = verify(&**vfs, VerifyOptions::default()).unwrap();
+    let found: BTreeSet<_> = report.findings.iter().map(|finding| finding.path.as_str()).collect();
+    assert!(found.contains(ALIASES) && found.contains(DOCUMENT), "{found:?}");
+    assert!(!mend(vfs, &report).unwrap(), "the index is not damaged");
+    Core::open(Arc::clone(vfs), options()).unwrap().close().unwrap();
+    assert_eq!(verify(&**vfs, VerifyOptions::default()).unwrap().findings, []);
 }
 
 /// The store answers as the model does.
