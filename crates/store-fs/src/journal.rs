@@ -322,7 +322,9 @@ impl Journal {
     }
 
     fn spare_path(&mut self) -> String {
-        self.n_spares_made += 1;
+        if !seeded::is_on(SeededBug::OneSpareName) {
+            self.n_spares_made += 1;
+        }
         format!("{JOURNAL}/{TEMPORARY_PREFIX}segment-{:x}-{:x}", self.epoch, self.n_spares_made)
     }
 

@@ -125,6 +125,10 @@ pub enum SeededBug {
     DamagedMirrorLeft,
     /// A file that does not fit is written over without a copy.
     DamagedMirrorNotKept,
+    /// Whoever writes a file does so under the one temporary name that goes with its name.
+    OneTemporaryName,
+    /// All retired segments have the same temporary name.
+    OneSpareName,
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -196,6 +200,8 @@ mod switch {
             Self::PendingMirrorsJudged,
             Self::DamagedMirrorLeft,
             Self::DamagedMirrorNotKept,
+            Self::OneTemporaryName,
+            Self::OneSpareName,
         ];
 
         /// Runs `work` with a bug, or with none, on this thread. However `work` ends, the bug is off afterwards.

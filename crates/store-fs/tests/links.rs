@@ -1,11 +1,7 @@
 //! Links in the place of what a store is made of: nothing outside of its directory is touched.
 
 #![cfg(unix)]
-#![expect(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "a test makes links, and fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

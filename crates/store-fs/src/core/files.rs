@@ -26,7 +26,7 @@ impl Files {
     /// Writes a file under another name, makes its data durable, and gives it its name. The entry is durable after
     /// a sync of the directory.
     pub(crate) fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), FileError> {
-        let (temporary, file) = self.create_temporary(parent(path))?;
+        let (temporary, file) = self.create_temporary(path)?;
         let written = write(file, &temporary, bytes, true);
         self.put_in_place(&[(temporary, path)], written)
     }
@@ -39,7 +39,7 @@ impl Files {
         let mut names = Vec::new();
         let mut written = Ok(());
         for (path, bytes) in files {
-            written = self.create_temporary(parent(path)).and_then(|(temporary, file)| {
+            written = self.create_temporary(path).and_then(|(temporary, file)| {
                 names.push((temporary, path));
                 write(file, &names[names.len() - 1].0, &bytes, false)
             });
@@ -55,12 +55,20 @@ impl Files {
         self.put_in_place(&names, written)
     }
 
-    fn create_temporary(&self, directory: &str) -> Result<(String, Box<dyn VfsFile>), FileError> {
+    /// Makes a file beside that of `path`. Its name is nobody else's: where one is taken, also by what cannot be
+    /// removed, there is another.
+    fn create_temporary(&self, path: &str) -> Result<(String, Box<dyn VfsFile>), FileError> {
+        let directory = parent(path);
         let separator = if directory.is_empty() { "" } else { "/" };
         let mut attempts = 1;
         loop {
             let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
-            let temporary = format!("{directory}{separator}{TEMPORARY_PREFIX}{number:x}");
+            let temporary = if seeded::is_on(SeededBug::OneTemporaryName) {
+                let name = path.rsplit('/').next().unwrap_or(path);
+                format!("{directory}{separator}{TEMPORARY_PREFIX}{name}")
+            } else {
+                format!("{directory}{separator}{TEMPORARY_PREFIX}{number:x}")
+            };
             match self.vfs.create(&temporary) {
                 Ok(file) => return Ok((temporary, file)),
                 // Left by an earlier opening, and could not be removed.

@@ -66,6 +66,29 @@ pub(super) fn unwritten_repairs(setup: Setup, bases: &Bases) {
     }
 }
 
+/// Unfinished files of two writers, and what was left by another one, are in nobody's way.
+pub(super) fn temporary_names(setup: Setup, bases: &Bases) {
+    let tree = bases.small.tree.copy();
+    // It is no file, so that it is not swept.
+    for taken in ["images/.tmp-0", "versions/.tmp-a.json", ".tmp-store.json", ".tmp-0"] {
+        tree.put(&format!("{taken}/in the way"), "");
+    }
+    let mut core = setup.open(&tree);
+    commit(&mut core, &publish("a", 60)).unwrap();
+    core.checkpoint().unwrap();
+    // Two segments are retired at once, and used again one after the other.
+    for number in 61..75 {
+        commit(&mut core, &publish("a", number)).unwrap();
+    }
+    core.checkpoint().unwrap();
+    let spares = tree.files().into_keys().filter(|path| path.starts_with("journal/.tmp-segment-")).count();
+    assert_eq!(spares, 2, "a retired segment took the place of another");
+    for number in 75..90 {
+        commit(&mut core, &publish("a", number)).unwrap();
+    }
+    assert_same(&content(&setup.open(&tree.crash(&[]))), &content(&core));
+}
+
 /// Nothing outside of the directory is touched.
 #[cfg(unix)]
 pub(super) fn links(_: Setup, bases: &Bases) {

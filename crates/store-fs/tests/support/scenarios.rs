@@ -42,6 +42,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("links are refused", openings::links),
     ("damaged files are put aside", damaged_files),
     ("files in use are checked", files_in_use),
+    ("temporary names are used once", openings::temporary_names),
     ("damage of the journal is told", damaged_journal),
     ("stale frames are no frames", stale_frames),
     ("changed files are seen", changed_files),
