@@ -331,7 +331,7 @@ fn a_lock_is_refused_to_a_second_core_and_free_after_closing() {
     let vfs: Arc<dyn Vfs> = as_vfs(&tree);
     let error = Core::open(Arc::clone(&vfs), options()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Locked);
-    assert!(error.to_string().contains("read-only"), "{error}");
+    assert!(error.to_string().contains("stop it, or use another directory"), "{error}");
     let reader = Core::open_read_only(&vfs, options()).unwrap();
     assert_eq!(content(&reader), content(&first));
     first.close().unwrap();
