@@ -191,6 +191,7 @@ impl Core {
         let mut reading = recovery::read(&*vfs)?;
 
         let files = Files::new(Arc::clone(&vfs));
+        let confirmed = files.confirm(&reading.files);
         files.sweep(reading.catalogue.is_some());
         reading.quarantine(&files);
         let is_new = reading.manifest.is_none();
@@ -220,7 +221,10 @@ impl Core {
             is_writer: true,
             lock: Some(lock),
         };
-        core.settle_at_opening(is_new, is_repaired);
+        match confirmed {
+            Ok(()) => core.settle_at_opening(is_new, is_repaired),
+            Err(error) => core.only_read(&error),
+        }
         Ok(core)
     }
 
@@ -276,7 +280,7 @@ impl Core {
 
     /// What reads the images and sources that are not in memory.
     pub fn loader(&self) -> Loader {
-        Loader::new(Arc::clone(&self.files.vfs), Arc::clone(&self.shared))
+        Loader::new(Arc::clone(&self.files.vfs), Arc::clone(&self.shared), self.lock.is_some())
     }
 
     /// Forgets what turned out to be lost, so that it can be stored again, and puts its damaged file into the

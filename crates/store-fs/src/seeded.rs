@@ -125,6 +125,8 @@ pub enum SeededBug {
     DamagedMirrorLeft,
     /// A file that does not fit is written over without a copy.
     DamagedMirrorNotKept,
+    /// An opening does not sync the files that it read.
+    FilesBelieved,
     /// Whoever writes a file does so under the one temporary name that goes with its name.
     OneTemporaryName,
     /// All retired segments have the same temporary name.
@@ -200,6 +202,7 @@ mod switch {
             Self::PendingMirrorsJudged,
             Self::DamagedMirrorLeft,
             Self::DamagedMirrorNotKept,
+            Self::FilesBelieved,
             Self::OneTemporaryName,
             Self::OneSpareName,
         ];

@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use constellation_store_core::{
     ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry,
-    PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError, StoreStatus, StructuralHash,
-    SyntacticKey, VersionHistory,
+    Operation, PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError, StoreStatus,
+    StructuralHash, SyntacticKey, VersionHistory,
 };
 use constellation_store_mem::{Lookup, State, VerifiedCommit};
 use futures_channel::oneshot;
@@ -323,6 +323,34 @@ impl FileSystemPipelineStore {
         }
     }
 
+    /// Reads what a commit puts and what is stored already, but in its file only: if that decayed, it is put aside, so
+    /// that the commit puts it anew instead of being told that it is there.
+    async fn check_stored(&self, commit: &Commit) {
+        for operation in &commit.operations {
+            match operation {
+                Operation::PutImage(image) => {
+                    let hash = image.structural_hash;
+                    if self.shared.state().image(&hash) == Lookup::NotLoaded {
+                        // What cannot be read now is left to its first use.
+                        let _ = self.reader.image(hash).await;
+                    }
+                }
+                Operation::PutSource(text) => {
+                    let hash = SourceHash::of_bytes(text.as_bytes());
+                    if self.shared.state().source(&hash) == Lookup::NotLoaded {
+                        let _ = self.reader.source(hash).await;
+                    }
+                }
+                Operation::Index { .. }
+                | Operation::RecordVersion { .. }
+                | Operation::SetActive { .. }
+                | Operation::DeleteName { .. }
+                | Operation::RemoveImage { .. }
+                | Operation::PruneVersions { .. } => {}
+            }
+        }
+    }
+
     fn send(&self, request: Request) -> bool {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.as_ref().is_some_and(|requests| requests.send(request).is_ok())
@@ -374,6 +402,7 @@ impl PipelineStore for FileSystemPipelineStore {
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         const OPERATION: &str = "commit";
         let commit = VerifiedCommit::new(commit)?;
+        self.check_stored(commit.commit()).await;
         let (reply, answer) = oneshot::channel();
         if !self.send(Request::Commit(commit, reply)) {
             return Err(closed(OPERATION));

@@ -300,6 +300,32 @@ async fn a_store_reads_at_first_use_and_checks_the_rest_in_the_background() {
     assert!(warnings.contains(&hash(4).to_string()), "{warnings}");
 }
 
+#[tokio::test]
+async fn what_is_put_again_replaces_what_decayed_in_its_file() {
+    let tree = small_store();
+    let source_path = format!("sources/{}.cst", image(3).metadata.source_hash.unwrap());
+    tree.decay(&image_path(3), flip);
+    tree.decay(&source_path, flip);
+    let store = FileSystemPipelineStore::options().check_after(None).open_on(as_vfs(&tree)).unwrap();
+    // Nobody has read the files, and who publishes again has what they should hold.
+    store.commit(publish("again", 3)).await.unwrap();
+    store.close().await.unwrap();
+    let core = open(&tree);
+    assert_eq!(content(&core).matches("again").count(), 1);
+    assert!(matches!(core.loader().image(&hash(3)).unwrap(), Loaded::There(_)));
+}
+
+#[test]
+fn what_another_process_removed_is_gone_for_a_read_only_store_and_not_damaged() {
+    let tree = small_store();
+    let reader = Core::open_read_only(&as_vfs(&tree), options()).unwrap();
+    let mut writer = open(&tree);
+    commit(&mut writer, &one(Operation::RemoveImage { structural_hash: hash(4) })).unwrap();
+    writer.checkpoint().unwrap();
+    assert!(matches!(reader.loader().image(&hash(4)).unwrap(), Loaded::Absent));
+    assert_eq!(warnings(&reader), "");
+}
+
 #[test]
 fn a_read_only_store_tells_what_decayed_and_changes_nothing() {
     let tree = small_store();

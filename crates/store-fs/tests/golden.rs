@@ -103,8 +103,9 @@ async fn check(name: &str) -> (TempDir, Vec<String>) {
     assert!(tree(copy.path()) == before, "reading only changed the directory");
 
     let store = open(copy.path());
+    // A flat map that is rebuilt is written at once, and told no more.
     let told = warnings(&store).await;
-    assert_eq!(told, told_reader);
+    assert!(told.iter().all(|warning| told_reader.contains(warning)), "{told:?}, {told_reader:?}");
     assert_content(name, &content(&store).await);
     drop(store);
     let store = open(copy.path());

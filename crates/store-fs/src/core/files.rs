@@ -57,6 +57,23 @@ impl Files {
 
     /// Makes a file beside that of `path`. Its name is nobody else's: where one is taken, also by what cannot be
     /// removed, there is another.
+    /// Makes files durable that were there when the store was opened; those of each list are in one directory.
+    ///
+    /// Who restored a copy or checked it out may not have synced it, and a process that renamed a file into place may
+    /// have been killed before the sync of its directory. Commits refer to these files from then on.
+    pub(crate) fn confirm(&self, directories: &[Vec<String>]) -> Result<(), FileError> {
+        if seeded::is_on(SeededBug::FilesBelieved) {
+            return Ok(());
+        }
+        for files in directories {
+            if let Some(first) = files.first() {
+                self.vfs.sync_files(files).map_err(FileError::at("sync", first))?;
+                self.sync_directory(parent(first))?;
+            }
+        }
+        Ok(())
+    }
+
     fn create_temporary(&self, path: &str) -> Result<(String, Box<dyn VfsFile>), FileError> {
         let directory = parent(path);
         let separator = if directory.is_empty() { "" } else { "/" };

@@ -49,11 +49,13 @@ pub enum Loaded<T> {
 pub struct Loader {
     vfs: Arc<dyn Vfs>,
     shared: Arc<Shared>,
+    /// Whether nobody else changes the files.
+    is_alone: bool,
 }
 
 impl Loader {
-    pub(super) fn new(vfs: Arc<dyn Vfs>, shared: Arc<Shared>) -> Self {
-        Self { vfs, shared }
+    pub(super) fn new(vfs: Arc<dyn Vfs>, shared: Arc<Shared>, is_alone: bool) -> Self {
+        Self { vfs, shared, is_alone }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -110,8 +112,9 @@ impl Loader {
     pub fn read_image(&self, hash: &StructuralHash) -> Result<Loaded<Arc<PipelineImage>>> {
         let path = image_path(hash);
         let reason = match self.read("load image", &path)? {
-            Err(reason) => reason,
-            Ok(bytes) => match PipelineImage::decode(&bytes) {
+            None => return Ok(Loaded::Absent),
+            Some(Err(reason)) => reason,
+            Some(Ok(bytes)) => match PipelineImage::decode(&bytes) {
                 Ok(decoded) if decoded.image.structural_hash == *hash => {
                     return Ok(Loaded::There(Arc::new(decoded.image)));
                 }
@@ -157,7 +160,7 @@ impl Loader {
     ///
     /// Those of [`Loader::source`].
     pub fn read_source(&self, hash: &SourceHash) -> Result<Loaded<Arc<str>>> {
-        let read = self.read("load source", &source_path(hash))?;
+        let Some(read) = self.read("load source", &source_path(hash))? else { return Ok(Loaded::Absent) };
         let reason = match read.as_deref().map(|bytes| check_source(bytes, *hash)) {
             Ok(Ok(text)) => return Ok(Loaded::There(text.into())),
             Ok(Err(reason)) => reason.to_owned(),
@@ -173,8 +176,9 @@ impl Loader {
     /// Those of [`Loader::image`].
     pub fn check_image(&self, hash: &StructuralHash) -> Result<Option<Lost>> {
         let reason = match self.read("check image", &image_path(hash))? {
-            Err(reason) => reason,
-            Ok(bytes) => match CheckedImage::read(&bytes) {
+            None => return Ok(None),
+            Some(Err(reason)) => reason,
+            Some(Ok(bytes)) => match CheckedImage::read(&bytes) {
                 Ok(image) if image.summary.structural_hash == *hash => return Ok(None),
                 Ok(image) => format!("it holds the image {}", image.summary.structural_hash),
                 Err(error) if error.kind() == ErrorKind::UnsupportedFormat => return Ok(None),
@@ -201,12 +205,13 @@ impl Loader {
         mirror.is_misfit(&*self.vfs, &self.shared)
     }
 
-    /// The bytes of a file, or why there will never be any.
-    fn read(&self, operation: &'static str, path: &str) -> Result<Result<Vec<u8>, String>> {
+    /// The bytes of a file, or why there will never be any. None when somebody else, who writes the store, removed it.
+    fn read(&self, operation: &'static str, path: &str) -> Result<Option<Result<Vec<u8>, String>>> {
         match self.vfs.read(path, MAX_DOCUMENT_BYTES).map_err(FileError::at("read", path)) {
-            Ok(bytes) => Ok(Ok(bytes)),
-            Err(error) if error.is_not_found() => Ok(Err("it is not there".to_owned())),
-            Err(error) if error.is_unusable() => Ok(Err(error.to_string())),
+            Ok(bytes) => Ok(Some(Ok(bytes))),
+            Err(error) if error.is_not_found() && !self.is_alone => Ok(None),
+            Err(error) if error.is_not_found() => Ok(Some(Err("it is not there".to_owned()))),
+            Err(error) if error.is_unusable() => Ok(Some(Err(error.to_string()))),
             Err(error) => Err(error.into_store_error(operation)),
         }
     }

@@ -44,6 +44,8 @@ pub(crate) struct Reading {
     pub(crate) warnings: Vec<Warning>,
     /// Whether the files lack something that cannot be read from them again once they change.
     pub(crate) is_repaired: bool,
+    /// The files that were read, those of a directory together; none where the catalogue was believed.
+    pub(crate) files: Vec<Vec<String>>,
     manifest_bytes: Option<Vec<u8>>,
     damage: Vec<Damage>,
 }
@@ -129,6 +131,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         damage: Vec::new(),
         warnings: Vec::new(),
         n_unchecked: 0,
+        files: Vec::new(),
         activated: BTreeMap::new(),
     };
     if let Err(error) = vfs.list("").map_err(FileError::at("list", ".")) {
@@ -184,9 +187,20 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         let message = format!("{} files have no checksum; they were taken as they are", reader.n_unchecked);
         reader.warn(message);
     }
-    let Reader { dirty, damage, warnings, .. } = reader;
+    let Reader { dirty, damage, warnings, files, .. } = reader;
     let catalogue = end;
-    Ok(Reading { state, manifest, found, catalogue, dirty, warnings, is_repaired, manifest_bytes, damage })
+    Ok(Reading {
+        state,
+        manifest,
+        found,
+        catalogue,
+        dirty,
+        warnings,
+        is_repaired,
+        files,
+        manifest_bytes,
+        damage,
+    })
 }
 
 /// What the JSON files hold.
@@ -239,6 +253,8 @@ struct Reader<'a> {
     damage: Vec<Damage>,
     warnings: Vec<Warning>,
     n_unchecked: usize,
+    /// The files that are there to be read, those of a directory together.
+    files: Vec<Vec<String>>,
     /// What the journal activated last.
     activated: BTreeMap<PipelineName, u64>,
 }

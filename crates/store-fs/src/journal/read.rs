@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_that_is_no_file_is_damage_and_one_that_is_gone_was_retired() {
+    fn a_segment_that_is_no_file_is_damage_and_where_one_is_gone_the_directory_is_listed_again() {
         let read = |error| {
             let vfs = FaultVfs::new(Arc::new(journal(&[(1, &[1]), (2, &[2])])));
             // After the directory was listed.
@@ -224,7 +224,7 @@ mod tests {
             read_journal(&vfs, 0).map(|found| (found.frames.into_keys().collect(), found.damaged.len()))
         };
         assert_eq!(read(io::ErrorKind::InvalidInput).unwrap(), (vec![2], 1));
-        assert_eq!(read(io::ErrorKind::NotFound).unwrap(), (vec![2], 0));
+        assert_eq!(read(io::ErrorKind::NotFound).unwrap(), (vec![1, 2], 0));
         assert_eq!(read(io::ErrorKind::Other).unwrap_err().kind(), ErrorKind::Unavailable);
     }
 

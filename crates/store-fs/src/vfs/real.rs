@@ -144,7 +144,11 @@ impl Vfs for RealVfs {
                 Err(error) => return Err(error),
             }
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            sync_directory(parent.unwrap_or(Path::new(".")))?;
+            if let Err(error) = sync_directory(parent.unwrap_or(Path::new("."))) {
+                // A later sync would prove nothing, so that the next opening is to make it anew.
+                let _ = fs::remove_dir(path);
+                return Err(error);
+            }
         }
         #[cfg(target_os = "linux")]
         if self.opened.get().is_none() {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use constellation_store_core::{ErrorKind, Operation};
 use constellation_store_fs::core::Core;
-use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, RealVfs, Vfs};
+use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs, RealVfs, Vfs};
 
 use super::Bases;
 use crate::support::workloads::{Base, Setup};
-use crate::support::{assert_same, commit, content, content_of, kind_of, name, one, options, publish};
+use crate::support::{
+    alias, assert_same, commit, content, content_of, json_files_alone, kind_of, name, one, options, publish,
+};
 
 /// A sync of a directory failed, and the system takes it for done. Another one proves nothing.
 pub(super) fn failed_syncs(setup: Setup, bases: &Bases) {
@@ -64,6 +66,21 @@ pub(super) fn unwritten_repairs(setup: Setup, bases: &Bases) {
             break;
         }
     }
+}
+
+/// Files that somebody else put there, and did not sync, are durable before a commit refers to them.
+pub(super) fn files_of_others(setup: Setup, bases: &Bases) {
+    let tree = ModelVfs::new();
+    tree.create_root().unwrap();
+    for directory in ["images", "sources", "versions"] {
+        tree.create_directory(directory).unwrap();
+    }
+    for (path, bytes) in json_files_alone(&bases.small.tree).files() {
+        tree.create(&path).unwrap().write_all_at(0, &bytes).unwrap();
+    }
+    let mut core = setup.open(&tree);
+    commit(&mut core, &alias("another", 3)).unwrap();
+    assert_same(&content(&setup.open(&tree.crash(&[]))), &content(&core));
 }
 
 /// Unfinished files of two writers, and what was left by another one, are in nobody's way.

@@ -43,6 +43,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("damaged files are put aside", damaged_files),
     ("files in use are checked", files_in_use),
     ("temporary names are used once", openings::temporary_names),
+    ("files of others are made durable", openings::files_of_others),
     ("damage of the journal is told", damaged_journal),
     ("stale frames are no frames", stale_frames),
     ("changed files are seen", changed_files),
@@ -186,7 +187,7 @@ fn files_in_use(setup: Setup, bases: &Bases) {
 }
 
 fn damaged_files(setup: Setup, bases: &Bases) {
-    // At opening, and at first use.
+    // At opening, which reads images and documents, and at first use.
     for decays in [false, true] {
         for path in [image_path(3), format!("sources/{}.cst", image_source(3))] {
             let tree = bases.small.tree.copy();
@@ -199,7 +200,7 @@ fn damaged_files(setup: Setup, bases: &Bases) {
                 tree.put(&path, damaged);
             }
             let mut core = setup.open(&tree);
-            if decays {
+            if decays || path.starts_with("sources/") {
                 let loader = core.loader();
                 let image = loader.image(&image(3).structural_hash).unwrap();
                 let source = loader.source(&image_source(3)).unwrap();

@@ -72,6 +72,8 @@ impl Reader<'_> {
             .filter(|file| !file.stem.starts_with('.'))
             .collect();
         files.sort_unstable_by(|left, right| left.path.cmp(&right.path));
+        let regular = files.iter().filter(|file| file.kind == EntryKind::File);
+        self.files.push(regular.map(|file| file.path.clone()).collect());
         Ok(files)
     }
 
@@ -175,6 +177,7 @@ impl Reader<'_> {
             None => return Ok(None),
             Some(Ok(bytes)) => match decode(&bytes) {
                 Ok(map) => {
+                    self.files.push(vec![path.to_owned()]);
                     if map.malformed > 0 {
                         self.warn(format!("{} entries of '{path}' were not used: malformed", map.malformed));
                     }
