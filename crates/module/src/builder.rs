@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::convert::{Shape, from_arguments};
-use crate::{CallContext, DataType, Module, ModuleError, ModuleInput, ModuleSpec, Outcome};
+use crate::{CallContext, CallExample, DataType, Module, ModuleError, ModuleInput, ModuleSpec, Outcome};
 
 /// Builds a module: name and description first, at last the function.
 ///
@@ -78,6 +78,12 @@ impl ModuleBuilder {
     /// What the module does, for people.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.spec.description = description.into();
+        self
+    }
+
+    /// Adds a call to learn from: an expression of the language that needs no input, and its value as JSON.
+    pub fn example(mut self, expression: impl Into<String>, result: impl Into<String>) -> Self {
+        self.spec.examples.push(CallExample { expression: expression.into(), result: result.into() });
         self
     }
 

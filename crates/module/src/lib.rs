@@ -52,7 +52,7 @@ pub use constellation_types as types;
 pub use convert::{ConversionError, from_value, to_value};
 pub use data_type::{DataType, MapKey, ModuleInput};
 pub use error::ModuleError;
-pub use module::{CallContext, Cancellation, Module, ModuleSpec, Outcome};
+pub use module::{CallContext, CallExample, Cancellation, Module, ModuleSpec, Outcome};
 pub use registry::{ModuleRegistry, RegistryError};
 
 /// What the derive expands to; no API.

@@ -69,6 +69,8 @@ pub struct ModuleSpec {
     pub minor: u32,
     /// What the module does, for people: one or a few sentences.
     pub description: String,
+    /// Calls to learn from, in the order given.
+    pub examples: Vec<CallExample>,
     /// Words to find it by, in the order given.
     pub tags: Vec<String>,
     /// How long one call may take; none leaves it to the runtime's default.
@@ -81,8 +83,25 @@ pub struct ModuleSpec {
 impl ModuleSpec {
     /// A specification with nothing but a signature: minor version 0, no description, not known to be pure.
     pub fn new(signature: FunctionSignature) -> Self {
-        Self { signature, minor: 0, description: String::new(), tags: Vec::new(), timeout: None, pure: false }
+        Self {
+            signature,
+            minor: 0,
+            description: String::new(),
+            examples: Vec::new(),
+            tags: Vec::new(),
+            timeout: None,
+            pure: false,
+        }
     }
+}
+
+/// An expression that calls a module's function, and what it gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallExample {
+    /// Source text of the language that needs no input, such as `add(2, 3)`.
+    pub expression: String,
+    /// Its value as the JSON of the API, such as `5`.
+    pub result: String,
 }
 
 /// What a call may know of the run that it belongs to. Cloning is cheap.

@@ -7,7 +7,8 @@ use constellation_module::ModuleError;
 /// How many bytes of UTF-8 a text may have that a function makes by joining or repeating others.
 pub const MAX_TEXT_BYTES: usize = 64 << 20;
 
-/// How many elements a list may have that a function makes from numbers, texts or several lists.
+/// How many elements a list may have that a function makes from numbers, texts or several lists, and how many pairs
+/// a map.
 pub const MAX_LIST_ITEMS: usize = 4 << 20;
 
 /// Checks the length of a text before it is made. `bytes` is none when it is past counting.
@@ -31,6 +32,15 @@ pub(crate) fn check_list(items: Option<usize>, function: &str) -> Result<usize, 
             "{function}: the list would be longer than {MAX_LIST_ITEMS} elements"
         ))),
     }
+}
+
+/// Checks the size of a map.
+pub(crate) fn check_map(pairs: usize, function: &str) -> Result<(), ModuleError> {
+    if pairs > MAX_LIST_ITEMS {
+        let message = format!("{function}: the map would be larger than {MAX_LIST_ITEMS} pairs");
+        return Err(ModuleError::new(message));
+    }
+    Ok(())
 }
 
 /// A text that refuses to grow past [`MAX_TEXT_BYTES`].

@@ -4,65 +4,58 @@
 
 use constellation_module::{ModuleError, ModuleRegistry, RegistryError};
 
-use crate::bounds::check_list;
 use crate::define::{List, Namespace};
-use crate::list::sum;
+use crate::list::{range, sum};
 use crate::math::overflow;
 
 pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryError> {
     let mut data = Namespace::global(registry);
-    data.define_with_result(
-        "SumList",
-        ["numbers"],
-        "total",
-        "The sum of integers, 0 of none; an overflow is an error.",
-        |numbers: List<i64>| sum(numbers.iter(), "SumList"),
-    )?;
-    data.define_with_result("Average", ["numbers"], "average", "The mean of integers, 0 of none.", average)?;
-    data.define_with_result(
-        "Max",
-        ["numbers"],
-        "max",
-        "The largest of integers, 0 of none.",
-        |numbers: List<i64>| numbers.iter().max().unwrap_or(0),
-    )?;
-    data.define_with_result(
-        "Min",
-        ["numbers"],
-        "min",
-        "The smallest of integers, 0 of none.",
-        |numbers: List<i64>| numbers.iter().min().unwrap_or(0),
-    )?;
-    data.define_with_result(
-        "FilterGreaterThan",
-        ["numbers", "threshold"],
-        "filtered",
-        "The integers above a threshold, in order.",
-        |numbers: List<i64>, threshold: i64| {
+    data.function("SumList", ["numbers"], "The sum of integers, 0 of none; an overflow is an error.")
+        .result("total")
+        .example("SumList([1, 2, 3])", "6")
+        .define(|numbers: List<i64>| sum(numbers.iter(), "SumList"))?;
+    data.function("Average", ["numbers"], "The mean of integers, 0 of none.")
+        .result("average")
+        .example("Average([1, 2])", "1.5")
+        .define(average)?;
+    data.function("Max", ["numbers"], "The largest of integers, 0 of none.")
+        .result("max")
+        .example("Max([3, 1, 2])", "3")
+        .define(|numbers: List<i64>| numbers.iter().max().unwrap_or(0))?;
+    data.function("Min", ["numbers"], "The smallest of integers, 0 of none.")
+        .result("min")
+        .example("Min([3, 1, 2])", "1")
+        .define(|numbers: List<i64>| numbers.iter().min().unwrap_or(0))?;
+    data.function("FilterGreaterThan", ["numbers", "threshold"], "The integers above a threshold, in order.")
+        .result("filtered")
+        .example("FilterGreaterThan([3, 1, 2], 1)", "[3,2]")
+        .define(|numbers: List<i64>, threshold: i64| {
             numbers.iter().filter(|number| *number > threshold).collect::<List<i64>>()
-        },
-    )?;
-    data.define_with_result(
+        })?;
+    data.function(
         "MultiplyEach",
         ["numbers", "multiplier"],
-        "result",
         "Each integer times a multiplier; an overflow is an error.",
-        multiply_each,
-    )?;
-    data.define_with_result(
+    )
+    .result("result")
+    .example("MultiplyEach([1, 2], 10)", "[10,20]")
+    .define(multiply_each)?;
+    data.function(
         "Range",
         ["start", "end"],
-        "numbers",
         "The integers from the first to the last, both included; none when the last is before the first.",
-        range,
-    )?;
-    data.define_with_result(
+    )
+    .result("numbers")
+    .example("Range(3, 5)", "[3,4,5]")
+    .define(|start: i64, end: i64| range(start, end, "Range"))?;
+    data.function(
         "FormatNumber",
         ["number"],
-        "formatted",
-        "An integer in decimal with a comma after each group of three digits, as in -1,234,567.",
-        format_number,
+        "An integer in decimal with a comma after each group of three digits.",
     )
+    .result("formatted")
+    .example("FormatNumber(-1234567)", r#""-1,234,567""#)
+    .define(format_number)
 }
 
 fn average(numbers: List<i64>) -> f64 {
@@ -80,14 +73,6 @@ fn multiply_each(numbers: List<i64>, multiplier: i64) -> Result<List<i64>, Modul
         .iter()
         .map(|number| number.checked_mul(multiplier).ok_or_else(|| overflow("MultiplyEach")))
         .collect()
-}
-
-fn range(start: i64, end: i64) -> Result<List<i64>, ModuleError> {
-    if start <= end {
-        let steps = usize::try_from(end.abs_diff(start)).ok();
-        check_list(steps.and_then(|steps| steps.checked_add(1)), "Range")?;
-    }
-    Ok((start..=end).collect())
 }
 
 fn format_number(number: i64) -> String {

@@ -4,10 +4,10 @@
 //! operators.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use constellation_module::{Module, ModuleBuilder, ModuleError, ModuleRegistry, RegistryError};
-use constellation_types::{Type, Value};
+use constellation_types::{Record, Type, Value};
 
 /// Where a group of functions is registered.
 pub(crate) struct Namespace<'r> {
@@ -26,40 +26,15 @@ impl<'r> Namespace<'r> {
         Self { registry, namespace: None }
     }
 
-    /// Defines a pure function whose result is named `out`.
-    pub(crate) fn define<const N: usize, A>(
+    /// Begins a function: its name, its parameters, and what it does in a sentence or two.
+    pub(crate) fn function<const N: usize>(
         &mut self,
         name: &str,
         parameters: [&'static str; N],
         description: &str,
-        function: impl Function<N, A>,
-    ) -> Result<(), RegistryError> {
-        self.define_with_result(name, parameters, "out", description, function)
-    }
-
-    /// Defines a pure function whose result has another name.
-    pub(crate) fn define_with_result<const N: usize, A>(
-        &mut self,
-        name: &str,
-        parameters: [&'static str; N],
-        result: &'static str,
-        description: &str,
-        function: impl Function<N, A>,
-    ) -> Result<(), RegistryError> {
-        let builder = self.builder(name, description).pure();
-        self.registry.register(module(builder, parameters, result, function))
-    }
-
-    /// Defines a function that does something besides answering.
-    pub(crate) fn define_effect<const N: usize, A>(
-        &mut self,
-        name: &str,
-        parameters: [&'static str; N],
-        description: &str,
-        function: impl Function<N, A>,
-    ) -> Result<(), RegistryError> {
+    ) -> Definition<'_, N> {
         let builder = self.builder(name, description);
-        self.registry.register(module(builder, parameters, "out", function))
+        Definition { registry: self.registry, builder, parameters, result: "out", pure: true }
     }
 
     fn builder(&self, name: &str, description: &str) -> ModuleBuilder {
@@ -70,6 +45,43 @@ impl<'r> Namespace<'r> {
             None => ModuleBuilder::new(name),
         };
         builder.version(1, 0).description(description)
+    }
+}
+
+/// A function that is being defined. It is pure and its result is named `out`, unless told otherwise.
+#[must_use = "a definition does nothing until it is given a function"]
+pub(crate) struct Definition<'n, const N: usize> {
+    registry: &'n mut ModuleRegistry,
+    builder: ModuleBuilder,
+    parameters: [&'static str; N],
+    result: &'static str,
+    pure: bool,
+}
+
+impl<const N: usize> Definition<'_, N> {
+    /// Adds an example: an expression, and its value as JSON. Tests run it, and the reference of the library shows it.
+    pub(crate) fn example(mut self, expression: &str, result: &str) -> Self {
+        self.builder = self.builder.example(expression, result);
+        self
+    }
+
+    /// Names the result.
+    pub(crate) fn result(mut self, name: &'static str) -> Self {
+        self.result = name;
+        self
+    }
+
+    /// Says that the function does something besides answering.
+    pub(crate) fn effect(mut self) -> Self {
+        self.pure = false;
+        self
+    }
+
+    /// Registers the function.
+    pub(crate) fn define<A>(self, function: impl Function<N, A>) -> Result<(), RegistryError> {
+        let Self { registry, builder, parameters, result, pure } = self;
+        let builder = if pure { builder.pure() } else { builder };
+        registry.register(module(builder, parameters, result, function))
     }
 }
 
@@ -150,6 +162,11 @@ pub(crate) trait Data: Argument {
     /// Whether the value is of the type; then [`Argument::read`] reads it.
     fn fits(value: &Value) -> bool;
     fn into_value(self) -> Value;
+
+    /// The value as the answer of a function, where not every value may be one.
+    fn into_answer(self) -> Result<Value, ModuleError> {
+        Ok(self.into_value())
+    }
 }
 
 impl<T: Data> Answer for T {
@@ -158,7 +175,7 @@ impl<T: Data> Answer for T {
     }
 
     fn answer(self) -> Result<Value, ModuleError> {
-        Ok(self.into_value())
+        self.into_answer()
     }
 }
 
@@ -192,21 +209,6 @@ impl Answer for String {
 
     fn answer(self) -> Result<Value, ModuleError> {
         Ok(Value::string(self))
-    }
-}
-
-/// A float is finite in the language, so that any other is an error of the function that makes it.
-impl Answer for f64 {
-    fn ty() -> Type {
-        Type::Float
-    }
-
-    fn answer(self) -> Result<Value, ModuleError> {
-        if self.is_finite() {
-            Ok(Value::Float(self))
-        } else {
-            Err(ModuleError::new(format!("the result is not a finite number but {self}")))
-        }
     }
 }
 
@@ -280,12 +282,31 @@ impl Argument for f64 {
     }
 }
 
-/// A value of any type: the `T` of a generic signature.
-pub(crate) struct Any(pub(crate) Value);
+impl Data for f64 {
+    fn fits(value: &Value) -> bool {
+        matches!(value, Value::Float(_))
+    }
 
-impl Argument for Any {
+    fn into_value(self) -> Value {
+        Value::Float(self)
+    }
+
+    /// A float is finite in the language, so that any other is an error of the function that makes it.
+    fn into_answer(self) -> Result<Value, ModuleError> {
+        if self.is_finite() {
+            Ok(Value::Float(self))
+        } else {
+            Err(ModuleError::new(format!("the result is not a finite number but {self}")))
+        }
+    }
+}
+
+/// A value of any type: the type variable `NAME` of a generic signature.
+pub(crate) struct Any<const NAME: char = 'T'>(pub(crate) Value);
+
+impl<const NAME: char> Argument for Any<NAME> {
     fn ty() -> Type {
-        Type::variable("T")
+        Type::variable(NAME.to_string())
     }
 
     fn read(value: &Value) -> Option<Self> {
@@ -293,13 +314,27 @@ impl Argument for Any {
     }
 }
 
-impl Data for Any {
+impl<const NAME: char> Data for Any<NAME> {
     fn fits(_value: &Value) -> bool {
         true
     }
 
     fn into_value(self) -> Value {
         self.0
+    }
+}
+
+impl<T: Data> Argument for Option<T> {
+    fn ty() -> Type {
+        Type::optional(T::ty())
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Optional(None) => Some(None),
+            Value::Optional(Some(inner)) => T::read(inner).map(Some),
+            _ => None,
+        }
     }
 }
 
@@ -341,13 +376,13 @@ macro_rules! sequences {
                 }
             }
 
-            impl<T: Data> Answer for $sequence<T> {
-                fn ty() -> Type {
-                    <Self as Argument>::ty()
+            impl<T: Data> Data for $sequence<T> {
+                fn fits(value: &Value) -> bool {
+                    matches!(value, Value::List(items) if items.iter().all(T::fits))
                 }
 
-                fn answer(self) -> Result<Value, ModuleError> {
-                    Ok(Value::List(self.0))
+                fn into_value(self) -> Value {
+                    Value::List(self.0)
                 }
             }
         )+
@@ -355,3 +390,83 @@ macro_rules! sequences {
 }
 
 sequences!(List, Seq);
+
+/// A `Map` of `K` and `V`.
+pub(crate) struct Map<K, V>(pub(crate) Arc<[(Value, Value)]>, PhantomData<fn() -> (K, V)>);
+
+impl<K: Data, V: Data> Map<K, V> {
+    /// A map of pairs whose keys differ.
+    pub(crate) fn of(pairs: Arc<[(Value, Value)]>) -> Self {
+        Self(pairs, PhantomData)
+    }
+}
+
+impl<K: Data, V: Data> Argument for Map<K, V> {
+    fn ty() -> Type {
+        Type::map(K::ty(), V::ty())
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Map(pairs) if pairs.iter().all(|(key, value)| K::fits(key) && V::fits(value)) => {
+                Some(Self::of(Arc::clone(pairs)))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<K: Data, V: Data> Answer for Map<K, V> {
+    fn ty() -> Type {
+        <Self as Argument>::ty()
+    }
+
+    fn answer(self) -> Result<Value, ModuleError> {
+        Ok(Value::Map(self.0))
+    }
+}
+
+macro_rules! pairs {
+    ($($(#[$doc:meta])* $pair:ident { $first:ident, $second:ident }),+) => {
+        $(
+            $(#[$doc])*
+            pub(crate) struct $pair<A, B> {
+                pub(crate) $first: A,
+                pub(crate) $second: B,
+            }
+
+            impl<A: Data, B: Data> Argument for $pair<A, B> {
+                fn ty() -> Type {
+                    Type::record([(stringify!($first), A::ty()), (stringify!($second), B::ty())])
+                }
+
+                fn read(value: &Value) -> Option<Self> {
+                    Some(Self {
+                        $first: A::read(value.field(stringify!($first))?)?,
+                        $second: B::read(value.field(stringify!($second))?)?,
+                    })
+                }
+            }
+
+            impl<A: Data, B: Data> Data for $pair<A, B> {
+                fn fits(value: &Value) -> bool {
+                    Self::read(value).is_some()
+                }
+
+                fn into_value(self) -> Value {
+                    static NAMES: LazyLock<Arc<[Arc<str>]>> =
+                        LazyLock::new(|| [stringify!($first), stringify!($second)].map(Arc::from).into());
+                    let values = [self.$first.into_value(), self.$second.into_value()];
+                    Value::Record(Arc::new(Record::new(Arc::clone(&NAMES), values)))
+                }
+            }
+        )+
+    };
+}
+
+pairs! {
+    /// A key of a map with its value.
+    Entry { key, value },
+    /// Two values that belong together.
+    Pair { first, second }
+}

@@ -2,20 +2,23 @@
 //!
 //! | namespace | functions |
 //! |---|---|
-//! | `stdlib.math` | `add`, `subtract`, `multiply`, `divide`, `modulo`, `max`, `min`, `abs`, `negate`, `round`; of floats `floor`, `ceiling`, `sqrt`, `power`, `abs-float`, `max-float`, `min-float` |
-//! | `stdlib.string` | `concat`, `string-length`, `join`, `split`, `contains`, `trim`, `replace`, `starts-with`, `ends-with`, `uppercase`, `lowercase` |
-//! | `stdlib.bool` | `and`, `or`, `not` |
-//! | `stdlib.compare` | `eq-int`, `eq-string`, `gt`, `gte`, `lt`, `lte` |
-//! | `stdlib.list` | `list-length`, `list-first`, `list-last`, `list-is-empty`, `list-concat`, `list-contains`, `list-reverse` over elements of any type; `list-sum` of integers |
-//! | `stdlib.convert` | `to-string` of any value, `to-int`, `to-float`, `parse-int`, `parse-float` |
+//! | `stdlib.math` | of integers, rounding, of floats |
+//! | `stdlib.string` | of text |
+//! | `stdlib.bool`, `stdlib.compare` | what the operators do, as functions |
+//! | `stdlib.list`, `stdlib.map`, `stdlib.optional` | of lists, maps and optionals, over elements of any type |
+//! | `stdlib.convert`, `stdlib.json` | between types, text among them; JSON text |
 //! | `stdlib`, `stdlib.debug` | `identity`; `log` |
-//! | none | the modules of the reference implementation's example application: `SumList`, `Average`, `Max`, `Min`, `FilterGreaterThan`, `MultiplyEach`, `Range`, `FormatNumber`; `Uppercase`, `Lowercase`, `Trim`, `Replace`, `WordCount`, `TextLength`, `Contains`, `SplitLines`, `Split` |
+//! | none | the modules of the reference implementation's example application, such as `SumList` and `Uppercase` |
+//!
+//! `docs/stdlib.md` lists them all, each with its signature and an example. It is made from what is here.
 //!
 //! Names, parameters and results are those of the reference implementation where it has the function. Where it wraps
-//! around on overflow, a call here fails; where it counts UTF-16 code units, Unicode scalar values are counted here.
+//! around on overflow or stops at the largest integer, a call here fails; where it counts UTF-16 code units, Unicode
+//! scalar values are counted here. No two functions share a name, so that a program without imports can call each by
+//! its short one.
 //!
-//! Everything but `log` is pure and answers at once. Nothing here makes a text of more than [`MAX_TEXT_BYTES`] or a
-//! list of more than [`MAX_LIST_ITEMS`] from smaller ones: such a call fails.
+//! Everything but `log` is pure and answers at once. Nothing here makes a text of more than [`MAX_TEXT_BYTES`], or a
+//! list or map of more than [`MAX_LIST_ITEMS`], from smaller ones: such a call fails.
 //!
 //! # Limitations
 //!
@@ -27,9 +30,13 @@ mod bounds;
 mod convert;
 mod data;
 mod define;
+mod json;
 mod list;
 mod logic;
+mod map;
 mod math;
+mod optional;
+mod order;
 mod string;
 mod text;
 
@@ -55,6 +62,9 @@ pub fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryError> {
     string::register(registry)?;
     logic::register(registry)?;
     list::register(registry)?;
+    map::register(registry)?;
+    optional::register(registry)?;
+    json::register(registry)?;
     convert::register(registry)?;
     data::register(registry)?;
     text::register(registry)

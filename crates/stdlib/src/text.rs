@@ -6,66 +6,63 @@ use constellation_module::{ModuleError, ModuleRegistry, RegistryError};
 
 use crate::bounds::check_list;
 use crate::define::{List, Namespace};
-use crate::string::{characters, contains, count, length, replace, trim};
+use crate::string::{characters, contains, count, length, lowercase, replace, trim, uppercase};
 
 pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryError> {
     let mut text = Namespace::global(registry);
-    text.define_with_result("Uppercase", ["text"], "result", "A text in upper case.", |text: Arc<str>| {
-        text.to_uppercase()
-    })?;
-    text.define_with_result("Lowercase", ["text"], "result", "A text in lower case.", |text: Arc<str>| {
-        text.to_lowercase()
-    })?;
-    text.define_with_result(
-        "Trim",
-        ["text"],
-        "result",
-        "A text without spaces and control characters at its ends.",
-        trim,
-    )?;
-    text.define_with_result(
+    text.function("Uppercase", ["text"], "A text in upper case.")
+        .result("result")
+        .example(r#"Uppercase("abc")"#, r#""ABC""#)
+        .define(|text: Arc<str>| uppercase(&text, "Uppercase"))?;
+    text.function("Lowercase", ["text"], "A text in lower case.")
+        .result("result")
+        .example(r#"Lowercase("ABC")"#, r#""abc""#)
+        .define(|text: Arc<str>| lowercase(&text, "Lowercase"))?;
+    text.function("Trim", ["text"], "A text without spaces and control characters at its ends.")
+        .result("result")
+        .example(r#"Trim("  a b\n")"#, r#""a b""#)
+        .define(trim)?;
+    text.function(
         "Replace",
         ["text", "find", "replace"],
-        "result",
         "A text with each occurrence of another replaced, from left to right.",
-        |text: Arc<str>, find: Arc<str>, with: Arc<str>| replace(&text, &find, &with, "Replace"),
-    )?;
-    text.define_with_result(
+    )
+    .result("result")
+    .example(r#"Replace("a-b-c", "-", "+")"#, r#""a+b+c""#)
+    .define(|text: Arc<str>, find: Arc<str>, with: Arc<str>| replace(&text, &find, &with, "Replace"))?;
+    text.function(
         "WordCount",
         ["text"],
-        "count",
         "How many words a text has: runs of characters between ASCII white space.",
-        |text: Arc<str>| count(text.split(is_space).filter(|word| !word.is_empty()).count()),
-    )?;
-    text.define_with_result(
-        "TextLength",
-        ["text"],
-        "length",
-        "How many characters (Unicode scalar values) a text has.",
-        length,
-    )?;
-    text.define_with_result(
+    )
+    .result("count")
+    .example(r#"WordCount("one  two")"#, "2")
+    .define(|text: Arc<str>| count(text.split(is_space).filter(|word| !word.is_empty()).count()))?;
+    text.function("TextLength", ["text"], "How many characters (Unicode scalar values) a text has.")
+        .result("length")
+        .example(r#"TextLength("abc")"#, "3")
+        .define(length)?;
+    text.function(
         "Contains",
         ["text", "substring"],
-        "contains",
         "Whether a text occurs in another; the empty text always does.",
-        contains,
-    )?;
-    text.define_with_result(
-        "SplitLines",
-        ["text"],
-        "lines",
-        "The lines of a text, without empty lines at its end.",
-        |text: Arc<str>| without_trailing_empty(&text, "\n", "SplitLines"),
-    )?;
-    text.define_with_result(
+    )
+    .result("contains")
+    .example(r#"Contains("abc", "bc")"#, "true")
+    .define(contains)?;
+    text.function("SplitLines", ["text"], "The lines of a text, without empty lines at its end.")
+        .result("lines")
+        .example(r#"SplitLines("a\nb\n")"#, r#"["a","b"]"#)
+        .define(|text: Arc<str>| without_trailing_empty(&text, "\n", "SplitLines"))?;
+    text.function(
         "Split",
         ["text", "delimiter"],
-        "parts",
         "The parts of a text between the places where a delimiter occurs, without empty parts at the end. An empty \
          delimiter gives each character.",
-        |text: Arc<str>, delimiter: Arc<str>| without_trailing_empty(&text, &delimiter, "Split"),
     )
+    .result("parts")
+    .example(r#"Split("a.b.", ".")"#, r#"["a","b"]"#)
+    .define(|text: Arc<str>, delimiter: Arc<str>| without_trailing_empty(&text, &delimiter, "Split"))
 }
 
 /// What the reference implementation takes for white space between words: U+000B too.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use constellation_module::types::Value;
 use constellation_module::{CallContext, ModuleRegistry, Outcome};
 
-static REGISTRY: LazyLock<ModuleRegistry> = LazyLock::new(constellation_stdlib::registry);
+pub(crate) static REGISTRY: LazyLock<ModuleRegistry> = LazyLock::new(constellation_stdlib::registry);
 
 /// Calls the module `name`, which must answer at once.
 pub(crate) fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {

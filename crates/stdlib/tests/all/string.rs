@@ -1,5 +1,7 @@
 //! `stdlib.string`.
 
+use constellation_module::types::Value;
+
 use crate::harness::{check, strings, v};
 
 #[test]
@@ -107,4 +109,81 @@ fn a_replacement_is_literal_and_goes_from_left_to_right() {
 fn case_is_mapped_by_unicode() {
     check("stdlib.uppercase", &[([v("stra\u{df}e")], "STRASSE"), ([v("")], "")]);
     check("stdlib.lowercase", &[([v("\u{c4}B")], "\u{e4}b"), ([v("")], "")]);
+}
+
+#[test]
+fn places_count_characters() {
+    check(
+        "stdlib.index-of",
+        &[
+            ([v("\u{1F600}bcbc"), v("bc")], Value::some(v(1))),
+            ([v("abc"), v("")], Value::some(v(0))),
+            ([v(""), v("")], Value::some(v(0))),
+            ([v("abc"), v("d")], Value::none()),
+        ],
+    );
+    check(
+        "stdlib.substring",
+        &[
+            ([v("a\u{1F600}cd"), v(1), v(3)], "\u{1F600}c"),
+            ([v("abc"), v(0), v(3)], "abc"),
+            ([v("abc"), v(-5), v(2)], "ab"),
+            ([v("abc"), v(1), v(i64::MAX)], "bc"),
+            ([v("abc"), v(2), v(1)], ""),
+            ([v("abc"), v(3), v(9)], ""),
+            ([v("abc"), v(i64::MIN), v(i64::MIN)], ""),
+            ([v(""), v(0), v(1)], ""),
+        ],
+    );
+}
+
+#[test]
+fn a_text_is_repeated_as_often_as_it_can_be() {
+    check(
+        "stdlib.repeat",
+        &[
+            ([v("ab"), v(2)], "abab"),
+            ([v("ab"), v(0)], ""),
+            ([v("ab"), v(i64::MIN)], ""),
+            ([v(""), v(i64::MAX)], ""),
+        ],
+    );
+}
+
+#[test]
+fn padding_counts_characters_and_cuts_what_fills() {
+    check(
+        "stdlib.pad-left",
+        &[
+            ([v("7"), v(3), v("0")], "007"),
+            ([v("7"), v(6), v("ab")], "ababa7"),
+            ([v("\u{1F600}"), v(3), v("\u{e9}")], "\u{e9}\u{e9}\u{1F600}"),
+            ([v("abc"), v(2), v("0")], "abc"),
+            ([v("abc"), v(i64::MIN), v("0")], "abc"),
+            ([v("abc"), v(i64::MAX), v("")], "abc"),
+        ],
+    );
+    check(
+        "stdlib.pad-right",
+        &[
+            ([v("7"), v(6), v("ab")], "7ababa"),
+            ([v("abc"), v(3), v("0")], "abc"),
+            ([v(""), v(2), v("x")], "xx"),
+        ],
+    );
+}
+
+#[test]
+fn a_line_ends_in_one_or_two_characters_and_the_last_one_need_not() {
+    check(
+        "stdlib.lines",
+        &[
+            ([v("a\nb")], strings(&["a", "b"])),
+            ([v("a\r\n\nb\n")], strings(&["a", "", "b"])),
+            ([v("a\rb")], strings(&["a\rb"])),
+            ([v("\n")], strings(&[""])),
+            ([v("")], strings(&[])),
+        ],
+    );
+    check("stdlib.reverse", &[([v("a\u{1F600}c")], "c\u{1F600}a"), ([v("")], "")]);
 }
