@@ -14,6 +14,12 @@ xflags::xflags! {
         /// Checks formatting, clippy, documentation and tidy; changes nothing.
         cmd lint {}
 
+        /// Writes the documents that are made from code.
+        cmd codegen {
+            /// Changes nothing, and fails when one of them is stale.
+            optional --check
+        }
+
         /// Measures, in a release build.
         cmd bench {
             /// The stores beside rivals: prints a table, and leaves `target/bench/store.json`.

@@ -3,7 +3,7 @@
 use xshell::{Shell, cmd};
 
 use crate::test::DOWNSTREAM;
-use crate::tidy;
+use crate::{codegen, tidy};
 
 pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     // The cheapest first, so that a slip in layout is not reported after minutes of compiling.
@@ -16,5 +16,5 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
         .run()?;
     // The same features as clippy, so that dependencies are not checked a second time.
     cmd!(shell, "cargo doc --workspace --no-deps --all-features").env("RUSTDOCFLAGS", "-D warnings").run()?;
-    Ok(())
+    codegen::run(shell, true)
 }

@@ -3,6 +3,7 @@
 //! **Must not know:** how any crate works inside; it sees manifests, source text and cargo.
 
 mod bench;
+mod codegen;
 mod crash;
 mod flags;
 mod lint;
@@ -36,6 +37,7 @@ fn run(flags: &Xtask) -> anyhow::Result<()> {
     match &flags.subcommand {
         XtaskCmd::Test(flags) => test::run(&shell, &flags.args),
         XtaskCmd::Lint(_) => lint::run(&shell),
+        XtaskCmd::Codegen(flags) => codegen::run(&shell, flags.check),
         XtaskCmd::Bench(flags) => bench::run(&shell, flags),
         XtaskCmd::Crash(flags) => crash::run(&shell, flags),
         XtaskCmd::Mutants(flags) => mutants::run(&shell, flags),
