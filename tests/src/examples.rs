@@ -31,14 +31,28 @@ pub fn examples_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/pipelines")
 }
 
+/// Where the reference implementation's example programs are, as far as they need no module of its own.
+pub fn reference_directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/reference")
+}
+
 /// All examples, sorted by name.
 ///
 /// # Errors
 ///
-/// When a pipeline has no cases, or a file cannot be read.
+/// Those of [`examples_in`].
 pub fn examples() -> anyhow::Result<Vec<Example>> {
+    examples_in(&examples_directory())
+}
+
+/// All examples of a directory, sorted by name.
+///
+/// # Errors
+///
+/// When there is none, a pipeline has no cases, or a file cannot be read.
+pub fn examples_in(directory: &Path) -> anyhow::Result<Vec<Example>> {
     let mut examples = Vec::new();
-    for entry in fs::read_dir(examples_directory())? {
+    for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension != "cst") {
             continue;
@@ -57,7 +71,7 @@ pub fn examples() -> anyhow::Result<Vec<Example>> {
         examples.push(Example { name, cases: cases.collect() });
     }
     examples.sort_by(|left, right| left.name.cmp(&right.name));
-    ensure!(!examples.is_empty(), "there are no examples in {}", examples_directory().display());
+    ensure!(!examples.is_empty(), "there are no examples in {}", directory.display());
     Ok(examples)
 }
 

@@ -9,7 +9,9 @@ mod history;
 mod launch;
 mod server;
 
-pub use examples::{Case, Example, copy_sources, examples, examples_directory};
+pub use examples::{
+    Case, Example, copy_sources, examples, examples_directory, examples_in, reference_directory,
+};
 pub use faults::{Attached, Injection, SmallDisk, can_run, can_trace, chance, is_nightly, skip};
 pub use history::{History, Told};
 pub use launch::Launch;

@@ -1,18 +1,29 @@
 //! The examples of the tree, as a user would try them.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use constellation_tests::{Launch, examples, examples_directory};
+use constellation_tests::{Launch, examples, examples_directory, examples_in, reference_directory};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 #[test]
 fn every_example_gives_its_expected_outputs() {
-    let directory = TempDir::new().unwrap();
-    let launch = Launch::new(directory.path()).arg_pipelines();
-    let server = launch.start();
-    let examples = examples().unwrap();
+    check_examples(&examples_directory());
+}
+
+#[test]
+fn the_programs_of_the_reference_give_its_results() {
+    check_examples(&reference_directory());
+}
+
+/// Serves the pipelines of a directory, and calls each with each of its inputs.
+fn check_examples(directory: &Path) {
+    let working_directory = TempDir::new().unwrap();
+    let launch = Launch::new(working_directory.path());
+    let server = launch.args(["--pipelines".as_ref(), directory.as_os_str()]).start();
+    let examples = examples_in(directory).unwrap();
     assert!(examples.len() >= 8);
     for example in &examples {
         for case in &example.cases {
