@@ -4,6 +4,7 @@ mod configuration;
 mod determinism;
 mod durability;
 mod examples;
+mod features;
 mod loading;
 mod operations;
 #[cfg(target_os = "linux")]
