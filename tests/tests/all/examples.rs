@@ -4,28 +4,28 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use constellation_tests::{Launch, examples, examples_directory, examples_in, reference_directory};
+use constellation_tests::{Example, Launch, examples, examples_directory, examples_in, reference_directory};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 #[test]
 fn every_example_gives_its_expected_outputs() {
-    check_examples(&examples_directory());
+    check_examples(&examples_directory(), &examples().unwrap());
 }
 
 #[test]
 fn the_programs_of_the_reference_give_its_results() {
-    check_examples(&reference_directory());
+    let directory = reference_directory();
+    check_examples(&directory, &examples_in(&directory).unwrap());
 }
 
 /// Serves the pipelines of a directory, and calls each with each of its inputs.
-fn check_examples(directory: &Path) {
-    let working_directory = TempDir::new().unwrap();
+fn check_examples(directory: &Path, examples: &[Example]) {
+    let working_directory = tempfile::tempdir().expect("a temporary directory can be made");
     let launch = Launch::new(working_directory.path());
     let server = launch.args(["--pipelines".as_ref(), directory.as_os_str()]).start();
-    let examples = examples_in(directory).unwrap();
     assert!(examples.len() >= 8);
-    for example in &examples {
+    for example in examples {
         for case in &example.cases {
             let outputs = server.execute(&example.name, &case.inputs);
             assert_eq!(outputs, case.outputs, "{}: {}", example.name, case.description);

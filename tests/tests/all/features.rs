@@ -180,26 +180,34 @@ impl Walk<'_> {
             TypeExpressionKind::Named(_) => self.find("type declared"),
             TypeExpressionKind::Applied { name, arguments } => {
                 self.find(format!("type {name}<>"));
-                arguments.iter().for_each(|argument| self.ty(*argument));
+                self.types(arguments);
             }
             TypeExpressionKind::Record(fields) => {
                 self.find("type record");
-                fields.iter().for_each(|(_, field)| self.ty(*field));
+                self.types(fields.iter().map(|(_, field)| field));
             }
             TypeExpressionKind::Merge(parts) => {
                 self.find("type merge");
-                parts.iter().for_each(|part| self.ty(*part));
+                self.types(parts);
             }
             TypeExpressionKind::Union(members) => {
                 self.find("type union");
-                members.iter().for_each(|member| self.ty(*member));
+                self.types(members);
             }
             TypeExpressionKind::Error => unreachable!("it would have a diagnostic"),
         }
     }
 
+    fn types<'e>(&mut self, ids: impl IntoIterator<Item = &'e TypeId>) {
+        for id in ids {
+            self.ty(*id);
+        }
+    }
+
     fn expressions<'e>(&mut self, ids: impl IntoIterator<Item = &'e ExpressionId>) {
-        ids.into_iter().for_each(|id| self.expression(*id));
+        for id in ids {
+            self.expression(*id);
+        }
     }
 
     fn expression(&mut self, id: ExpressionId) {
@@ -228,7 +236,9 @@ impl Walk<'_> {
                     self.find("call with a namespace");
                 }
                 self.expressions(arguments);
-                options.iter().for_each(|option| self.option(option));
+                for option in options {
+                    self.option(option);
+                }
             }
             ExpressionKind::Field { source, name: _ } => {
                 self.find("field");
@@ -266,7 +276,7 @@ impl Walk<'_> {
             }
             ExpressionKind::Lambda { parameters, body } => {
                 self.find("lambda");
-                parameters.iter().filter_map(|(_, annotation)| *annotation).for_each(|ty| self.ty(ty));
+                self.types(parameters.iter().filter_map(|(_, annotation)| annotation.as_ref()));
                 self.expression(*body);
             }
             ExpressionKind::Match { scrutinee, cases } => {

@@ -37,13 +37,14 @@ async fn evaluate(expression: &str, functions: &FunctionTable) -> serde_json::Va
     let source = format!("result = {expression}\nout result");
     let compilation = compile(&tokenize(&source), functions);
     assert!(compilation.diagnostics.is_empty(), "{source}: {:?}", compilation.diagnostics);
-    let graph = compilation.dag_spec.unwrap();
+    let graph = compilation.dag_spec.expect("there is no diagnostic");
     let metadata = ImageMetadata::new(&graph, Timestamp::UNIX_EPOCH);
-    let pipeline = rehydrate(Arc::new(PipelineImage::new(graph, metadata)), &REGISTRY).unwrap();
-    let pipeline = Arc::new(pipeline);
+    let pipeline = rehydrate(Arc::new(PipelineImage::new(graph, metadata)), &REGISTRY);
+    let pipeline = Arc::new(pipeline.expect("every function is registered"));
     let report = Runtime::default().run(&pipeline, Inputs::new(), RunOptions::default()).await;
     let value = report.output("result").unwrap_or_else(|| panic!("{source}: {:?}", report.errors));
-    serde_json::to_value(Json { value, ty: pipeline.ty(pipeline.outputs[0].ty) }).unwrap()
+    serde_json::to_value(Json { value, ty: pipeline.ty(pipeline.outputs[0].ty) })
+        .expect("values are written to JSON without fail")
 }
 
 /// A program without imports finds a function by its short name, whatever its namespace.
