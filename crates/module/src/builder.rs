@@ -172,18 +172,46 @@ impl ModuleBuilder {
     /// signatures, with [`Type::Variable`], and for functions that must not convert anything. The function gets one
     /// value for each parameter, of its type.
     pub fn values<N: Into<Arc<str>>>(
-        mut self,
+        self,
         parameters: impl IntoIterator<Item = (N, Type)>,
         results: impl IntoIterator<Item = (N, Type)>,
         function: impl Fn(&[Value]) -> Result<Value, ModuleError> + Send + Sync + 'static,
     ) -> impl Module {
+        self.values_with_context(parameters, results, move |arguments, _context| {
+            Outcome::Ready(function(arguments))
+        })
+    }
+
+    /// A module of a function over plain values that is also told about its call, and may answer later. It is for
+    /// modules that take lambdas: parameters of a function type are in [`CallContext::functions`], the others among
+    /// the values.
+    ///
+    /// ```
+    /// # use constellation_module::types::{Type, Value};
+    /// # use constellation_module::{CallContext, Function, Module, ModuleBuilder, Outcome};
+    /// let twice = ModuleBuilder::new("demo.Twice").values_with_context(
+    ///     [("start", Type::Int), ("step", Type::function([Type::Int], Type::Int))],
+    ///     [("out", Type::Int)],
+    ///     |arguments, context| {
+    ///         let (start, step) = (arguments[0].clone(), context.functions()[0].clone());
+    ///         Outcome::Pending(Box::pin(async move {
+    ///             let once = step.call(&[start]).wait().await?;
+    ///             step.call(&[once]).wait().await
+    ///         }))
+    ///     },
+    /// );
+    /// assert_eq!(twice.spec().signature.to_string(), "demo.Twice(start: Int, step: (Int) => Int) -> Int");
+    /// ```
+    pub fn values_with_context<N: Into<Arc<str>>>(
+        mut self,
+        parameters: impl IntoIterator<Item = (N, Type)>,
+        results: impl IntoIterator<Item = (N, Type)>,
+        function: impl Fn(&[Value], &CallContext) -> Outcome + Send + Sync + 'static,
+    ) -> impl Module {
         let parameter = |(name, ty): (N, Type)| Parameter { name: name.into(), ty };
         self.spec.signature.parameters = parameters.into_iter().map(parameter).collect();
         self.spec.signature.results = results.into_iter().map(parameter).collect();
-        FunctionModule {
-            function: move |arguments: &[Value], _context: &CallContext| Outcome::Ready(function(arguments)),
-            spec: self.spec,
-        }
+        FunctionModule { function, spec: self.spec }
     }
 }
 

@@ -41,6 +41,7 @@ mod builder;
 mod convert;
 mod data_type;
 mod error;
+mod function;
 mod module;
 mod registry;
 pub mod testkit;
@@ -52,6 +53,7 @@ pub use constellation_types as types;
 pub use convert::{ConversionError, from_value, to_value};
 pub use data_type::{DataType, MapKey, ModuleInput};
 pub use error::ModuleError;
+pub use function::Function;
 pub use module::{CallContext, CallExample, Cancellation, Module, ModuleSpec, Outcome};
 pub use registry::{ModuleRegistry, RegistryError};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use constellation_types::{FunctionSignature, Value};
 use futures_core::future::BoxFuture;
 
-use crate::ModuleError;
+use crate::{Function, ModuleError};
 
 /// Rust code that pipelines call. [`ModuleBuilder`](crate::ModuleBuilder) makes one from a plain function.
 pub trait Module: fmt::Debug + Send + Sync + 'static {
@@ -21,6 +21,8 @@ pub trait Module: fmt::Debug + Send + Sync + 'static {
     ///
     /// * `arguments` are in the order of the signature's parameters, one for each, of their types; what binds a
     ///   pipeline to its modules has checked that.
+    /// * A parameter of a function type has no argument among them, since a function is not a value:
+    ///   [`CallContext::functions`] has those of all such parameters, in their order.
     /// * The answer is of [`FunctionSignature::result_type`]: the value of a single result, or a record of several
     ///   in the order of the signature.
     /// * A module that has its answer at once gives [`Outcome::Ready`]. It runs on the thread of the caller, so it
@@ -109,18 +111,32 @@ pub struct CallExample {
 pub struct CallContext {
     cancellation: Cancellation,
     attempt: u32,
+    // Most calls are given no function, and cost nothing for it.
+    functions: Option<Arc<[Function]>>,
 }
 
 impl CallContext {
     /// The context of a first attempt in a run that stops when `cancellation` says so.
     pub fn new(cancellation: Cancellation) -> Self {
-        Self { cancellation, attempt: 1 }
+        Self { cancellation, attempt: 1, functions: None }
     }
 
     /// The same for another attempt, counted from 1.
     pub fn with_attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
         self
+    }
+
+    /// The same for a call that is given these functions.
+    pub fn with_functions(mut self, functions: impl Into<Arc<[Function]>>) -> Self {
+        self.functions = Some(functions.into());
+        self
+    }
+
+    /// The functions that the call is given: one for each parameter of a function type, in the order of the
+    /// signature.
+    pub fn functions(&self) -> &[Function] {
+        self.functions.as_deref().unwrap_or_default()
     }
 
     /// Whether and when the run stops. The future of a call is dropped then, so only work that goes on elsewhere,

@@ -49,6 +49,17 @@ pub enum SignatureError {
     /// A type in it is past the bounds.
     #[error(transparent)]
     Bounds(#[from] TypeTooLarge),
+    /// A function stands where only data can.
+    #[error(
+        "'{name}' has the type {ty}, with a function where data is expected: only a parameter as a whole can be a \
+         function, of data to data"
+    )]
+    MisplacedFunction {
+        /// The parameter or result.
+        name: Arc<str>,
+        /// Its type.
+        ty: Type,
+    },
 }
 
 impl FunctionSignature {
@@ -71,7 +82,7 @@ impl FunctionSignature {
     }
 
     /// Checks what a registry relies on: names that can be spelled, each once, at least one result, types within
-    /// bounds.
+    /// bounds, and functions nowhere but as parameters.
     ///
     /// # Errors
     ///
@@ -96,7 +107,19 @@ impl FunctionSignature {
                 parameter.ty.check_bounds()?;
             }
         }
-        Ok(())
+        let parameters = self.parameters.iter().filter(|parameter| match &parameter.ty {
+            Type::Function(function) => {
+                function.parameters.iter().any(Type::has_function) || function.result.has_function()
+            }
+            ty => ty.has_function(),
+        });
+        let results = self.results.iter().filter(|result| result.ty.has_function());
+        match parameters.chain(results).next() {
+            Some(Parameter { name, ty }) => {
+                Err(SignatureError::MisplacedFunction { name: Arc::clone(name), ty: ty.clone() })
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -143,6 +166,28 @@ mod tests {
         assert!(matches!(signature.check(), Err(SignatureError::Duplicate { .. })));
         signature.results.clear();
         assert_eq!(signature.check(), Err(SignatureError::NoResult));
+    }
+
+    #[test]
+    fn a_function_is_a_parameter_or_nothing() {
+        let with = |parameter: Type, result: Type| {
+            let mut signature = add();
+            signature.parameters[0].ty = parameter;
+            signature.results[0].ty = result;
+            signature.check()
+        };
+        let function = || Type::function([Type::Int], Type::Boolean);
+        assert_eq!(with(function(), Type::Int), Ok(()));
+        for (parameter, result) in [
+            (Type::list(function()), Type::Int),
+            (Type::function([function()], Type::Int), Type::Int),
+            (Type::function([Type::Int], Type::optional(function())), Type::Int),
+            (Type::Int, Type::record([("f", function())])),
+            (function(), function()),
+        ] {
+            let error = with(parameter, result).unwrap_err();
+            assert!(matches!(error, SignatureError::MisplacedFunction { .. }), "{error}");
+        }
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub enum Type {
     Record(Arc<RecordType>),
     /// One of several types, told apart by a tag.
     Union(Arc<UnionType>),
-    /// The type of a lambda; only parameters of higher-order functions have it.
+    /// The type of a lambda; only parameters of higher-order functions have it. No [`Value`](crate::Value) is of
+    /// such a type.
     Function(Arc<FunctionType>),
     /// A type parameter of a generic signature, such as the `T` of `filter`. Never the type of a value.
     Variable(Arc<str>),
@@ -193,6 +194,21 @@ impl Type {
     /// A type parameter of a generic signature.
     pub fn variable(name: impl Into<Arc<str>>) -> Self {
         Self::Variable(name.into())
+    }
+
+    /// Whether it is a function or has one in it. Looks through the type as a tree, so that it is for types within
+    /// bounds.
+    pub fn has_function(&self) -> bool {
+        match self {
+            Self::Function(_) => true,
+            Self::Nothing | Self::String | Self::Int | Self::Float | Self::Boolean | Self::Variable(_) => {
+                false
+            }
+            Self::List(inner) | Self::Seq(inner) | Self::Optional(inner) => inner.has_function(),
+            Self::Map(key, value) => key.has_function() || value.has_function(),
+            Self::Record(record) => record.fields().iter().any(|field| field.ty.has_function()),
+            Self::Union(union) => union.members().iter().any(Self::has_function),
+        }
     }
 
     /// The record type, if it is one.
