@@ -6,7 +6,9 @@
 use std::marker::PhantomData;
 use std::sync::{Arc, LazyLock};
 
-use constellation_module::{Module, ModuleBuilder, ModuleError, ModuleRegistry, RegistryError};
+use constellation_module::{
+    Function as Lambda, Module, ModuleBuilder, ModuleError, ModuleRegistry, Outcome, RegistryError,
+};
 use constellation_types::{Record, Type, Value};
 
 /// Where a group of functions is registered.
@@ -35,6 +37,24 @@ impl<'r> Namespace<'r> {
     ) -> Definition<'_, N> {
         let builder = self.builder(name, description);
         Definition { registry: self.registry, builder, parameters, result: "out", pure: true }
+    }
+
+    /// Defines a pure function that takes lambdas, with its types spelled out: it is as pure as they are. Those
+    /// arguments that are values come first, then those that are functions.
+    pub(crate) fn define_higher_order<const N: usize>(
+        &mut self,
+        name: &str,
+        parameters: [(&'static str, Type); N],
+        result: Type,
+        description: &str,
+        function: impl Fn(&[Value], &[Lambda]) -> Outcome + Send + Sync + 'static,
+    ) -> Result<(), RegistryError> {
+        let builder = self.builder(name, description);
+        self.registry.register(builder.values_with_context(
+            parameters,
+            [("out", result)],
+            move |arguments, context| function(arguments, context.functions()),
+        ))
     }
 
     fn builder(&self, name: &str, description: &str) -> ModuleBuilder {
@@ -99,7 +119,7 @@ fn module<const N: usize, A, F: Function<N, A>>(
 }
 
 /// Whoever calls a module has checked its arguments; this is what a caller hears who has not.
-fn wrong_arguments() -> ModuleError {
+pub(crate) fn wrong_arguments() -> ModuleError {
     ModuleError::new("called with arguments that are not those of the signature")
 }
 

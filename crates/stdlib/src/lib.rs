@@ -5,6 +5,7 @@
 //! | `stdlib.math` | of integers, rounding, of floats |
 //! | `stdlib.string` | of text |
 //! | `stdlib.bool`, `stdlib.compare` | what the operators do, as functions |
+//! | `stdlib.collection` | functions that take lambdas, over elements of any type |
 //! | `stdlib.list`, `stdlib.map`, `stdlib.optional` | of lists, maps and optionals, over elements of any type |
 //! | `stdlib.convert`, `stdlib.json` | between types, text among them; JSON text |
 //! | `stdlib`, `stdlib.debug` | `identity`; `log` |
@@ -17,16 +18,14 @@
 //! scalar values are counted here. No two functions share a name, so that a program without imports can call each by
 //! its short one.
 //!
-//! Everything but `log` is pure and answers at once. Nothing here makes a text of more than [`MAX_TEXT_BYTES`], or a
-//! list or map of more than [`MAX_LIST_ITEMS`], from smaller ones: such a call fails.
-//!
-//! # Limitations
-//!
-//! Functions that take lambdas (`filter`, `map`, `all`, `any`) are not here yet.
+//! Everything but `log` is pure and answers at once, if the lambdas do that it is given. Nothing here makes a text of
+//! more than [`MAX_TEXT_BYTES`], or a list or map of more than [`MAX_LIST_ITEMS`], from smaller ones: such a call
+//! fails.
 //!
 //! **Must not know:** the language, stores, HTTP, an async runtime.
 
 mod bounds;
+mod collection;
 mod convert;
 mod data;
 mod define;
@@ -62,6 +61,7 @@ pub fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryError> {
     string::register(registry)?;
     logic::register(registry)?;
     list::register(registry)?;
+    collection::register(registry)?;
     map::register(registry)?;
     optional::register(registry)?;
     json::register(registry)?;
