@@ -97,16 +97,6 @@ pub enum Problem {
         /// What does not fit.
         message: String,
     },
-    /// A node needs what this version cannot run.
-    #[error("{} is {what}, which this version cannot run", Place(*node, label.as_deref()))]
-    NotSupported {
-        /// The node.
-        node: NodeIndex,
-        /// Its label.
-        label: Option<String>,
-        /// What it is.
-        what: &'static str,
-    },
 }
 
 /// `nodes[3] ('total')`

@@ -8,9 +8,8 @@
 //!
 //! **Must not know:** stores, source text.
 //!
-//! # Limitations
-//!
-//! Lambdas are refused, with the node that holds one: no module takes them yet.
+//! A function is not a value. So a lambda may stand nowhere but as an argument of a call whose parameter is a function,
+//! and everything else, inputs and outputs among it, is of a type without functions; whatever is not is refused.
 
 mod coercion;
 mod error;
@@ -31,8 +30,9 @@ use constellation_store_core::PipelineImage;
 pub use coercion::{Coercion, FieldCoercion, MemberCoercion};
 pub use error::{Problem, RehydrateError};
 pub use pipeline::{
-    Alternative, Binding, FieldAccess, FieldNames, LoadedCall, LoadedCase, LoadedInput, LoadedNode,
-    LoadedOutput, LoadedPipeline, MergeField, MergeShape, Number, Operation, Recovery, RetryPolicy,
+    Alternative, Binding, FieldAccess, FieldNames, LoadedCall, LoadedCase, LoadedInput, LoadedLambda,
+    LoadedNode, LoadedOutput, LoadedPipeline, MergeField, MergeShape, Number, Operation, Recovery,
+    RetryPolicy,
 };
 
 /// Binds `image` to the modules of `registry`.

@@ -1,17 +1,19 @@
 //! Checks each node of a graph and works out how it runs.
 
+mod lambdas;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use constellation_store_core::{
     Argument, Backoff, CallOptions, ComparisonOperator, DagSpec, FieldValue, InputSpec, Literal, MatchCase,
-    NodeIndex, NodeKind, NodeSpec, OnError, Pattern,
+    NodeIndex, NodeKind, NodeSpec, OnError, OutputSpec, Pattern,
 };
 use constellation_types::{Field, RecordType, Type, Value};
 
 use crate::coercion::Coercions;
-use crate::relations::{DataTypes, Instance, fits, is_generic};
+use crate::relations::{Instance, data_types, fits, is_generic};
 use crate::requires::Required;
 use crate::{
     Alternative, Binding, FieldAccess, LoadedCall, LoadedCase, LoadedNode, MergeField, MergeShape, Number,
@@ -31,71 +33,80 @@ pub(crate) fn nodes(
         spec,
         types,
         modules,
+        nodes: Vec::with_capacity(spec.nodes.len()),
         coercions: Coercions::new(),
         positions: HashMap::new(),
         merges: HashMap::new(),
-        data: DataTypes::default(),
+        is_data: data_types(types),
+        lambdas_around: lambdas::around(&spec.nodes),
     };
     let mut problems = Vec::new();
-    let mut nodes = Vec::with_capacity(spec.nodes.len());
     for (index, node) in spec.nodes.iter().enumerate() {
-        match loader.operation(node) {
-            Ok(operation) => nodes.push(LoadedNode { ty: node.ty, operation }),
-            Err(refusal) => problems.push(refusal.of(index, node)),
-        }
+        let operation = loader.operation(index, node).unwrap_or_else(|refusal| {
+            problems.push(refusal.of(index, node));
+            // Only its place is needed: a graph with problems is not run.
+            Operation::Parameter
+        });
+        loader.nodes.push(LoadedNode { ty: node.ty, operation });
         if problems.len() >= MAX_PROBLEMS {
             return Err(problems);
         }
     }
-    for InputSpec { name, ty, default, examples: _ } in &spec.inputs {
-        if let Some(default) = default
-            && let Err(refusal) = loader.expect(*default, &types[ty.index()], format_args!("input '{name}'"))
+    for InputSpec { name, ty, default, examples } in &spec.inputs {
+        for (node, result) in default
+            .iter()
+            .map(|node| (node, loader.expect(*node, &types[ty.index()], format_args!("input '{name}'"))))
+            .chain(examples.iter().map(|node| (node, loader.expect_data(*node))))
         {
-            problems.push(refusal.of(default.index(), &spec.nodes[default.index()]));
+            problems.extend(result.err().map(|refusal| refusal.of(node.index(), &spec.nodes[node.index()])));
+        }
+    }
+    for OutputSpec { name: _, node } in &spec.outputs {
+        if let Err(refusal) = loader.expect_data(*node) {
+            problems.push(refusal.of(node.index(), &spec.nodes[node.index()]));
         }
     }
     if let Some(node) = loader.cycle() {
         let message = "needs itself, through the default of an input";
-        problems.push(Refusal::Nonsense(message.into()).of(node, &spec.nodes[node]));
+        problems.push(Refusal(message.into()).of(node, &spec.nodes[node]));
     }
-    if problems.is_empty() { Ok(nodes) } else { Err(problems) }
+    if problems.is_empty() { Ok(loader.nodes) } else { Err(problems) }
 }
 
 /// Up to this many fields of a record, looking through them is faster than a map.
 const FEW_FIELDS: usize = 16;
 
 /// Why a node cannot be loaded.
-enum Refusal {
-    Nonsense(String),
-    NotSupported(&'static str),
-}
+struct Refusal(String);
 
 impl Refusal {
     fn of(self, index: usize, node: &NodeSpec) -> Problem {
+        let Self(message) = self;
         let label = node.label.clone();
         let node = NodeIndex(u32::try_from(index).expect("an index of a valid graph"));
-        match self {
-            Self::Nonsense(message) => Problem::Node { node, label, message },
-            Self::NotSupported(what) => Problem::NotSupported { node, label, what },
-        }
+        Problem::Node { node, label, message }
     }
 }
 
 fn refuse<T>(message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal::Nonsense(message.into()))
+    Err(Refusal(message.into()))
 }
 
 struct Loader<'a> {
     spec: &'a DagSpec,
     types: &'a [Type],
     modules: &'a [Required],
+    /// The nodes so far.
+    nodes: Vec<LoadedNode>,
     coercions: Coercions,
     /// The places of the fields of large record types.
     positions: HashMap<*const RecordType, HashMap<&'a str, usize>>,
     /// Where the fields of a merge come from: by its left record, its right record and the result.
     merges: HashMap<[*const RecordType; 3], Arc<[MergeField]>>,
-    /// What is known to hold data only.
-    data: DataTypes,
+    /// For each type of the type table, whether its values are data: it has no function in it.
+    is_data: Vec<bool>,
+    /// For each node, how many lambdas it stands in.
+    lambdas_around: Vec<u32>,
 }
 
 impl<'a> Loader<'a> {
@@ -119,10 +130,16 @@ impl<'a> Loader<'a> {
         refuse(format!("gives a {found}, but is declared to be a {declared}"))
     }
 
-    fn operation(&mut self, node: &'a NodeSpec) -> Result<Operation, Refusal> {
+    fn operation(&mut self, index: usize, node: &'a NodeSpec) -> Result<Operation, Refusal> {
         let ty = &self.types[node.ty.index()];
+        if !self.is_data[node.ty.index()] && !matches!(node.operation, NodeKind::Lambda { .. }) {
+            return refuse(format!("is of type {ty}, which has a function in it, but is no lambda"));
+        }
         Ok(match &node.operation {
             NodeKind::Input { name } => {
+                if self.lambdas_around[index] > 0 {
+                    return refuse("reads an input inside of a lambda, which captures what it needs");
+                }
                 let inputs = &self.spec.inputs;
                 let place = inputs
                     .binary_search_by(|input| input.name.cmp(name))
@@ -264,7 +281,9 @@ impl<'a> Loader<'a> {
                 self.call(module, *major, arguments, options, ty)?
             }
             NodeKind::Parameter => Operation::Parameter,
-            NodeKind::Lambda { captures: _, body: _ } => return Err(Refusal::NotSupported("a lambda")),
+            NodeKind::Lambda { captures, body } => {
+                Operation::Lambda(Arc::new(self.lambda(index, captures, *body, ty)?))
+            }
             NodeKind::Match { scrutinee, cases } => self.match_cases(*scrutinee, cases, ty)?,
         })
     }
@@ -315,11 +334,11 @@ impl<'a> Loader<'a> {
         None
     }
 
-    fn expect_data(&mut self, node: NodeIndex) -> Result<(), Refusal> {
-        let found = self.ty(node);
-        if self.data.contains(found) {
+    fn expect_data(&self, node: NodeIndex) -> Result<(), Refusal> {
+        if self.is_data[self.spec.nodes[node.index()].ty.index()] {
             return Ok(());
         }
+        let found = self.ty(node);
         refuse(format!("uses nodes[{}] of type {found}, which has a function in it", node.0))
     }
 
@@ -329,7 +348,7 @@ impl<'a> Loader<'a> {
     }
 
     fn compare(
-        &mut self,
+        &self,
         operator: ComparisonOperator,
         left: NodeIndex,
         right: NodeIndex,
@@ -466,12 +485,7 @@ impl<'a> Loader<'a> {
             return refuse(format!("calls {signature} with the arguments ({})", given.join(", ")));
         }
         let mut instance = Instance::default();
-        for (argument, parameter) in arguments.iter().zip(parameters) {
-            let found = self.ty(argument.node);
-            if !instance.accepts(&parameter.ty, found) {
-                return refuse(format!("gives '{}' of {signature} a {found}", argument.name));
-            }
-        }
+        let (values, functions) = self.arguments(signature, arguments, &mut instance)?;
         let wraps = options.on_error == Some(OnError::Wrap);
         let declared = if wraps { wrapped(ty)? } else { ty };
         let mut result = signature.result_type();
@@ -522,10 +536,11 @@ impl<'a> Loader<'a> {
                 Recovery::Wrap { names: self.coercions.names(record) }
             }
         };
-        Ok(Operation::Call(Box::new(LoadedCall {
+        Ok(Operation::Call(Arc::new(LoadedCall {
             module: Arc::clone(module),
             name: Arc::clone(name),
-            arguments: arguments.iter().map(|argument| argument.node).collect(),
+            arguments: values,
+            functions,
             result,
             timeout: timeout_ms.map(Duration::from_millis),
             retry: RetryPolicy {
@@ -568,6 +583,7 @@ impl<'a> Loader<'a> {
         cases: &'a [MatchCase],
         ty: &'a Type,
     ) -> Result<Operation, Refusal> {
+        self.expect_data(scrutinee)?;
         let matched = self.ty(scrutinee);
         let mut loaded = Vec::with_capacity(cases.len());
         for MatchCase { pattern, body } in cases {

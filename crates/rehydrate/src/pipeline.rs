@@ -1,5 +1,6 @@
 //! A loaded pipeline: plain data, ready to run.
 
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +58,7 @@ impl LoadedPipeline {
                 node: output.node,
             })
             .collect();
-        let certain = certain(spec.outputs.iter().map(|output| output.node), &nodes);
+        let certain = certain(spec.outputs.iter().map(|output| output.node), NodeIndex(0), &nodes);
         Self { image, types, nodes, inputs, outputs, certain }
     }
 
@@ -238,13 +239,14 @@ pub enum Operation {
         coercion: Arc<Coercion>,
     },
     /// A call of a module.
-    Call(Box<LoadedCall>),
-    /// A parameter of the body of a [`Operation::Match`], which gives it its value.
+    Call(Arc<LoadedCall>),
+    /// A parameter of a body, which the owner of the body gives its value.
     Parameter,
+    /// A lambda. It has no value and is not evaluated: the calls that it is given to have what they need of it.
+    Lambda(Arc<LoadedLambda>),
     /// `match scrutinee { pattern -> body, ... }`
     ///
-    /// A body has no state of its own: the nodes of a body are evaluated at most once in a run, as the
-    /// match that owns them is.
+    /// A body of a match has no state of its own: its nodes are evaluated as often as the match that owns them.
     Match {
         /// The value that is matched.
         scrutinee: NodeIndex,
@@ -257,7 +259,7 @@ impl Operation {
     /// Calls `visit` with each operand that the operation needs whatever the values of others are.
     pub fn for_each_certain_operand(&self, mut visit: impl FnMut(NodeIndex)) {
         match self {
-            Self::Input(_) | Self::Constant(_) | Self::Parameter => {}
+            Self::Input(_) | Self::Constant(_) | Self::Parameter | Self::Lambda(_) => {}
             Self::List(items) => items.iter().copied().for_each(visit),
             Self::Record { names: _, values } | Self::Interpolate { parts: _, values } => {
                 values.iter().copied().for_each(visit);
@@ -279,25 +281,35 @@ impl Operation {
             }
             Self::Field { source, field: _, each: _ }
             | Self::Project { source, names: _, fields: _, each: _ } => visit(*source),
-            Self::Call(call) => call.arguments.iter().copied().for_each(visit),
+            Self::Call(call) => {
+                let captures = call.functions.iter().flat_map(|lambda| &lambda.captures);
+                call.arguments.iter().chain(captures).copied().for_each(visit);
+            }
             Self::Match { scrutinee, cases: _ } => visit(*scrutinee),
         }
     }
 }
 
-/// The nodes that are needed for the outputs whatever the values are, in ascending order.
-fn certain(outputs: impl Iterator<Item = NodeIndex>, nodes: &[LoadedNode]) -> Vec<NodeIndex> {
-    let mut needed = vec![false; nodes.len()];
-    for output in outputs {
-        needed[output.index()] = true;
-    }
+/// The nodes from `start` on that are needed for these whatever the values are, in ascending order.
+pub(crate) fn certain(
+    results: impl IntoIterator<Item = NodeIndex>,
+    start: NodeIndex,
+    nodes: &[LoadedNode],
+) -> Vec<NodeIndex> {
+    let within = |node: &NodeIndex| *node >= start;
+    let mut needed: BinaryHeap<NodeIndex> = results.into_iter().filter(within).collect();
     let mut certain = Vec::new();
-    // From the end, since operands stand before the nodes that use them.
-    for index in (0..nodes.len()).rev() {
-        if needed[index] {
-            certain.push(NodeIndex(u32::try_from(index).expect("an index of a valid graph")));
-            nodes[index].operation.for_each_certain_operand(|operand| needed[operand.index()] = true);
+    // The last node first, since operands stand before the nodes that use them.
+    while let Some(node) = needed.pop() {
+        if certain.last() == Some(&node) {
+            continue;
         }
+        certain.push(node);
+        nodes[node.index()].operation.for_each_certain_operand(|operand| {
+            if within(&operand) {
+                needed.push(operand);
+            }
+        });
     }
     certain.reverse();
     certain
@@ -353,8 +365,10 @@ pub struct LoadedCall {
     pub module: Arc<dyn Module>,
     /// Its name.
     pub name: Arc<str>,
-    /// The arguments, in the order of its parameters.
+    /// The arguments that are values, in the order of its parameters.
     pub arguments: Box<[NodeIndex]>,
+    /// The arguments that are lambdas, in the order of its parameters.
+    pub functions: Box<[Arc<LoadedLambda>]>,
     /// The type of its result.
     pub result: Type,
     /// How long an attempt may take, when the program says so.
@@ -369,10 +383,11 @@ pub struct LoadedCall {
 
 impl fmt::Debug for LoadedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { module: _, name, arguments, result, timeout, retry, fallback, recovery } = self;
+        let Self { module: _, name, arguments, functions, result, timeout, retry, fallback, recovery } = self;
         f.debug_struct("LoadedCall")
             .field("name", name)
             .field("arguments", arguments)
+            .field("functions", functions)
             .field("result", result)
             .field("timeout", timeout)
             .field("retry", retry)
@@ -380,6 +395,29 @@ impl fmt::Debug for LoadedCall {
             .field("recovery", recovery)
             .finish_non_exhaustive()
     }
+}
+
+/// A lambda: the body, which is evaluated anew for each call of the function.
+///
+/// The nodes of the body refer to one another and to the captures. Their states are those of one call, so that the
+/// captures are all that a call needs of what is around the lambda.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedLambda {
+    /// The nodes around the body that the body refers to, in ascending order. They are certain operands of a call that
+    /// is given the lambda, as its other arguments are: what the function needs is there when the module is called.
+    pub captures: Box<[NodeIndex]>,
+    /// The first node of the body. The parameters are the first nodes.
+    pub start: NodeIndex,
+    /// The node after the last of the body.
+    pub end: NodeIndex,
+    /// The types of the parameters.
+    pub parameters: Box<[Type]>,
+    /// The node whose value is that of the body; it may be one of the captures.
+    pub result: NodeIndex,
+    /// The nodes of the body that every call needs, in ascending order.
+    pub certain: Box<[NodeIndex]>,
+    /// How many lambdas it stands in.
+    pub lambdas_around: u32,
 }
 
 /// How often a call is attempted again, and after which delay.

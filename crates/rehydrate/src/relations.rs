@@ -37,18 +37,23 @@ fn fields_fit(from: &RecordType, to: &RecordType) -> bool {
     from.fields().iter().all(|field| by_name.get(&*field.name).is_some_and(|ty| fits(&field.ty, ty)))
 }
 
-/// Knows which types of the type table hold data only: values of them can be compared and written as text, since they
-/// have no function in them.
+/// For each type of a type table, whether it holds data only: its values can be compared and written as text, since
+/// they have no function in them.
+pub(crate) fn data_types(types: &[Type]) -> Vec<bool> {
+    let mut data = DataTypes::default();
+    types.iter().map(|ty| data.contains(ty)).collect()
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct DataTypes {
+struct DataTypes {
     /// The records and unions that have been looked through. Types are compared by address, since looking through a
-    /// wide record for each node that has it is quadratic.
+    /// wide record for each type that has it is quadratic.
     known: HashSet<*const ()>,
 }
 
 impl DataTypes {
     /// Whether the type has no function in it.
-    pub(crate) fn contains(&mut self, ty: &Type) -> bool {
+    fn contains(&mut self, ty: &Type) -> bool {
         match ty {
             Type::Nothing | Type::String | Type::Int | Type::Float | Type::Boolean => true,
             Type::List(inner) | Type::Seq(inner) | Type::Optional(inner) => self.contains(inner),
@@ -106,6 +111,12 @@ impl<'a> Instance<'a> {
                     && parameter.fields().iter().all(|Field { name, ty }| {
                         actual.get(name).is_some_and(|found| self.accepts(ty, found))
                     })
+            }
+            // Whether the function takes what the variables stand for in the end is not known yet.
+            (Type::Function(parameter), Type::Function(actual)) => {
+                parameter.parameters.len() == actual.parameters.len()
+                    && parameter.parameters.iter().zip(&actual.parameters).all(|(p, a)| self.accepts(p, a))
+                    && self.accepts(&parameter.result, &actual.result)
             }
             (parameter, actual) => fits(actual, parameter),
         }

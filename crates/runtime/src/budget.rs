@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use constellation_types::{Type, UnionType, Value};
 
@@ -16,7 +17,8 @@ const ALLOCATION: u64 = 32;
 /// still held.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    left: u64,
+    /// Shared by all parts of a run.
+    left: Arc<AtomicU64>,
     limit: u64,
     /// The tags of unions that were met, by the address of the union: printing a type for each value is slow. The
     /// types are those of the pipeline, which outlives its run.
@@ -42,7 +44,12 @@ impl From<Exhausted> for Refused {
 
 impl Budget {
     pub(crate) fn new(limit: u64) -> Self {
-        Self { left: limit, limit, tags: HashMap::new() }
+        Self { left: Arc::new(AtomicU64::new(limit)), limit, tags: HashMap::new() }
+    }
+
+    /// The same budget for another part of the run.
+    pub(crate) fn share(&self) -> Self {
+        Self { left: Arc::clone(&self.left), limit: self.limit, tags: HashMap::new() }
     }
 
     pub(crate) fn limit(&self) -> u64 {
@@ -50,7 +57,8 @@ impl Budget {
     }
 
     fn charge(&mut self, bytes: u64) -> Result<(), Exhausted> {
-        self.left = self.left.checked_sub(bytes).ok_or(Exhausted)?;
+        let charge = |left: u64| left.checked_sub(bytes);
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, charge).map_err(|_| Exhausted)?;
         Ok(())
     }
 
@@ -74,7 +82,8 @@ impl Budget {
 
     /// Text within the budget, charged when it is complete.
     pub(crate) fn text(&self) -> BoundedText {
-        BoundedText { text: String::new(), limit: usize::try_from(self.left).unwrap_or(usize::MAX) }
+        let left = self.left.load(Ordering::Relaxed);
+        BoundedText { text: String::new(), limit: usize::try_from(left).unwrap_or(usize::MAX) }
     }
 
     /// Checks that a value from outside is one of `ty`, so that nothing that uses it need check again, and charges

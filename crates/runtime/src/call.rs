@@ -74,7 +74,10 @@ impl Attempts {
         timer: &dyn Timer,
     ) -> Result<Value, CallFailure> {
         let Self { arguments, context, mut current } = self;
-        let timeout = call.timeout.or(call.module.spec().timeout).unwrap_or(default_timeout);
+        // A call that is given functions takes as long as their bodies do; the calls in them have timeouts of their
+        // own, and the run has a deadline.
+        let default_timeout = call.functions.is_empty().then_some(default_timeout);
+        let timeout = call.timeout.or(call.module.spec().timeout).or(default_timeout);
         let mut told = Vec::new();
         let mut attempt: u64 = 1;
         loop {
@@ -111,15 +114,22 @@ fn start(call: &LoadedCall, arguments: &[Value], context: &CallContext) -> Start
     }
 }
 
-async fn wait(attempt: Started, timeout: Duration, timer: &dyn Timer) -> Result<Value, CallFailure> {
+async fn wait(attempt: Started, timeout: Option<Duration>, timer: &dyn Timer) -> Result<Value, CallFailure> {
     let future = match attempt {
         Started::Over(result) => return result,
         Started::Waiting(future) => AssertUnwindSafe(future).catch_unwind(),
     };
-    match future::select(future, timer.sleep(timeout)).await {
-        Either::Left((Ok(result), _)) => result.map_err(|error| failure_of(&error)),
-        Either::Left((Err(panic), _)) => Err(panicked(&*panic)),
-        Either::Right(((), _)) => Err(CallFailure {
+    let ended = match timeout {
+        Some(timeout) => match future::select(future, timer.sleep(timeout)).await {
+            Either::Left((ended, _)) => Ok(ended),
+            Either::Right(((), _)) => Err(timeout),
+        },
+        None => Ok(future.await),
+    };
+    match ended {
+        Ok(Ok(result)) => result.map_err(|error| failure_of(&error)),
+        Ok(Err(panic)) => Err(panicked(&*panic)),
+        Err(timeout) => Err(CallFailure {
             kind: RunErrorKind::Timeout,
             message: format!("Operation timed out after {}ms", timeout.as_millis()),
             causes: Vec::new(),

@@ -119,6 +119,7 @@ pub(crate) fn evaluate<'v>(
         | Operation::Coalesce { .. }
         | Operation::Call(_)
         | Operation::Parameter
+        | Operation::Lambda(_)
         | Operation::Match { .. } => return Ok(None),
     }))
 }

@@ -1,11 +1,12 @@
 //! What a run says about itself when it has ended: why outputs did not come about, and where failures began.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use constellation_store_core::NodeIndex;
 
+use crate::driver::Driver;
 use crate::output::OutputBudget;
-use crate::run::Driver;
 use crate::state::{Failure, Phase};
 use crate::{PendingOutput, RunError, RunErrorKind, RunReport, RunStatus};
 
@@ -29,22 +30,22 @@ impl Driver<'_> {
     }
 
     pub(crate) fn failure_text(&self, failure: usize) -> String {
-        match self.failures.get(failure) {
+        match self.frame.failures.get(failure) {
             Some(Failure::Root { message, .. }) => message.clone(),
             Some(Failure::Operand { .. }) | None => String::new(),
         }
     }
 
     pub(crate) fn failure_of(&self, node: NodeIndex) -> Option<usize> {
-        match self.states.get(node).phase {
-            Phase::Failed(failure) => Some(failure),
-            Phase::Idle | Phase::Wanted | Phase::Done(_) => None,
+        match self.frame.states.phase(node) {
+            Some(Phase::Failed(failure)) => Some(*failure),
+            None | Some(Phase::Idle | Phase::Wanted | Phase::Done(_)) => None,
         }
     }
 
     /// The node where the failure of a failed node began.
     pub(crate) fn root_of(&self, node: NodeIndex) -> NodeIndex {
-        match self.failure_of(node).and_then(|failure| self.failures.get(failure)) {
+        match self.failure_of(node).and_then(|failure| self.frame.failures.get(failure)) {
             Some(Failure::Operand { operand: _, root }) => *root,
             Some(Failure::Root { .. }) | None => node,
         }
@@ -67,7 +68,7 @@ impl Driver<'_> {
         let mut at = node;
         // Bounded, since a chain of nodes without end may have one label.
         for _ in 0..MAX_STEPS {
-            let failure = self.failure_of(at).and_then(|failure| self.failures.get(failure));
+            let failure = self.failure_of(at).and_then(|failure| self.frame.failures.get(failure));
             let Some(Failure::Operand { operand, root: _ }) = failure else { break };
             at = *operand;
             let name = self.name(at);
@@ -92,18 +93,18 @@ impl Driver<'_> {
         }
     }
 
-    pub(crate) fn report(mut self) -> RunReport {
+    pub(crate) fn report(self) -> RunReport {
         let pipeline = self.pipeline;
         // What is in flight has nobody left to tell.
-        self.calls.clear();
+        self.frame.calls.clear();
         let mut outputs = Vec::with_capacity(pipeline.outputs.len());
         let mut pending_outputs = Vec::new();
         let mut failed = Vec::new();
         let mut undecided = Vec::new();
-        let mut budget = OutputBudget::new(self.config.max_output_bytes);
+        let mut budget = OutputBudget::new(self.run.config.max_output_bytes);
         let mut oversized = None;
         for output in &pipeline.outputs {
-            match &self.states.get(output.node).phase {
+            match &self.frame.states.get(output.node).phase {
                 Phase::Done(value) => {
                     let charged = budget.charge_text(&output.name).and_then(|()| budget.charge_value(value));
                     if charged.is_ok() {
@@ -129,37 +130,35 @@ impl Driver<'_> {
             }
         }
         let mut errors = self.roots(failed);
-        if self.stopped.is_none() {
+        if !self.run.is_stopped() {
             for node in undecided {
                 let message = "the run ended without deciding this output; this is a defect".to_owned();
                 errors.push(self.error(node, RunErrorKind::Internal, None, message, Vec::new()));
             }
         }
         errors.extend(oversized.map(|node| {
-            let limit = self.config.max_output_bytes;
+            let limit = self.run.config.max_output_bytes;
             let message = format!(
                 "the outputs take more than {limit} bytes as JSON; make them smaller, or raise the limit"
             );
             self.error(node, RunErrorKind::ResourceExhausted, None, message, Vec::new())
         }));
-        errors.extend(self.stopped.take());
+        errors.extend(self.run.stopped().cloned());
         let status = if errors.is_empty() { RunStatus::Completed } else { RunStatus::Failed };
         RunReport { status, outputs, errors, missing_inputs: Vec::new(), pending_outputs }
     }
 
     /// Where the failures of these nodes began, in the order of nodes.
-    fn roots(&self, mut failed: Vec<NodeIndex>) -> Vec<RunError> {
-        if failed.is_empty() {
-            return Vec::new();
-        }
-        let mut seen = vec![false; self.pipeline.nodes.len()];
+    pub(crate) fn roots(&self, failed: impl IntoIterator<Item = NodeIndex>) -> Vec<RunError> {
+        let mut failed: Vec<NodeIndex> = failed.into_iter().collect();
+        let mut seen = HashSet::new();
         let mut roots = Vec::new();
         while let Some(node) = failed.pop() {
-            if std::mem::replace(&mut seen[node.index()], true) {
+            if !seen.insert(node) {
                 continue;
             }
             let Some(failure) = self.failure_of(node) else { continue };
-            match self.failures.get(failure) {
+            match self.frame.failures.get(failure) {
                 Some(Failure::Operand { operand, root: _ }) => {
                     failed.push(*operand);
                     // Others of its operands may have failed as well.

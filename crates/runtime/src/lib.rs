@@ -29,10 +29,13 @@
 //!
 //! **Must not know:** stores, HTTP.
 
+mod body;
 mod budget;
 mod call;
 mod coerce;
 mod config;
+mod deep;
+mod driver;
 mod evaluate;
 mod explain;
 mod inputs;

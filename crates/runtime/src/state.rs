@@ -8,9 +8,10 @@ use constellation_types::Value;
 use crate::RunErrorKind;
 
 /// How far a node is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum Phase {
     /// Nothing needs it yet.
+    #[default]
     Idle,
     /// Something needs it.
     Wanted,
@@ -21,7 +22,7 @@ pub(crate) enum Phase {
 }
 
 /// The state of a node.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) phase: Phase,
     /// Operands that it waits for.
@@ -47,42 +48,76 @@ struct Wait {
     next: Option<u32>,
 }
 
-/// The states of all nodes of a run, and who waits for whom: two allocations, however large the graph.
+/// Values of nodes around a body, in the order of nodes.
+pub(crate) type Captured = Arc<[(NodeIndex, Value)]>;
+
+/// The states of the nodes of a graph or of the body of a lambda, and who waits for whom: few allocations, however
+/// many nodes.
 #[derive(Debug)]
 pub(crate) struct States {
+    /// The node that the first state is that of.
+    first: NodeIndex,
     states: Vec<State>,
     waits: Vec<Wait>,
+    /// What nodes before the first are, as far as it is needed.
+    captured: Captured,
+    /// Nodes that are not idle any more.
+    touched: Vec<NodeIndex>,
 }
 
 impl States {
-    pub(crate) fn new(n_nodes: usize) -> Self {
-        let idle = || State {
-            phase: Phase::Idle,
-            missing: 0,
-            started: false,
-            cases_decided: 0,
-            follows: None,
-            failed_operand: None,
-            own_failure: None,
-            waits: None,
-        };
-        Self { states: std::iter::repeat_with(idle).take(n_nodes).collect(), waits: Vec::new() }
+    pub(crate) fn new(first: NodeIndex, n_nodes: usize, captured: Captured) -> Self {
+        let states = std::iter::repeat_with(State::default).take(n_nodes).collect();
+        Self { first, states, waits: Vec::new(), captured, touched: Vec::new() }
     }
 
+    /// Makes all nodes idle again. Takes time linear in the number of nodes that are not.
+    pub(crate) fn reset(&mut self) {
+        for node in self.touched.drain(..) {
+            self.states[node.index() - self.first.index()] = State::default();
+        }
+        self.waits.clear();
+    }
+
+    /// The state of a node that is not captured.
     pub(crate) fn get(&self, node: NodeIndex) -> &State {
-        &self.states[node.index()]
+        &self.states[node.index() - self.first.index()]
     }
 
     pub(crate) fn get_mut(&mut self, node: NodeIndex) -> &mut State {
-        &mut self.states[node.index()]
+        &mut self.states[node.index() - self.first.index()]
+    }
+
+    /// How far a node is; none for one that is captured, which has its value.
+    pub(crate) fn phase(&self, node: NodeIndex) -> Option<&Phase> {
+        (node >= self.first).then(|| &self.get(node).phase)
     }
 
     /// The value of a node, if it has one.
     pub(crate) fn value(&self, node: NodeIndex) -> Option<&Value> {
-        match &self.get(node).phase {
-            Phase::Done(value) => Some(value),
-            Phase::Idle | Phase::Wanted | Phase::Failed(_) => None,
+        match self.phase(node) {
+            Some(Phase::Done(value)) => Some(value),
+            Some(Phase::Idle | Phase::Wanted | Phase::Failed(_)) => None,
+            // Programs capture few values, of which a search by halves would find none sooner.
+            None => self.captured.iter().find(|(known, _)| *known == node).map(|(_, value)| value),
         }
+    }
+
+    /// Sees to it that an idle node is wanted. Whether it was idle.
+    pub(crate) fn want(&mut self, node: NodeIndex) -> bool {
+        let state = self.get_mut(node);
+        let idle = matches!(state.phase, Phase::Idle);
+        if idle {
+            state.phase = Phase::Wanted;
+            self.touched.push(node);
+        }
+        idle
+    }
+
+    /// Gives a parameter its value.
+    pub(crate) fn give(&mut self, parameter: NodeIndex, value: Value) {
+        self.get_mut(parameter).phase = Phase::Done(value);
+        self.touched.push(parameter);
     }
 
     /// Notes that `waiter` goes on when `operand` is decided.

@@ -4,8 +4,10 @@
 
 mod budgets;
 mod failures;
+mod lambdas;
 mod needs;
 mod operations;
 mod options;
+mod program;
 mod random;
 mod support;

@@ -1,0 +1,407 @@
+//! Evaluates the nodes of a graph, or of the body of a lambda, by need: a work list over the nodes.
+
+mod calls;
+
+use std::sync::Arc;
+
+use constellation_rehydrate::{LoadedCase, LoadedPipeline, Operation};
+use constellation_store_core::NodeIndex;
+use constellation_types::{Value, write_text};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+
+use crate::RunErrorKind;
+use crate::budget::Budget;
+use crate::call::CallFailure;
+use crate::coerce::coerce;
+use crate::evaluate::{self, EvaluationError, as_record, boolean, evaluate, get, wrong_kind};
+use crate::run::Run;
+use crate::state::{Captured, Failure, Phase, States};
+
+/// What has become of an operand.
+enum Operand {
+    Ready,
+    Waiting,
+    Failed(NodeIndex),
+}
+
+/// Why a node cannot go on.
+enum Halt {
+    /// It waits for an operand, or for its call.
+    Waiting,
+    /// Its call failed; the failure at this place.
+    Call(usize),
+    /// An operand failed.
+    Operand(NodeIndex),
+    /// Its operation has no result.
+    Evaluation(EvaluationError),
+}
+
+impl From<EvaluationError> for Halt {
+    fn from(error: EvaluationError) -> Self {
+        Self::Evaluation(error)
+    }
+}
+
+impl From<crate::budget::Exhausted> for Halt {
+    fn from(exhausted: crate::budget::Exhausted) -> Self {
+        Self::Evaluation(exhausted.into())
+    }
+}
+
+/// What is in flight.
+pub(crate) type Calls = FuturesUnordered<BoxFuture<'static, Ended>>;
+
+/// Something that was in flight has ended.
+pub(crate) enum Ended {
+    /// The call of a node.
+    Call(NodeIndex, Result<Value, CallFailure>),
+    /// A body that was handed to the driver of the run, whose answer is elsewhere.
+    Body,
+}
+
+/// One evaluation in progress: of the graph, or of a body for one call of its function.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) states: States,
+    /// Nodes that can go on, the next one last.
+    ready: Vec<NodeIndex>,
+    pub(crate) failures: Vec<Failure>,
+    budget: Budget,
+    /// The inputs of the run; a body has none.
+    inputs: Vec<Option<Value>>,
+    pub(crate) calls: Calls,
+}
+
+impl Frame {
+    /// For the whole graph of a pipeline.
+    pub(crate) fn of_graph(pipeline: &LoadedPipeline, inputs: Vec<Option<Value>>, budget: Budget) -> Self {
+        let states = States::new(NodeIndex(0), pipeline.nodes.len(), Captured::default());
+        Self::new(states, inputs, budget)
+    }
+
+    /// For the body of a lambda.
+    pub(crate) fn of_body(states: States, budget: Budget) -> Self {
+        Self::new(states, Vec::new(), budget)
+    }
+
+    fn new(states: States, inputs: Vec<Option<Value>>, budget: Budget) -> Self {
+        let calls = Calls::new();
+        Self { states, ready: Vec::new(), failures: Vec::new(), budget, inputs, calls }
+    }
+
+    /// Makes it as it was when it was new. No call may be in flight.
+    pub(crate) fn reset(&mut self) {
+        self.states.reset();
+        self.ready.clear();
+        self.failures.clear();
+    }
+}
+
+/// Takes a frame on, within its run.
+pub(crate) struct Driver<'a> {
+    pub(crate) pipeline: &'a LoadedPipeline,
+    pub(crate) run: &'a Arc<Run>,
+    pub(crate) frame: &'a mut Frame,
+}
+
+impl<'a> Driver<'a> {
+    pub(crate) fn new(run: &'a Arc<Run>, frame: &'a mut Frame) -> Self {
+        Self { pipeline: &run.pipeline, run, frame }
+    }
+
+    /// Wants nodes that are in ascending order. The next node is taken from the end of the work list, and operands
+    /// stand before the nodes that use them: so a node finds its operands done, unless they wait for something.
+    pub(crate) fn want_all(&mut self, nodes: &[NodeIndex]) {
+        for node in nodes.iter().rev() {
+            self.want(*node);
+        }
+    }
+
+    /// Evaluates what can go on, up to this many nodes. How many it was; fewer when nothing is left to go on.
+    pub(crate) fn advance_up_to(&mut self, limit: u32) -> u32 {
+        let mut steps = 0;
+        while steps < limit
+            && !self.run.is_stopped()
+            && let Some(node) = self.frame.ready.pop()
+        {
+            self.advance(node);
+            steps += 1;
+        }
+        steps
+    }
+
+    /// Sees to it that a node is evaluated.
+    fn want(&mut self, node: NodeIndex) {
+        if self.frame.states.want(node) {
+            self.frame.ready.push(node);
+        }
+    }
+
+    /// Takes a wanted node as far as it goes.
+    fn advance(&mut self, node: NodeIndex) {
+        let state = self.frame.states.get_mut(node);
+        if !matches!(state.phase, Phase::Wanted) {
+            // It was woken twice, and decided the first time.
+            return;
+        }
+        let result = match (state.failed_operand, state.follows) {
+            (Some(operand), _) => Err(Halt::Operand(operand)),
+            (None, Some(target)) => self.follow(node, target),
+            (None, None) => self.operate(node),
+        };
+        self.conclude(node, result);
+    }
+
+    fn conclude(&mut self, node: NodeIndex, result: Result<Value, Halt>) {
+        match result {
+            Ok(value) => self.decide(node, Phase::Done(value)),
+            Err(Halt::Waiting) => {}
+            Err(Halt::Call(failure)) => self.decide(node, Phase::Failed(failure)),
+            Err(Halt::Operand(operand)) => self.operand_failed(node, operand),
+            Err(Halt::Evaluation(error)) => self.evaluation_failed(node, error),
+        }
+    }
+
+    fn decide(&mut self, node: NodeIndex, phase: Phase) {
+        let ready = &mut self.frame.ready;
+        let woken = ready.len();
+        self.frame.states.decide(node, phase, |waiter| ready.push(waiter));
+        // The first to wait is the first to go on.
+        if woken + 1 < ready.len() {
+            ready[woken..].sort_unstable_by(|a, b| b.cmp(a));
+        }
+    }
+
+    fn operand(&mut self, node: NodeIndex, operand: NodeIndex) -> Operand {
+        match self.frame.states.phase(operand) {
+            None | Some(Phase::Done(_)) => Operand::Ready,
+            Some(Phase::Failed(_)) => Operand::Failed(operand),
+            Some(Phase::Idle | Phase::Wanted) => {
+                self.want(operand);
+                self.frame.states.wait(node, operand);
+                Operand::Waiting
+            }
+        }
+    }
+
+    /// The value of an operand, once it has one. After a wait the node starts anew and comes here again.
+    fn need(&mut self, node: NodeIndex, operand: NodeIndex) -> Result<&Value, Halt> {
+        match self.operand(node, operand) {
+            Operand::Waiting => Err(Halt::Waiting),
+            Operand::Failed(operand) => Err(Halt::Operand(operand)),
+            Operand::Ready => Ok(value_of(&self.frame.states, operand)?),
+        }
+    }
+
+    /// Goes on when all the operands that the operation certainly needs have values. All of them are wanted, also
+    /// when one has failed: what runs must not depend on what is ready first.
+    fn need_all(&mut self, node: NodeIndex, operation: &Operation) -> Result<(), Halt> {
+        if std::mem::replace(&mut self.frame.states.get_mut(node).started, true) {
+            return Ok(());
+        }
+        let before = self.frame.ready.len();
+        let (mut waiting, mut failed) = (false, None);
+        operation.for_each_certain_operand(|operand| match self.operand(node, operand) {
+            Operand::Ready => {}
+            Operand::Waiting => waiting = true,
+            Operand::Failed(operand) => {
+                failed.get_or_insert(operand);
+            }
+        });
+        // The work list is taken from its end, and the first operand comes first.
+        self.frame.ready[before..].reverse();
+        match (failed, waiting) {
+            (Some(operand), _) => Err(Halt::Operand(operand)),
+            (None, true) => Err(Halt::Waiting),
+            (None, false) => Ok(()),
+        }
+    }
+
+    /// Takes the value of `target` as the node's own.
+    fn follow(&mut self, node: NodeIndex, target: NodeIndex) -> Result<Value, Halt> {
+        self.frame.states.get_mut(node).follows = Some(target);
+        let value = self.need(node, target)?.clone();
+        match &self.pipeline.nodes[node.index()].operation {
+            Operation::Guard { .. } => {
+                self.frame.budget.charge_values(1)?;
+                Ok(Value::some(value))
+            }
+            Operation::Call(call) => Ok(self.succeed(call, value)?),
+            _ => Ok(value),
+        }
+    }
+
+    fn operate(&mut self, node: NodeIndex) -> Result<Value, Halt> {
+        let pipeline = self.pipeline;
+        let operation = &pipeline.nodes[node.index()].operation;
+        match operation {
+            Operation::Input(place) => {
+                let input = &pipeline.inputs[*place];
+                match (self.frame.inputs.get(*place).and_then(Option::as_ref), input.default) {
+                    (Some(value), _) => Ok(value.clone()),
+                    (None, Some(default)) => self.follow(node, default),
+                    (None, None) => {
+                        let message = format!("input '{}' has no value", input.name);
+                        Err(EvaluationError::Internal(message).into())
+                    }
+                }
+            }
+            Operation::Constant(value) => Ok(value.clone()),
+            Operation::And { left, right } => {
+                if boolean(self.need(node, *left)?)? {
+                    self.follow(node, *right)
+                } else {
+                    Ok(Value::Boolean(false))
+                }
+            }
+            Operation::Or { left, right } => {
+                if boolean(self.need(node, *left)?)? {
+                    Ok(Value::Boolean(true))
+                } else {
+                    self.follow(node, *right)
+                }
+            }
+            Operation::Branch { cases, otherwise } => {
+                let decided = self.frame.states.get(node).cases_decided as usize;
+                for (condition, taken) in &cases[decided..] {
+                    if boolean(self.need(node, *condition)?)? {
+                        return self.follow(node, *taken);
+                    }
+                    self.frame.states.get_mut(node).cases_decided += 1;
+                }
+                self.follow(node, *otherwise)
+            }
+            Operation::Guard { value, condition } => {
+                if boolean(self.need(node, *condition)?)? {
+                    self.follow(node, *value)
+                } else {
+                    Ok(Value::none())
+                }
+            }
+            Operation::Coalesce { value, default, keeps_optional } => match self.need(node, *value)? {
+                Value::Optional(None) => self.follow(node, *default),
+                some @ Value::Optional(Some(_)) if *keeps_optional => Ok(some.clone()),
+                Value::Optional(Some(inner)) => Ok((**inner).clone()),
+                other => Ok(wrong_kind("Optional", other)?),
+            },
+            Operation::Match { scrutinee, cases } => {
+                let value = self.need(node, *scrutinee)?.clone();
+                let result = self.bind(&value, cases)?;
+                self.follow(node, result)
+            }
+            Operation::Parameter => {
+                Err(EvaluationError::Internal("a parameter outside of its body".into()).into())
+            }
+            Operation::Lambda(_) => {
+                Err(EvaluationError::Internal("a lambda where a value is needed".into()).into())
+            }
+            Operation::Call(call) => {
+                self.need_all(node, operation)?;
+                self.call(node, call)
+            }
+            Operation::List(_)
+            | Operation::Record { .. }
+            | Operation::Interpolate { .. }
+            | Operation::Arithmetic { .. }
+            | Operation::Negate { .. }
+            | Operation::Compare { .. }
+            | Operation::Not(_)
+            | Operation::Field { .. }
+            | Operation::Project { .. }
+            | Operation::Merge { .. }
+            | Operation::Coerce { .. } => {
+                self.need_all(node, operation)?;
+                let Frame { states, budget, .. } = &mut *self.frame;
+                match evaluate(operation, |operand| value_of(states, operand), budget)? {
+                    Some(value) => Ok(value),
+                    None => Err(EvaluationError::Internal("an operation is not pure".into()).into()),
+                }
+            }
+        }
+    }
+
+    /// Gives the parameters of the first case that matches their values, and returns the result of its body.
+    fn bind(&mut self, value: &Value, cases: &[LoadedCase]) -> evaluate::Result<NodeIndex> {
+        let (tag, inner) = match value {
+            Value::Union(tagged) => (Some(&tagged.tag), &tagged.value),
+            other => (None, other),
+        };
+        let found = cases.iter().find_map(|case| {
+            let fits = case
+                .alternatives
+                .iter()
+                .find(|alternative| alternative.tag.is_none() || alternative.tag.as_ref() == tag);
+            fits.map(|alternative| (case, alternative))
+        });
+        let Some((case, alternative)) = found else {
+            let mut text = self.frame.budget.text();
+            // A value too long to print is told by its kind.
+            let text = match write_text(value, &mut text) {
+                Ok(()) => text.into_text().chars().take(200).collect(),
+                Err(_) => value.kind().to_owned(),
+            };
+            return Err(EvaluationError::Failed(format!("No pattern matched value: {text}")));
+        };
+        for (parameter, binding) in (case.parameters.0..).map(NodeIndex).zip(&alternative.bindings) {
+            let part = match &binding.field {
+                Some(field) => get(as_record(inner)?, field)?,
+                None => inner,
+            };
+            let part = coerce(&binding.coercion, part, &mut self.frame.budget)?;
+            self.frame.states.give(parameter, part);
+        }
+        Ok(case.result)
+    }
+
+    fn operand_failed(&mut self, node: NodeIndex, operand: NodeIndex) {
+        let state = self.frame.states.get(node);
+        if let Some(own) = state.own_failure
+            && let Operation::Call(call) = &self.pipeline.nodes[node.index()].operation
+        {
+            // The operand is the fallback.
+            let root = self.failure_of(self.root_of(operand));
+            let text = root.map_or_else(String::new, |root| self.failure_text(root));
+            if let Failure::Root { causes, fallback, .. } = &mut self.frame.failures[own] {
+                causes.push(format!("its fallback failed too: {text}"));
+                *fallback = Some(operand);
+            }
+            let result = self.recover(node, call, own);
+            return self.conclude(node, result);
+        }
+        let failure = self.frame.failures.len();
+        let root = self.root_of(operand);
+        self.frame.failures.push(Failure::Operand { operand, root });
+        self.decide(node, Phase::Failed(failure));
+    }
+
+    fn evaluation_failed(&mut self, node: NodeIndex, error: EvaluationError) {
+        let (kind, message) = match error {
+            EvaluationError::Failed(message) => (RunErrorKind::Evaluation, message),
+            EvaluationError::Internal(message) => (RunErrorKind::Internal, message),
+            EvaluationError::Exhausted => {
+                let limit = self.frame.budget.limit();
+                let message = format!(
+                    "the run makes more than {limit} bytes of values; make smaller values, or raise the limit"
+                );
+                (RunErrorKind::ResourceExhausted, message)
+            }
+        };
+        let module = match &self.pipeline.nodes[node.index()].operation {
+            Operation::Call(call) => Some(Arc::clone(&call.name)),
+            _ => None,
+        };
+        if kind == RunErrorKind::ResourceExhausted {
+            // Whatever else would run would fail the same way.
+            self.run.stop(self.error(node, kind, module, message, Vec::new()));
+            return;
+        }
+        let failure = self.frame.failures.len();
+        self.frame.failures.push(Failure::Root { kind, module, message, causes: Vec::new(), fallback: None });
+        self.decide(node, Phase::Failed(failure));
+    }
+}
+
+fn value_of(states: &States, node: NodeIndex) -> evaluate::Result<&Value> {
+    states.value(node).ok_or_else(|| EvaluationError::Internal(format!("node {} has no value", node.0)))
+}
