@@ -166,12 +166,11 @@ impl BodyError {
     fn module_error(errors: impl IntoIterator<Item = RunError>) -> ModuleError {
         let mut messages = Vec::new();
         for error in errors {
-            let RunError { kind: _, module, label, node: _, message, causes } = error;
-            messages.push(match (label, module) {
-                (None, None) => message,
-                (None, Some(module)) => format!("module {module} failed: {message}"),
-                (Some(label), None) => format!("'{label}' failed: {message}"),
-                (Some(label), Some(module)) => format!("'{label}' (module {module}) failed: {message}"),
+            // A body is part of the right-hand side that its call is part of, so that the label is that of the call.
+            let RunError { kind: _, module, label: _, node: _, message, causes } = error;
+            messages.push(match module {
+                Some(module) => format!("module {module} failed: {message}"),
+                None => message,
             });
             messages.extend(causes);
         }

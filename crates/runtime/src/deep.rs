@@ -6,11 +6,11 @@
 //! stack, and the caller waits for the answer.
 
 use std::sync::{Mutex, PoisonError};
+use std::task::Context;
 
 use constellation_module::ModuleError;
 use constellation_types::Value;
 use futures_channel::oneshot;
-use futures_util::StreamExt;
 use futures_util::future::{self, BoxFuture, Either};
 use futures_util::task::AtomicWaker;
 
@@ -59,26 +59,27 @@ impl Deep {
         if let Some(handed) = &mut *self.handed.lock().unwrap_or_else(PoisonError::into_inner) {
             handed.push(Box::pin(work));
         }
-        self.driver.wake();
+        self.wake();
         async move { receiver.await.ok() }
     }
 
-    /// The end of the next call of the driver's own, among which is what was handed to it.
-    pub(crate) async fn next(&self, calls: &mut Calls) -> Option<Ended> {
-        future::poll_fn(|context| {
-            // Before looking, so that what is handed after it wakes the driver.
-            self.driver.register(context.waker());
-            let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
-            for work in handed.iter_mut().flat_map(|handed| handed.drain(..)) {
-                calls.push(Box::pin(async move {
-                    work.await;
-                    Ended::Body
-                }));
-            }
-            drop(handed);
-            calls.poll_next_unpin(context)
-        })
-        .await
+    /// Adds what was handed in to what the driver has in flight, and sees to it that the driver is woken when there is
+    /// more.
+    pub(crate) fn take(&self, calls: &mut Calls, context: &Context<'_>) {
+        // Before looking, so that nothing is missed that is handed in meanwhile.
+        self.driver.register(context.waker());
+        let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
+        for work in handed.iter_mut().flat_map(|handed| handed.drain(..)) {
+            calls.push(Box::pin(async move {
+                work.await;
+                Ended::Body
+            }));
+        }
+    }
+
+    /// Wakes the driver.
+    pub(crate) fn wake(&self) {
+        self.driver.wake();
     }
 
     /// Nothing is evaluated any more.

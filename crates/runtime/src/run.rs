@@ -1,17 +1,18 @@
 //! A run: what all its parts share, and the future that drives it.
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use constellation_module::{CallContext, Cancellation};
 use constellation_rehydrate::LoadedPipeline;
+use futures_util::StreamExt;
 use futures_util::future::{self, BoxFuture, Either};
 
 use crate::budget::Budget;
 use crate::deep::Deep;
-use crate::driver::{Driver, Frame};
+use crate::driver::{Calls, Driver, Ended, Frame};
 use crate::inputs::take_inputs;
 use crate::{Inputs, RunError, RunErrorKind, RunOptions, RunReport, RuntimeConfig};
 
@@ -62,6 +63,8 @@ impl Run {
     pub(crate) fn stop(&self, error: RunError) {
         // A second reason is a consequence of the first.
         let _ = self.stopped.set(error);
+        // It may have come up in a body, whose caller may go on whatever it hears.
+        self.deep.wake();
     }
 
     pub(crate) fn stopped(&self) -> Option<&RunError> {
@@ -70,6 +73,17 @@ impl Run {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.get().is_some()
+    }
+
+    /// What of the driver's own ends next; none when nothing is in flight, or the run ends early.
+    fn next(&self, calls: &mut Calls) -> impl Future<Output = Option<Ended>> + Unpin {
+        future::poll_fn(|context| {
+            self.deep.take(calls, context);
+            match calls.poll_next_unpin(context) {
+                Poll::Pending if self.is_stopped() => Poll::Ready(None),
+                next => next,
+            }
+        })
     }
 
     /// Notes that nodes of bodies were evaluated. Whether it is time for others to have their turn.
@@ -118,7 +132,7 @@ async fn drive(run: &Arc<Run>, frame: &mut Frame, max_duration: Duration) {
         }
         let elapsed = timer.now().saturating_sub(start);
         let deadline = deadline.get_or_insert_with(|| timer.sleep(max_duration.saturating_sub(elapsed)));
-        let event = match future::select(pin!(run.deep.next(&mut frame.calls)), deadline).await {
+        let event = match future::select(run.next(&mut frame.calls), deadline).await {
             Either::Left((ended, _)) => Some(ended),
             Either::Right(((), _)) => None,
         };

@@ -66,6 +66,10 @@ impl<'a> Driver<'a> {
         call: &'a LoadedCall,
         result: Result<Value, CallFailure>,
     ) -> Result<Value, Halt> {
+        if self.run.is_stopped() {
+            // A body in the call wanted too much. What is told is that, not what became of the call.
+            return Err(Halt::Waiting);
+        }
         let result = result.and_then(|value| match self.frame.budget.admit(&value, &call.result) {
             Ok(()) => Ok(Ok(value)),
             Err(Refused::Exhausted) => Ok(Err(EvaluationError::Exhausted)),

@@ -4,6 +4,7 @@
 
 mod budgets;
 mod failures;
+mod lambda_failures;
 mod lambdas;
 mod needs;
 mod operations;
