@@ -1,23 +1,23 @@
 //! Checks each node of a graph and works out how it runs.
 
+mod calls;
 mod lambdas;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use constellation_store_core::{
-    Argument, Backoff, CallOptions, ComparisonOperator, DagSpec, FieldValue, InputSpec, Literal, MatchCase,
-    NodeIndex, NodeKind, NodeSpec, OnError, OutputSpec, Pattern,
+    ComparisonOperator, DagSpec, FieldValue, InputSpec, Literal, MatchCase, NodeIndex, NodeKind, NodeSpec,
+    Pattern,
 };
 use constellation_types::{Field, RecordType, Type, Value};
 
 use crate::coercion::Coercions;
-use crate::relations::{Instance, data_types, fits, is_generic};
+use crate::relations::{data_types, fits};
 use crate::requires::Required;
 use crate::{
-    Alternative, Binding, FieldAccess, LoadedCall, LoadedCase, LoadedNode, MergeField, MergeShape, Number,
-    Operation, Problem, Recovery, RetryPolicy,
+    Alternative, Binding, FieldAccess, LoadedCase, LoadedNode, MergeField, MergeShape, Number, Operation,
+    Problem,
 };
 
 /// Problems told of one graph; a graph that makes no sense would repeat itself.
@@ -52,18 +52,19 @@ pub(crate) fn nodes(
             return Err(problems);
         }
     }
-    for InputSpec { name, ty, default, examples } in &spec.inputs {
-        for (node, result) in default
-            .iter()
-            .map(|node| (node, loader.expect(*node, &types[ty.index()], format_args!("input '{name}'"))))
-            .chain(examples.iter().map(|node| (node, loader.expect_data(*node))))
+    for InputSpec { name, ty, default, examples: _ } in &spec.inputs {
+        if let Some(default) = default
+            && let Err(refusal) = loader.expect(*default, &types[ty.index()], format_args!("input '{name}'"))
         {
-            problems.extend(result.err().map(|refusal| refusal.of(node.index(), &spec.nodes[node.index()])));
+            problems.push(refusal.of(default.index(), &spec.nodes[default.index()]));
         }
     }
-    for OutputSpec { name: _, node } in &spec.outputs {
-        if let Err(refusal) = loader.expect_data(*node) {
-            problems.push(refusal.of(node.index(), &spec.nodes[node.index()]));
+    let examples = spec.inputs.iter().flat_map(|input| &input.examples);
+    for node in spec.outputs.iter().map(|output| &output.node).chain(examples) {
+        let node_spec = &spec.nodes[node.index()];
+        if matches!(node_spec.operation, NodeKind::Lambda { .. }) {
+            let message = "is a lambda, which is no value, but stands for an output or an example";
+            problems.push(Refusal(message.into()).of(node.index(), node_spec));
         }
     }
     if let Some(node) = loader.cycle() {
@@ -465,118 +466,6 @@ impl<'a> Loader<'a> {
         Ok(fields.into())
     }
 
-    fn call(
-        &mut self,
-        module: &str,
-        major: u32,
-        arguments: &'a [Argument],
-        options: &CallOptions,
-        ty: &'a Type,
-    ) -> Result<Operation, Refusal> {
-        let place = self
-            .modules
-            .binary_search_by(|required| (&*required.name, required.major).cmp(&(module, major)))
-            .expect("a valid graph requires what it calls");
-        let Required { name, major: _, module } = &self.modules[place];
-        let signature = &module.spec().signature;
-        let parameters = &signature.parameters;
-        if !arguments.iter().map(|a| a.name.as_str()).eq(parameters.iter().map(|p| &*p.name)) {
-            let given: Vec<&str> = arguments.iter().map(|argument| argument.name.as_str()).collect();
-            return refuse(format!("calls {signature} with the arguments ({})", given.join(", ")));
-        }
-        let mut instance = Instance::default();
-        let (values, functions) = self.arguments(signature, arguments, &mut instance)?;
-        let wraps = options.on_error == Some(OnError::Wrap);
-        let declared = if wraps { wrapped(ty)? } else { ty };
-        let mut result = signature.result_type();
-        if is_generic(&result) {
-            // A variable that no argument decides is decided by what the compiler took the result for.
-            result = match instance.apply(&result) {
-                Some(result) => result,
-                None => declared.clone(),
-            };
-        }
-        Self::give(&result, declared)?;
-        if let Some(fallback) = options.fallback {
-            self.expect(fallback, declared, "its fallback")?;
-        }
-        // Destructured, so that a new option stops the build until someone decides what it does.
-        let CallOptions {
-            retry,
-            timeout_ms,
-            delay_ms,
-            backoff,
-            fallback,
-            on_error,
-            // Kept in the image; a runtime reads them there when it applies them.
-            cache_ms: _,
-            cache_backend: _,
-            throttle: _,
-            concurrency: _,
-            priority: _,
-            // Everything is evaluated at first use.
-            lazy: _,
-            // Streaming, which nothing applies.
-            batch: _,
-            batch_timeout_ms: _,
-            window: _,
-            checkpoint_ms: _,
-            join: _,
-        } = options;
-        let recovery = match on_error {
-            None | Some(OnError::Propagate) => Recovery::Propagate,
-            Some(on_error @ (OnError::Skip | OnError::Log)) => {
-                let Some(value) = self.zero(declared) else {
-                    return refuse(format!("skips its errors, but a {declared} has no zero value"));
-                };
-                Recovery::Zero { value, log: *on_error == OnError::Log }
-            }
-            Some(OnError::Wrap) => {
-                let Type::Record(record) = ty else { unreachable!("`wrapped` takes records only") };
-                Recovery::Wrap { names: self.coercions.names(record) }
-            }
-        };
-        Ok(Operation::Call(Arc::new(LoadedCall {
-            module: Arc::clone(module),
-            name: Arc::clone(name),
-            arguments: values,
-            functions,
-            result,
-            timeout: timeout_ms.map(Duration::from_millis),
-            retry: RetryPolicy {
-                further_attempts: retry.unwrap_or(0),
-                delay: Duration::from_millis(delay_ms.unwrap_or(0)),
-                backoff: backoff.unwrap_or(Backoff::Fixed),
-            },
-            fallback: *fallback,
-            recovery,
-        })))
-    }
-
-    /// The value that stands for a failed call with `on_error: skip`; none for types without a value.
-    fn zero(&mut self, ty: &Type) -> Option<Value> {
-        Some(match ty {
-            Type::String => Value::string(""),
-            Type::Int => Value::Int(0),
-            Type::Float => Value::Float(0.0),
-            Type::Boolean => Value::Boolean(false),
-            Type::List(_) | Type::Seq(_) => Value::list([]),
-            Type::Map(..) => Value::Map([].into()),
-            Type::Optional(_) => Value::none(),
-            Type::Record(record) => {
-                let values =
-                    record.fields().iter().map(|field| self.zero(&field.ty)).collect::<Option<Vec<_>>>()?;
-                let names = self.coercions.names(record);
-                Value::Record(Arc::new(constellation_types::Record::new(names, values)))
-            }
-            Type::Union(union) => {
-                let tag = Arc::clone(&self.coercions.tags(union)[0]);
-                Value::tagged(tag, self.zero(&union.members()[0])?)
-            }
-            Type::Nothing | Type::Function(_) | Type::Variable(_) => return None,
-        })
-    }
-
     fn match_cases(
         &mut self,
         scrutinee: NodeIndex,
@@ -669,17 +558,4 @@ fn elements(ty: &Type) -> Result<&Type, Refusal> {
         Some(element) => Ok(element),
         None => refuse(format!("gives a list, but is declared to be a {ty}")),
     }
-}
-
-/// The `T` of `{ ok: Boolean, value: Optional<T>, error: Optional<String> }`.
-fn wrapped(ty: &Type) -> Result<&Type, Refusal> {
-    if let Type::Record(record) = ty
-        && record.fields().len() == 3
-        && record.get("ok") == Some(&Type::Boolean)
-        && record.get("error") == Some(&Type::optional(Type::String))
-        && let Some(Type::Optional(inner)) = record.get("value")
-    {
-        return Ok(inner);
-    }
-    refuse(format!("wraps its result, but is declared to be a {ty}"))
 }

@@ -1,5 +1,7 @@
 //! Images that bind, and images that do not.
 
+mod lambdas;
+
 use std::sync::Arc;
 
 use constellation_module::{CallContext, Module, ModuleError, ModuleRegistry, ModuleSpec, Outcome};

@@ -1,14 +1,12 @@
-//! Lambdas, and the calls that they are given to.
+//! Lambdas.
 
-use std::sync::Arc;
-
-use constellation_store_core::{Argument, NodeIndex, NodeKind, NodeSpec, Region};
-use constellation_types::{FunctionSignature, Type};
+use constellation_store_core::{NodeIndex, NodeKind, NodeSpec, Region};
+use constellation_types::Type;
 
 use super::{Loader, Refusal, refuse};
+use crate::LoadedLambda;
 use crate::pipeline::certain;
-use crate::relations::{Instance, fits};
-use crate::{LoadedLambda, Operation};
+use crate::relations::fits;
 
 /// For each node of a valid graph, how many lambdas it stands in.
 pub(super) fn around(nodes: &[NodeSpec]) -> Vec<u32> {
@@ -28,7 +26,7 @@ pub(super) fn around(nodes: &[NodeSpec]) -> Vec<u32> {
     around
 }
 
-impl<'a> Loader<'a> {
+impl Loader<'_> {
     pub(super) fn lambda(
         &self,
         index: usize,
@@ -63,59 +61,5 @@ impl<'a> Loader<'a> {
             certain: certain([result], start, &self.nodes).into(),
             lambdas_around: self.lambdas_around[index],
         })
-    }
-
-    /// The arguments of a call that are values, and those that are lambdas, each in the order of the signature.
-    pub(super) fn arguments<'s: 'i, 'i>(
-        &self,
-        signature: &'s FunctionSignature,
-        arguments: &[Argument],
-        instance: &mut Instance<'i>,
-    ) -> Result<(Box<[NodeIndex]>, Box<[Arc<LoadedLambda>]>), Refusal>
-    where
-        'a: 'i,
-    {
-        let mut values = Vec::with_capacity(arguments.len());
-        let mut functions = Vec::new();
-        for (argument, parameter) in arguments.iter().zip(&signature.parameters) {
-            let found = self.ty(argument.node);
-            if !instance.accepts(&parameter.ty, found) {
-                return refuse(format!("gives '{}' of {signature} a {found}", argument.name));
-            }
-            if !matches!(parameter.ty, Type::Function(_)) {
-                self.expect_data(argument.node)?;
-                values.push(argument.node);
-                continue;
-            }
-            match &self.nodes[argument.node.index()].operation {
-                Operation::Lambda(lambda) => functions.push(Arc::clone(lambda)),
-                _ => {
-                    let node = argument.node.0;
-                    return refuse(format!(
-                        "gives '{}' of {signature} nodes[{node}], which is no lambda",
-                        argument.name
-                    ));
-                }
-            }
-        }
-        // A variable may have become wider since a lambda was looked at, and what takes the narrower type does not
-        // take the wider one.
-        for (argument, parameter) in arguments.iter().zip(&signature.parameters) {
-            let (Type::Function(expected), Type::Function(found)) = (&parameter.ty, self.ty(argument.node))
-            else {
-                continue;
-            };
-            let takes = expected
-                .parameters
-                .iter()
-                .zip(&found.parameters)
-                .all(|(given, taken)| instance.apply(given).is_some_and(|given| fits(&given, taken)));
-            let gives = instance.apply(&expected.result).is_some_and(|wanted| fits(&found.result, &wanted));
-            if !takes || !gives {
-                let found = self.ty(argument.node);
-                return refuse(format!("gives '{}' of {signature} a {found}", argument.name));
-            }
-        }
-        Ok((values.into(), functions.into()))
     }
 }
