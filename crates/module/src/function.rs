@@ -27,8 +27,9 @@ impl Function {
     /// * A body that waits for nothing is evaluated at once, on the thread of the caller, and its answer is
     ///   [`Outcome::Ready`]. There is neither a future nor a task for it, so that calling it for each element of a long
     ///   list is cheap.
-    /// * A body that waits answers with [`Outcome::Pending`], and so does one now and then that does not: other work
-    ///   gets its turn, and the run looks at its deadline. So a module that calls a function has to be ready for both.
+    /// * A body that waits answers with [`Outcome::Pending`], and so does one now and then that does not, before it is
+    ///   evaluated: other work gets its turn, and the run looks at its deadline. So a module that calls a function has
+    ///   to be ready for both.
     /// * The answer may be an error: something in the body failed. Most modules fail with it.
     /// * Dropping the future cancels what the body waits for.
     pub fn call(&self, arguments: &[Value]) -> Outcome {

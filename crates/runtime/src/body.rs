@@ -52,50 +52,56 @@ impl Closure {
         {
             return Outcome::Ready(Err(self.wrong_arguments(arguments)));
         }
-        if self.run.context.cancellation().is_cancelled() {
-            return Outcome::Ready(Err(ended()));
-        }
         let around = self.lambda.lambdas_around;
-        if around > 0 && around.is_multiple_of(BODIES_ON_A_STACK) {
-            let (closure, arguments) = (Arc::clone(self), SmallVec::<[Value; 2]>::from(arguments));
-            let answer =
-                self.run.deep.hand(Box::pin(async move { closure.evaluate(&arguments).wait().await }));
-            return Outcome::Pending(Box::pin(async move { answer.await.unwrap_or_else(|| Err(ended())) }));
+        let is_deep = around > 0 && around.is_multiple_of(BODIES_ON_A_STACK);
+        if !is_deep && !self.run.is_turn_over() {
+            return self.evaluate(arguments);
         }
-        self.evaluate(arguments)
+        let (closure, arguments) = (Arc::clone(self), SmallVec::<[Value; 2]>::from(arguments));
+        let answer = Box::pin(async move {
+            if closure.run.is_turn_over() {
+                closure.run.next_turn().await;
+            }
+            closure.evaluate(&arguments).wait().await
+        });
+        if !is_deep {
+            return Outcome::Pending(answer);
+        }
+        let answer = self.run.deep.hand(answer);
+        Outcome::Pending(Box::pin(async move { answer.await.unwrap_or_else(|| Err(ended())) }))
     }
 
     fn evaluate(self: &Arc<Self>, arguments: &[Value]) -> Outcome {
+        if self.run.context.cancellation().is_cancelled() {
+            return Outcome::Ready(Err(ended()));
+        }
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut frame = spare.unwrap_or_else(|| self.frame());
         for (parameter, argument) in (self.lambda.start.0..).zip(arguments) {
             frame.states.give(NodeIndex(parameter), argument.clone());
         }
-        let mut driver = Driver::new(&self.run, &mut frame);
-        driver.want_all(&self.lambda.certain);
-        // A body has no loop, so that it ends before long; what it calls may not, and yields by itself.
-        let steps = driver.advance_up_to(u32::MAX);
-        let yields = self.run.count_body_steps(steps);
-        if frame.calls.is_empty() && !yields {
+        Driver::new(&self.run, &mut frame).want_all(&self.lambda.certain);
+        self.advance(&mut frame);
+        if frame.calls.is_empty() {
             return Outcome::Ready(self.finish(frame));
         }
         let closure = Arc::clone(self);
         Outcome::Pending(Box::pin(async move {
-            if yields {
-                tokio::task::yield_now().await;
-            }
             while !closure.run.is_stopped()
                 && let Some(ended) = frame.calls.next().await
             {
-                let mut driver = Driver::new(&closure.run, &mut frame);
-                driver.ended(ended);
-                let steps = driver.advance_up_to(u32::MAX);
-                if closure.run.count_body_steps(steps) {
-                    tokio::task::yield_now().await;
-                }
+                Driver::new(&closure.run, &mut frame).ended(ended);
+                closure.advance(&mut frame);
             }
             closure.finish(frame)
         }))
+    }
+
+    /// Evaluates what can go on. A body has no loop, so that it ends before long; the functions that it calls let others
+    /// have their turn.
+    fn advance(&self, frame: &mut Frame) {
+        let steps = Driver::new(&self.run, frame).advance_up_to(u32::MAX);
+        self.run.count_body_steps(steps);
     }
 
     fn frame(&self) -> Frame {

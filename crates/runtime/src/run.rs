@@ -37,6 +37,7 @@ pub(crate) async fn run(
         context: CallContext::new(Cancellation::default()),
         stopped: OnceLock::new(),
         body_steps: AtomicU32::new(0),
+        turn: AtomicU32::new(0),
         deep: Deep::default(),
     });
     let _end = EndOfRun(&run);
@@ -55,6 +56,8 @@ pub(crate) struct Run {
     stopped: OnceLock<RunError>,
     /// Nodes of bodies that were evaluated since other tasks had their turn.
     body_steps: AtomicU32,
+    /// How often they had it, as long as it is counted.
+    turn: AtomicU32,
     pub(crate) deep: Deep,
 }
 
@@ -86,13 +89,34 @@ impl Run {
         })
     }
 
-    /// Notes that nodes of bodies were evaluated. Whether it is time for others to have their turn.
-    pub(crate) fn count_body_steps(&self, steps: u32) -> bool {
+    /// Notes that nodes of bodies were evaluated.
+    pub(crate) fn count_body_steps(&self, steps: u32) {
         // Parts of a run that count at the same time may lose a few steps, which does not matter.
-        let steps = self.body_steps.load(Ordering::Relaxed).saturating_add(steps);
-        let is_time = steps >= STEPS_BETWEEN_YIELDS;
-        self.body_steps.store(if is_time { 0 } else { steps }, Ordering::Relaxed);
-        is_time
+        let counted = self.body_steps.load(Ordering::Relaxed).saturating_add(steps);
+        self.body_steps.store(counted, Ordering::Relaxed);
+    }
+
+    /// Whether bodies were evaluated for so long that other tasks should have their turn before the next one is.
+    pub(crate) fn is_turn_over(&self) -> bool {
+        self.body_steps.load(Ordering::Relaxed) >= STEPS_BETWEEN_YIELDS
+    }
+
+    /// Lets other tasks have their turn. Of many that wait for it the first starts the next turn of this run, and those
+    /// that find it over again wait for the one after it: otherwise each of them would take a turn of its own.
+    pub(crate) async fn next_turn(&self) {
+        let mut turn = self.turn.load(Ordering::Relaxed);
+        loop {
+            tokio::task::yield_now().await;
+            let current = self.turn.load(Ordering::Relaxed);
+            if current == turn {
+                self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
+                self.body_steps.store(0, Ordering::Relaxed);
+            }
+            if !self.is_turn_over() {
+                return;
+            }
+            turn = current;
+        }
     }
 }
 

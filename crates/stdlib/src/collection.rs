@@ -1,8 +1,12 @@
 //! `stdlib.collection`: functions that take lambdas. The reference implementation has the first four, of integers only;
 //! here all take elements of any type.
 //!
-//! The lambda is called for one element after another, in the order of the list. When it fails for one, the call fails
-//! with that, and the lambda is not called for those behind it.
+//! The lambda is called for one element after another, in the order of the list. One that waits, for a module that it
+//! calls, does not hold up those behind it: up to 16 elements are in flight at the same time. `all`, `any` and `find`,
+//! which end at the first element that decides, and `reduce` wait for each answer before the next call.
+//!
+//! When the lambda fails, the call fails with the failure for the first such element; what is in flight is dropped, and
+//! the lambda is not called again.
 
 mod folds;
 mod walk;

@@ -111,15 +111,15 @@ async fn a_timeout_ends_a_body_that_waits_but_there_is_none_unless_asked_for() {
     let mut program = Program::new();
     let slow = program
         .mock("slow", &[Type::Int], Type::Int, |arguments, _| Act::GiveAfter(20_000, arguments[0].clone()));
-    let source = |options: &str| over_numbers(&format!("map(numbers, (n) => slow(n)){options}"));
+    let source = |options: &str| over_numbers(&format!("reduce(numbers, 0, (a, n) => slow(n)){options}"));
     let numbers = json!({ "numbers": [1, 2, 3] });
     let error = program.error(&source(" with timeout: 25s"), numbers.clone()).await;
-    assert_eq!(error, "'x' (module stdlib.map) failed: Operation timed out after 25000ms");
+    assert_eq!(error, "'x' (module stdlib.reduce) failed: Operation timed out after 25000ms");
     let started = slow.n_calls();
-    // Each call in the body has the default timeout of 30 seconds, and the map takes longer than that.
-    assert_eq!(program.outputs(&source(""), numbers.clone()).await["x"], json!([1, 2, 3]));
+    // Each call in the body has the default timeout of 30 seconds, and all together take longer than that.
+    assert_eq!(program.outputs(&source(""), numbers.clone()).await["x"], json!(3));
     assert_eq!(slow.n_calls(), started + 3);
-    let inner = over_numbers("map(numbers, (n) => slow(n) with timeout: 1s)");
+    let inner = over_numbers("reduce(numbers, 0, (a, n) => slow(n) with timeout: 1s)");
     let error = program.error(&inner, numbers).await;
     assert!(error.ends_with("items[0]: module slow failed: Operation timed out after 1000ms"), "{error}");
 }

@@ -251,6 +251,53 @@ async fn a_body_may_wait_and_everything_else_goes_on() {
     assert!(start.elapsed() <= Duration::from_millis(75), "{:?}", start.elapsed());
 }
 
+#[tokio::test(start_paused = true)]
+async fn elements_that_wait_do_so_at_the_same_time_where_none_decides_about_the_next() {
+    for (expression, expected, milliseconds) in [
+        ("map(numbers, (n) => fetch(n))", json!([5, 4, 3, 2, 1]), 50),
+        ("filter(numbers, (n) => fetch(n) < 3)", json!([2, 1]), 50),
+        ("sort-by(numbers, (n) => fetch(n))", json!([1, 2, 3, 4, 5]), 50),
+        ("flat-map(numbers, (n) => if (n > 4) [fetch(n)] else [])", json!([5]), 50),
+        ("find(numbers, (n) => fetch(n) < 4)", json!(3), 120),
+        ("all(numbers, (n) => fetch(n) > 3)", json!(false), 120),
+        ("reduce(numbers, 0, (sum, n) => sum + fetch(n))", json!(15), 150),
+        ("map(range(40), (n) => list-length([fetch(4)]))", json!(vec![1; 40]), 120),
+    ] {
+        let mut program = Program::new();
+        // The first elements take the longest.
+        program.mock("fetch", &[Type::Int], Type::Int, |arguments, _| {
+            let Value::Int(n) = arguments[0] else { panic!() };
+            Act::GiveAfter(u64::try_from(10 * n).unwrap(), Value::Int(n))
+        });
+        program.mock("range", &[Type::Int], Type::list(Type::Int), |arguments, _| {
+            let Value::Int(n) = arguments[0] else { panic!() };
+            Act::Give(Value::list((0..n).map(Value::Int)))
+        });
+        let source = format!("{USE}in numbers: List<Int>\nx = {expression}\nout x");
+        let start = Instant::now();
+        let outputs = program.outputs(&source, json!({ "numbers": [5, 4, 3, 2, 1] })).await;
+        assert_eq!(outputs["x"], expected, "{expression}");
+        // Timers count in milliseconds, and each wait may take one more.
+        let elapsed = start.elapsed().as_millis();
+        assert!((milliseconds..milliseconds + 10).contains(&elapsed), "{expression}: {elapsed} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_element_that_fails_is_told_whichever_fails_first() {
+    let mut program = Program::new();
+    let fetch = program.mock("fetch", &[Type::Int], Type::Int, |arguments, _| match arguments[0] {
+        Value::Int(1) => Act::FailAfter(50, "late"),
+        Value::Int(2) => Act::FailAfter(1, "early"),
+        ref n => Act::GiveAfter(5, n.clone()),
+    });
+    let numbers: Vec<i64> = (0..100).collect();
+    let source = format!("{USE}in numbers: List<Int>\nx = map(numbers, (n) => fetch(n))\nout x");
+    let error = program.error(&source, json!({ "numbers": numbers })).await;
+    assert!(error.ends_with("stdlib.map: items[1]: module fetch failed: late"), "{error}");
+    assert_eq!(fetch.n_calls(), 17, "those in flight with the one that failed, and one before");
+}
+
 #[tokio::test]
 async fn a_long_list_takes_time_in_proportion_to_its_length() {
     let numbers: Vec<i64> = (0..100_000).collect();

@@ -64,6 +64,8 @@ impl Fold for Map {
 pub(super) struct All;
 
 impl Fold for All {
+    const AT_ONCE: usize = 1;
+
     fn take(&mut self, _item: &Value, answer: Value) -> Flow {
         if boolean(&answer)? { GO_ON } else { Ok(ControlFlow::Break(answer)) }
     }
@@ -76,6 +78,8 @@ impl Fold for All {
 pub(super) struct Any;
 
 impl Fold for Any {
+    const AT_ONCE: usize = 1;
+
     fn take(&mut self, _item: &Value, answer: Value) -> Flow {
         if boolean(&answer)? { Ok(ControlFlow::Break(answer)) } else { GO_ON }
     }
@@ -88,6 +92,8 @@ impl Fold for Any {
 pub(super) struct Find;
 
 impl Fold for Find {
+    const AT_ONCE: usize = 1;
+
     fn take(&mut self, item: &Value, answer: Value) -> Flow {
         if boolean(&answer)? { Ok(ControlFlow::Break(Value::some(item.clone()))) } else { GO_ON }
     }

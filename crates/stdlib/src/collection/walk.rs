@@ -8,11 +8,18 @@ use std::sync::Arc;
 
 use constellation_module::{Function, ModuleError, Outcome};
 use constellation_types::Value;
+use futures_util::StreamExt;
+use futures_util::future::{self, BoxFuture};
+use futures_util::stream::FuturesOrdered;
 
 type Answer = Result<Value, ModuleError>;
 
 /// What becomes of the answers of a function for the elements of a list.
 pub(super) trait Fold: Send + 'static {
+    /// For how many elements the function may be called at the same time, when it waits. One where an answer decides
+    /// whether it is called again.
+    const AT_ONCE: usize = 16;
+
     /// Takes the answer for an element. Breaks with the result when nothing behind it matters.
     fn take(&mut self, item: &Value, answer: Value) -> Result<ControlFlow<Value>, ModuleError>;
 
@@ -31,12 +38,7 @@ pub(super) fn walk<F: Fold>(function: Function, items: Arc<[Value]>, fold: F, mo
                 Ok(ControlFlow::Break(result)) => return Outcome::Ready(Ok(result)),
                 Err(error) => return Outcome::Ready(Err(error)),
             },
-            Outcome::Pending(answer) => {
-                return Outcome::Pending(Box::pin(async move {
-                    let answer = answer.await;
-                    walk.go_on(answer).await
-                }));
-            }
+            Outcome::Pending(answer) => return Outcome::Pending(Box::pin(walk.go_on(answer))),
         }
     }
 }
@@ -59,14 +61,31 @@ impl<F: Fold> Walk<F> {
         Ok(flow)
     }
 
-    async fn go_on(mut self, mut answer: Answer) -> Answer {
+    /// Goes on where the answer for the element at hand is to come.
+    async fn go_on(mut self, answer: BoxFuture<'static, Answer>) -> Answer {
+        let mut in_flight = FuturesOrdered::from_iter([answer]);
+        let mut next = self.place + 1;
         loop {
+            while in_flight.len() < F::AT_ONCE
+                && let Some(item) = self.items.get(next)
+            {
+                next += 1;
+                match self.function.call(std::slice::from_ref(item)) {
+                    // The usual case, which costs no allocation: the function computes, and waited only to let others
+                    // have their turn.
+                    Outcome::Ready(answer) if in_flight.is_empty() => {
+                        if let ControlFlow::Break(result) = self.take(answer)? {
+                            return Ok(result);
+                        }
+                    }
+                    Outcome::Ready(answer) => in_flight.push_back(Box::pin(future::ready(answer))),
+                    Outcome::Pending(answer) => in_flight.push_back(answer),
+                }
+            }
+            let Some(answer) = in_flight.next().await else { return self.fold.end() };
             if let ControlFlow::Break(result) = self.take(answer)? {
                 return Ok(result);
             }
-            let Some(item) = self.items.get(self.place) else { return self.fold.end() };
-            let outcome = self.function.call(std::slice::from_ref(item));
-            answer = outcome.wait().await;
         }
     }
 }
