@@ -12,7 +12,9 @@ use crate::Outcome;
 /// It is not a [`Value`]: it has no JSON form and equals nothing, and a module can neither answer with it nor pass it
 /// on. Cloning is cheap. It can be called as long as the run goes on; afterwards each call is an error.
 #[derive(Clone)]
-pub struct Function(Arc<dyn Fn(&[Value]) -> Outcome + Send + Sync>);
+pub struct Function(Arc<Call>);
+
+type Call = dyn Fn(&[Value]) -> Outcome + Send + Sync;
 
 impl Function {
     /// A function of Rust code, such as for the test of a module.

@@ -21,7 +21,8 @@ pub enum CallError {
 /// Calls the module `name` with a JSON object of arguments by parameter name, and gives its answer as JSON. A missing
 /// argument of an optional parameter is none.
 ///
-/// A generic module cannot be called so, since JSON does not tell what its type variables stand for.
+/// A generic module cannot be called so, since JSON does not tell what its type variables stand for, nor one that takes
+/// a function, which has no JSON form; call these with [`CallContext::with_functions`] and values.
 ///
 /// # Errors
 ///

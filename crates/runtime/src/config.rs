@@ -18,6 +18,7 @@ pub struct RuntimeConfig {
     /// How long a run may take, unless it is told otherwise: 5 minutes by default.
     pub max_duration: Duration,
     /// How long an attempt of a call may take when neither the program nor the module says so: 30 seconds by default.
+    /// Not for calls that are given a lambda, which take as long as the calls in its body.
     pub default_timeout: Duration,
     /// The clock.
     pub timer: Arc<dyn Timer>,

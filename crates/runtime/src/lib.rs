@@ -10,12 +10,17 @@
 //!   not depend on timing.
 //! * A node whose operand fails fails at once; everything else that is wanted finishes. Each failure is reported
 //!   once, at the node where it began.
+//! * A lambda is a function that a module calls. Its body is evaluated anew for each call, by the same rules, inline and
+//!   with the states of the call before it; what it captures is computed before the call that it is given to. The
+//!   failure of a body is the error that the module gets. The body of a function has the budget, the deadline and the
+//!   cancellation of the run.
 //! * A run always ends: when nothing is in flight and an output is undecided, that is a defect, reported as one.
 //!
 //! # Call options
 //!
 //! Applied, from the outside: `on_error`, `fallback`, `retry` with `delay` and `backoff`, then for each attempt
-//! `timeout` and the call. A delay is at most 30 seconds. `lazy` has no effect beyond what holds for every node.
+//! `timeout` and the call. A delay is at most 30 seconds. A call that is given a lambda has no timeout unless the
+//! program or the module says so. `lazy` has no effect beyond what holds for every node.
 //!
 //! Not applied yet, though images carry them: `priority`, `cache`, `cache_backend`, `throttle` and `concurrency`. A call
 //! with them runs as without them.

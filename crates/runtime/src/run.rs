@@ -40,8 +40,9 @@ pub(crate) async fn run(
         turn: AtomicU32::new(0),
         deep: Deep::default(),
     });
-    let _end = EndOfRun(&run);
     let mut frame = Frame::of_graph(pipeline, inputs, budget);
+    // After the frame, so that what is in flight is told before it is dropped.
+    let _end = EndOfRun(&run);
     drive(&run, &mut frame, max_duration.unwrap_or(config.max_duration)).await;
     Driver::new(&run, &mut frame).report()
 }

@@ -98,8 +98,10 @@ impl States {
         match self.phase(node) {
             Some(Phase::Done(value)) => Some(value),
             Some(Phase::Idle | Phase::Wanted | Phase::Failed(_)) => None,
-            // Programs capture few values, of which a search by halves would find none sooner.
-            None => self.captured.iter().find(|(known, _)| *known == node).map(|(_, value)| value),
+            None => {
+                let place = self.captured.binary_search_by_key(&node, |(captured, _)| *captured).ok()?;
+                Some(&self.captured[place].1)
+            }
         }
     }
 

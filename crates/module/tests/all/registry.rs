@@ -1,7 +1,7 @@
 //! What can be registered, and how it is found.
 
 use constellation_module::types::{Type, Value};
-use constellation_module::{DataType, Module, ModuleBuilder, ModuleRegistry, RegistryError};
+use constellation_module::{DataType, Module, ModuleBuilder, ModuleRegistry, Outcome, RegistryError};
 
 fn one(name: &str) -> impl Module + use<> {
     ModuleBuilder::new(name).function(|(): ()| 1)
@@ -73,4 +73,27 @@ fn a_signature_that_no_program_could_use_is_refused() {
         "{error}"
     );
     assert!(registry.is_empty());
+}
+
+#[test]
+fn a_function_is_a_parameter_as_a_whole_or_nothing() {
+    let module = |parameter: Type, result: Type| {
+        ModuleBuilder::new("f").values_with_context([("p", parameter)], [("r", result)], |_, _| {
+            Outcome::Ready(Ok(Value::Int(1)))
+        })
+    };
+    let function = || Type::function([Type::Int], Type::Int);
+    assert!(ModuleRegistry::new().register(module(function(), Type::Int)).is_ok());
+    for (parameter, result, name) in [
+        (Type::list(function()), Type::Int, "p"),
+        (Type::function([Type::Int], function()), Type::Int, "p"),
+        (function(), function(), "r"),
+    ] {
+        let error = ModuleRegistry::new().register(module(parameter, result)).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("module 'f' cannot be registered: '{name}' has the type ")),
+            "{error}"
+        );
+        assert!(error.ends_with("only a parameter as a whole can be a function, of data to data"), "{error}");
+    }
 }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use constellation_module::{ModuleBuilder, Outcome};
+use constellation_rehydrate::testkit::signature;
+use constellation_store_core::{NodeIndex, NodeKind, Region};
 use constellation_types::{Type, Value};
 use serde_json::{Value as JsonValue, json};
 use tokio::time::{Duration, Instant};
 
 use crate::program::{Program, x_of};
-use crate::support::Act;
+use crate::support::{Act, Bench};
 
 const USE: &str =
     "use stdlib.collection\nuse stdlib.math\nuse stdlib.compare\nuse stdlib.list\nuse stdlib.convert\n";
@@ -183,6 +186,36 @@ async fn lambdas_nest_as_deep_as_a_source_may() {
         }
         let source = format!("{USE}in k: Int\nn = 0\nx = {body}\nout x");
         assert_eq!(x_of(&source, json!({ "k": 5 })).await, json!(6), "{depth}");
+    }
+}
+
+#[tokio::test]
+async fn lambdas_nest_as_deep_as_an_image_may() {
+    for waits in [false, true] {
+        let mut bench = Bench::new();
+        let signature = signature("apply", &[Type::function([], Type::Int)], Type::Int);
+        let apply = ModuleBuilder::new("apply").values_with_context(
+            [("a", Type::function([], Type::Int))],
+            [("out", Type::Int)],
+            move |_, context| {
+                let function = context.functions()[0].clone();
+                let waiting = async move {
+                    tokio::task::yield_now().await;
+                    function.call(&[]).wait().await
+                };
+                if waits { Outcome::Pending(Box::pin(waiting)) } else { context.functions()[0].call(&[]) }
+            },
+        );
+        bench.registry.register(apply).unwrap();
+        // The body of each lambda is everything before it.
+        let mut result = bench.graph.int(7);
+        for _ in 0..256 {
+            let body = Region { start: NodeIndex(0), end: bench.graph.next(), parameters: 0, result };
+            let kind = NodeKind::Lambda { captures: Vec::new(), body };
+            let lambda = bench.graph.node(&Type::function([], Type::Int), kind);
+            result = bench.graph.call(&signature, &[lambda]);
+        }
+        assert_eq!(bench.value(result).await, Value::Int(7));
     }
 }
 
