@@ -57,7 +57,7 @@ pub(crate) type Captured = Arc<[(NodeIndex, Value)]>;
 pub(crate) struct States {
     /// The node that the first state is that of.
     first: NodeIndex,
-    states: Vec<State>,
+    nodes: Vec<State>,
     waits: Vec<Wait>,
     /// What nodes before the first are, as far as it is needed.
     captured: Captured,
@@ -67,25 +67,25 @@ pub(crate) struct States {
 
 impl States {
     pub(crate) fn new(first: NodeIndex, n_nodes: usize, captured: Captured) -> Self {
-        let states = std::iter::repeat_with(State::default).take(n_nodes).collect();
-        Self { first, states, waits: Vec::new(), captured, touched: Vec::new() }
+        let nodes = std::iter::repeat_with(State::default).take(n_nodes).collect();
+        Self { first, nodes, waits: Vec::new(), captured, touched: Vec::new() }
     }
 
     /// Makes all nodes idle again. Takes time linear in the number of nodes that are not.
     pub(crate) fn reset(&mut self) {
         for node in self.touched.drain(..) {
-            self.states[node.index() - self.first.index()] = State::default();
+            self.nodes[node.index() - self.first.index()] = State::default();
         }
         self.waits.clear();
     }
 
     /// The state of a node that is not captured.
     pub(crate) fn get(&self, node: NodeIndex) -> &State {
-        &self.states[node.index() - self.first.index()]
+        &self.nodes[node.index() - self.first.index()]
     }
 
     pub(crate) fn get_mut(&mut self, node: NodeIndex) -> &mut State {
-        &mut self.states[node.index() - self.first.index()]
+        &mut self.nodes[node.index() - self.first.index()]
     }
 
     /// How far a node is; none for one that is captured, which has its value.

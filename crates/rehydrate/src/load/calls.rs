@@ -11,6 +11,12 @@ use crate::relations::{Instance, fits, is_generic};
 use crate::requires::Required;
 use crate::{LoadedCall, LoadedLambda, Operation, Recovery, RetryPolicy};
 
+/// The arguments of a call, each kind in the order of the signature.
+struct Arguments {
+    values: Box<[NodeIndex]>,
+    functions: Box<[Arc<LoadedLambda>]>,
+}
+
 impl<'a> Loader<'a> {
     pub(super) fn call(
         &mut self,
@@ -32,7 +38,7 @@ impl<'a> Loader<'a> {
             return refuse(format!("calls {signature} with the arguments ({})", given.join(", ")));
         }
         let mut instance = Instance::default();
-        let (values, functions) = self.arguments(signature, arguments, &mut instance)?;
+        let Arguments { values, functions } = self.arguments(signature, arguments, &mut instance)?;
         let wraps = options.on_error == Some(OnError::Wrap);
         let declared = if wraps { wrapped(ty)? } else { ty };
         let mut result = signature.result_type();
@@ -124,13 +130,12 @@ impl<'a> Loader<'a> {
         })
     }
 
-    /// The arguments of a call that are values, and those that are lambdas, each in the order of the signature.
     fn arguments<'s: 'i, 'i>(
         &self,
         signature: &'s FunctionSignature,
         arguments: &[Argument],
         instance: &mut Instance<'i>,
-    ) -> Result<(Box<[NodeIndex]>, Box<[Arc<LoadedLambda>]>), Refusal>
+    ) -> Result<Arguments, Refusal>
     where
         'a: 'i,
     {
@@ -146,16 +151,11 @@ impl<'a> Loader<'a> {
                 values.push(argument.node);
                 continue;
             }
-            match &self.nodes[argument.node.index()].operation {
-                Operation::Lambda(lambda) => functions.push(Arc::clone(lambda)),
-                _ => {
-                    let node = argument.node.0;
-                    return refuse(format!(
-                        "gives '{}' of {signature} nodes[{node}], which is no lambda",
-                        argument.name
-                    ));
-                }
-            }
+            let Operation::Lambda(lambda) = &self.nodes[argument.node.index()].operation else {
+                let (name, node) = (&argument.name, argument.node.0);
+                return refuse(format!("gives '{name}' of {signature} nodes[{node}], which is no lambda"));
+            };
+            functions.push(Arc::clone(lambda));
         }
         // A variable may have become wider since a lambda was looked at, and what takes the narrower type does not
         // take the wider one.
@@ -175,7 +175,7 @@ impl<'a> Loader<'a> {
                 return refuse(format!("gives '{}' of {signature} a {found}", argument.name));
             }
         }
-        Ok((values.into(), functions.into()))
+        Ok(Arguments { values: values.into(), functions: functions.into() })
     }
 }
 

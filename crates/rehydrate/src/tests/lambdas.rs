@@ -176,6 +176,11 @@ fn a_function_is_no_value_of_a_type_variable() {
     assert!(
         load(&apply, &|g| g.int(1)).unwrap_err().contains("gives 'a' of apply(a: (Int) => Int) -> Int a Int")
     );
+    let nothing = load(&apply, &|g| g.input("n", Type::Nothing)).unwrap_err();
+    assert!(
+        nothing.contains("gives 'a' of apply(a: (Int) => Int) -> Int nodes[0], which is no lambda"),
+        "{nothing}"
+    );
     // The lambda of a call within a lambda stands in that body, and is not captured.
     let captured = |g: &mut GraphBuilder| {
         let captured = f(g);

@@ -12,7 +12,8 @@ use crate::harness::{ints, strings, v};
 /// Calls the module `name` with a function, which must not wait for ever.
 fn call_with(name: &str, arguments: &[Value], function: Function) -> Result<Value, String> {
     let context = CallContext::default().with_functions([function]);
-    let module = constellation_stdlib::registry().get(name).unwrap();
+    let module =
+        constellation_stdlib::registry().get(name).unwrap_or_else(|| panic!("there is no module {name}"));
     let answer = module.call(arguments, &context).wait().now_or_never().expect("nothing waits for ever");
     answer.map_err(|error| error.to_string())
 }
