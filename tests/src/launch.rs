@@ -71,6 +71,12 @@ impl Launch {
         self
     }
 
+    /// Gives it something to read on standard input, which is empty otherwise.
+    pub fn stdin(mut self, input: impl Into<Stdio>) -> Self {
+        self.command.stdin(input);
+        self
+    }
+
     /// Lets it write to a standard error that nobody reads any more.
     ///
     /// # Panics
@@ -200,7 +206,11 @@ fn read_stderr(child: &mut Child) -> (Arc<Mutex<String>>, JoinHandle<()>) {
 }
 
 /// The binary that `cargo xtask test` built, or else one that is built now: one that lies about may be old.
-fn binary() -> &'static Path {
+///
+/// # Panics
+///
+/// When there is none and none can be built.
+pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         if let Some(binary) = std::env::var_os(BINARY_VARIABLE) {

@@ -14,5 +14,5 @@ pub use examples::{
 };
 pub use faults::{Attached, Injection, SmallDisk, can_run, can_trace, chance, is_nightly, skip};
 pub use history::{History, Told};
-pub use launch::Launch;
+pub use launch::{Launch, binary};
 pub use server::{Answer, Exited, Server};

@@ -24,6 +24,16 @@ pub(crate) enum Command {
     Serve(ServeArgs),
 
     #[command(
+        about = "Compile files, and show what is wrong with them",
+        long_about = "Compile files against the standard library, and show what is wrong with them, without a store \
+                      or a server.\n\nWhat a file compiles to goes to standard output: its structural hash, its \
+                      inputs and its outputs. Diagnostics go to standard error, without color when it is no \
+                      terminal or NO_COLOR is set. Exit codes: 0 all files compile, perhaps with warnings, 1 some \
+                      have errors, 2 some cannot be read."
+    )]
+    Compile(CompileArgs),
+
+    #[command(
         about = "Look at a store, check it, move it, and tidy it up",
         long_about = "Look at a store, check it, move it, and tidy it up.\n\nls, show, versions, verify, export, and \
                       gc and prune with --dry-run change nothing, and work beside a running server; the others need the store for \
@@ -109,6 +119,15 @@ pub(crate) struct ServeArgs {
         help = "How to write logs to standard error: text, or json for one object a line; RUST_LOG says which"
     )]
     pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompileArgs {
+    #[arg(value_name = "FILE", required = true, help = "A .cst file, or - for standard input")]
+    pub(crate) files: Vec<PathBuf>,
+
+    #[arg(long, help = "Write one JSON object a file and line to standard output, diagnostics included")]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

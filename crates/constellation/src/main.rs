@@ -1,18 +1,20 @@
 //! The `constellation` binary: arguments and environment to configuration, then the server of
-//! `constellation-server`, until it is told to stop; or a command on a store.
+//! `constellation-server`, until it is told to stop; or the compiler alone; or a command on a store.
 //!
 //! Of `serve`, standard output has one line, `listening on http://ADDRESS`; everything else goes to standard error.
 //! Exit codes: 0 after a stop that was asked for, 1 when starting or serving failed, 64 for a bad configuration. Those
-//! of `store` are 0, 1 when something was found, and 2 when it could not be done.
+//! of `compile` and `store` are 0, 1 when something was found, and 2 when it could not be done.
 //!
 //! **Must not know:** everything that a library of this workspace knows better.
 
 mod announce;
 mod args;
+mod compile;
 mod config;
 mod logging;
 mod store;
 
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -38,17 +40,21 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             let mut arguments = std::env::args_os().skip(1);
-            let is_store = arguments.next().is_some_and(|argument| argument == "store");
-            return if is_store {
-                store::refuse(arguments, &error.to_string())
-            } else {
-                ExitCode::from(BAD_CONFIGURATION)
+            return match arguments.next().as_deref().and_then(OsStr::to_str) {
+                Some("store") => store::refuse(arguments, &error.to_string()),
+                Some("compile") => ExitCode::from(compile::FAILED),
+                _ => ExitCode::from(BAD_CONFIGURATION),
             };
         }
     };
     let variable = |name: &str| std::env::var_os(name);
     let args = match command {
         Command::Serve(args) => args,
+        // See no-color.org: set, and not to nothing.
+        Command::Compile(args) => {
+            let allows_color = variable("NO_COLOR").is_none_or(|value| value.is_empty());
+            return compile::run(&args, allows_color);
+        }
         Command::Store(args) => return store::run(args, variable),
     };
     let config = match config::resolve(args, variable) {

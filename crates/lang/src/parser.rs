@@ -82,10 +82,11 @@ impl<'a> Parser<'_, 'a> {
         let names_output = self.tokens.iter().any(|token| token.kind == TokenKind::Keyword(Keyword::Out));
         let is_cut = self.tokens.first().is_some_and(|token| token.span.range().len() > 1 << 20);
         // What could not be read may have been an output.
-        let may_have_output = is_cut || (names_output && self.sink.n_errors() > 0);
+        let breaks_off = self.last_error_at == Some(self.tokens.len() - 1);
+        let may_have_output = is_cut || breaks_off || (names_output && self.sink.n_errors() > 0);
         if !has_output && !may_have_output {
             let message = "Parse error: the pipeline has no output";
-            let diagnostic = Diagnostic::error(Code::Syntax, self.token().span, message)
+            let diagnostic = Diagnostic::error(Code::Syntax, self.place(), message)
                 .suggest(["Name a result with 'out', for example: out result".to_owned()]);
             self.sink.push(diagnostic);
         }
@@ -299,6 +300,17 @@ impl<'a> Parser<'_, 'a> {
         self.source.text(self.token())
     }
 
+    /// The token at hand; at the end of the file, where the text ends that can be seen.
+    fn place(&self) -> Span {
+        match (self.kind(), self.at) {
+            (TokenKind::EndOfFile, 1..) => {
+                let end = self.previous_span().end as usize;
+                Span::new(end, end)
+            }
+            _ => self.token().span,
+        }
+    }
+
     fn previous_span(&self) -> Span {
         self.tokens[self.at.saturating_sub(1)].span
     }
@@ -451,7 +463,7 @@ impl<'a> Parser<'_, 'a> {
             self.last_error_at = Some(self.at);
             let found = self.text_for_people(40);
             let message = format!("Parse error: expected {expected}, found {found}");
-            let mut diagnostic = Diagnostic::error(Code::Syntax, self.token().span, message)
+            let mut diagnostic = Diagnostic::error(Code::Syntax, self.place(), message)
                 .expected_found(expected, found)
                 .suggest(suggestion);
             if let Some((span, message)) = label {

@@ -28,5 +28,6 @@ pub use builder::{Builder, ConstellationServer, StartError, check_address, shutd
 pub use config::{AliasStrategy, InvalidAliasStrategy, Limits, LoaderConfig};
 pub use error::ServiceError;
 pub use example::{ExampleRequest, StoredPipeline};
-pub use loader::{FailedFile, LoadError, LoadReport, LoadedFile};
+pub use loader::{FailedFile, LoadError, LoadReport, LoadedFile, UnreadableSource, read_source};
 pub use service::{Found, PipelineService, Published, Target};
+pub use wire::DiagnosticBody;

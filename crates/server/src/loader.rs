@@ -18,6 +18,7 @@ use crate::config::LoaderConfig;
 use crate::error::ServiceError;
 use crate::service::{Found, PipelineService, Target};
 use files::SourceFile;
+pub use files::{UnreadableSource, read_source};
 
 /// What the startup loader did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

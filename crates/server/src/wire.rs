@@ -160,9 +160,9 @@ impl Serialize for OutputsBody {
     }
 }
 
-/// A finding of the compiler.
+/// A finding of the compiler as JSON, the same wherever one is shown to a program.
 #[derive(Debug, Serialize)]
-pub(crate) struct DiagnosticBody {
+pub struct DiagnosticBody {
     severity: &'static str,
     code: &'static str,
     message: String,
@@ -181,7 +181,8 @@ struct SpanBody {
 }
 
 impl DiagnosticBody {
-    pub(crate) fn of(diagnostics: &[Diagnostic]) -> Vec<Self> {
+    /// The findings in their order.
+    pub fn of(diagnostics: &[Diagnostic]) -> Vec<Self> {
         diagnostics
             .iter()
             .map(|diagnostic| Self {

@@ -1,5 +1,6 @@
 //! End-to-end tests that drive the real binary.
 
+mod compile;
 mod configuration;
 mod determinism;
 mod durability;

@@ -61,6 +61,10 @@ pub(crate) const BANS: &[Ban] = &[
             Exception { place: "crates/store-fs/src/vfs/real.rs", reason: "the `Vfs` of real files" },
             Exception { place: "crates/store-fs/src/vfs/real/", reason: "the `Vfs` of real files" },
             Exception {
+                place: "crates/constellation/src/compile.rs",
+                reason: "reads the sources that the command line names",
+            },
+            Exception {
                 place: "crates/constellation/src/store/archive.rs",
                 reason: "reads and writes the archive that the command line names",
             },

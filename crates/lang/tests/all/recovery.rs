@@ -201,3 +201,14 @@ fn numbers_out_of_range_are_diagnostics() {
     assert!(errors("x = 007 out x")[0].contains("starts with 0"));
     assert_eq!(errors("x = -9223372036854775808 y = -0.0 z = 00.5 out x out y out z"), [""; 0]);
 }
+
+#[test]
+fn a_file_that_breaks_off_is_one_error_behind_its_last_word() {
+    for source in ["x = 1 +", "x = 1 + # more\n\n", "in", "x = [1, \"a${\n", "type T = { a: "] {
+        let end = source.find(" #").unwrap_or(source.trim_end().len());
+        let compilation = compiled(source);
+        let [diagnostic] = &compilation.diagnostics[..] else { panic!("{:#?}", compilation.diagnostics) };
+        assert_eq!(diagnostic.span.range(), end..end, "{source}");
+        assert_eq!(diagnostic.found.as_deref(), Some("the end of the file"));
+    }
+}

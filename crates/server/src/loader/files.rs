@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -99,17 +99,40 @@ fn name_text(relative: &Path) -> Result<&str, String> {
 }
 
 fn read_text(path: &Path) -> Result<Arc<str>, String> {
-    let cannot_read = |error: std::io::Error| format!("it cannot be read: {error}");
+    let text = File::open(path).map_err(UnreadableSource::from).and_then(read_source);
+    text.map(Into::into).map_err(|error| error.to_string())
+}
+
+/// Why a source has no text.
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadableSource {
+    /// The system says so.
+    #[error("it cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// It is larger than any program may be.
+    #[error("it is larger than {MAX_SOURCE_BYTES} bytes; split it")]
+    TooLarge,
+    /// It is not text.
+    #[error("it is not UTF-8 (at byte {offset}); save it as UTF-8")]
+    NotUtf8 {
+        /// Where the first bytes are that are no character, from 0.
+        offset: usize,
+    },
+}
+
+/// The text of a source: all that `reader` has, up to the bound on programs.
+///
+/// # Errors
+///
+/// When it cannot be read, or is no text that could be compiled.
+pub fn read_source(reader: impl Read) -> Result<String, UnreadableSource> {
     let mut bytes = Vec::new();
-    let limit = MAX_SOURCE_BYTES as u64 + 1;
-    File::open(path).map_err(cannot_read)?.take(limit).read_to_end(&mut bytes).map_err(cannot_read)?;
+    reader.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > MAX_SOURCE_BYTES {
-        return Err(format!("it is larger than {MAX_SOURCE_BYTES} bytes; split it"));
+        return Err(UnreadableSource::TooLarge);
     }
-    String::from_utf8(bytes).map(Into::into).map_err(|error| {
-        let offset = error.utf8_error().valid_up_to();
-        format!("it is not UTF-8 (at byte {offset}); save it as UTF-8")
-    })
+    String::from_utf8(bytes)
+        .map_err(|error| UnreadableSource::NotUtf8 { offset: error.utf8_error().valid_up_to() })
 }
 
 fn unreadable(relative: &Path, error: &std::io::Error) -> SourceFile {
