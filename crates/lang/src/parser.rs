@@ -4,14 +4,18 @@
 //! stand, so that is where the parser picks up again after an error it cannot mend closer by.
 
 mod expressions;
+mod names;
 mod options;
+mod recovery;
 mod types;
 
+use std::collections::HashSet;
+
+use self::recovery::{bracket_text, partners};
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::span::Span;
 use crate::syntax::{
-    Declaration, Expression, ExpressionId, ExpressionKind, MAX_HEIGHT, MAX_NESTING, Name, Path, SyntaxTree,
-    TypeId,
+    Declaration, Expression, ExpressionId, ExpressionKind, MAX_HEIGHT, MAX_NESTING, SyntaxTree, TypeId,
 };
 use crate::token::{Keyword, Token, TokenKind, TokenizedSource};
 
@@ -30,12 +34,13 @@ pub(crate) fn parse_into<'a>(source: &TokenizedSource<'a>, sink: &mut Sink) -> S
         source,
         tokens: source.tokens(),
         at: 0,
-        partners: partners(source.tokens()),
+        partners: partners(source),
         tree: SyntaxTree::default(),
         sink,
         nesting: 0,
         last_error_at: None,
         is_abandoned: false,
+        reserved_names: HashSet::new(),
     };
     parser.program();
     parser.tree
@@ -54,14 +59,16 @@ struct Parser<'s, 'a> {
     last_error_at: Option<usize>,
     /// A bound was passed: the declaration is given up as a whole.
     is_abandoned: bool,
+    /// Reserved words that something was named by, which was reported.
+    reserved_names: HashSet<Keyword>,
 }
 
 impl<'a> Parser<'_, 'a> {
     fn program(&mut self) {
         let mut has_output = false;
         while self.kind() != TokenKind::EndOfFile {
-            // Text that is no token was reported by the lexer and declares nothing.
-            if self.eat(TokenKind::Unknown) {
+            // Text that is no token was reported by the lexer and declares nothing, unless it is meant as a name.
+            if self.kind_at(1) != TokenKind::Assign && self.eat(TokenKind::Unknown) {
                 continue;
             }
             let start = self.at;
@@ -95,6 +102,14 @@ impl<'a> Parser<'_, 'a> {
     /// A declaration, which is also there when parsing it failed, so that its name is known.
     fn declaration(&mut self) -> (Declaration<'a>, Parsed<()>) {
         match self.kind() {
+            TokenKind::Keyword(keyword) if self.kind_at(1) == TokenKind::Assign => {
+                self.reserved_assignment(keyword)
+            }
+            TokenKind::Unknown => {
+                self.at += 2;
+                let result = self.expression();
+                (Declaration::Error, self.expression_or_error(result).1)
+            }
             TokenKind::At => self.annotated(),
             TokenKind::Keyword(Keyword::In) => self.input(Vec::new()),
             TokenKind::Keyword(Keyword::Out) => self.output(),
@@ -244,10 +259,15 @@ impl<'a> Parser<'_, 'a> {
 
     fn output(&mut self) -> (Declaration<'a>, Parsed<()>) {
         self.at += 1;
-        let Ok(name) = self.name("the name of a variable") else {
+        let Ok(name) = self.used_name("the name of a variable") else {
             return (Declaration::Error, Err(Failed));
         };
-        if self.kind() == TokenKind::EndOfFile || self.is_declaration_start() {
+        let is_next = matches!(
+            self.kind(),
+            TokenKind::EndOfFile
+                | TokenKind::Keyword(Keyword::Type | Keyword::In | Keyword::Out | Keyword::Use)
+        );
+        if is_next || self.is_declaration_start() {
             return (Declaration::Output { name }, Ok(()));
         }
         let suggestion = match self.kind() {
@@ -265,21 +285,6 @@ impl<'a> Parser<'_, 'a> {
         let alias =
             if self.eat(TokenKind::Keyword(Keyword::As)) { Some(self.name("an alias")?) } else { None };
         Ok(Declaration::Use { path, alias })
-    }
-
-    /// `a.b.c`; reserved words can stand after a dot.
-    fn path(&mut self, expected: &str) -> Parsed<Path<'a>> {
-        let first = self.name(expected)?;
-        let mut path = Path { segments: vec![first.text], span: first.span };
-        while self.kind() == TokenKind::Dot
-            && matches!(self.kind_at(1), TokenKind::Identifier | TokenKind::Keyword(_))
-        {
-            self.at += 1;
-            path.segments.push(self.text());
-            path.span = path.span.to(self.token().span);
-            self.at += 1;
-        }
-        Ok(path)
     }
 
     // What all parts of the parser use.
@@ -300,29 +305,8 @@ impl<'a> Parser<'_, 'a> {
         self.source.text(self.token())
     }
 
-    /// The token at hand; at the end of the file, where the text ends that can be seen.
-    fn place(&self) -> Span {
-        match (self.kind(), self.at) {
-            (TokenKind::EndOfFile, 1..) => {
-                let end = self.previous_span().end as usize;
-                Span::new(end, end)
-            }
-            _ => self.token().span,
-        }
-    }
-
     fn previous_span(&self) -> Span {
         self.tokens[self.at.saturating_sub(1)].span
-    }
-
-    fn is_declaration_start(&self) -> bool {
-        match self.kind() {
-            TokenKind::At | TokenKind::Keyword(Keyword::Type | Keyword::In | Keyword::Out | Keyword::Use) => {
-                true
-            }
-            TokenKind::Identifier => self.kind_at(1) == TokenKind::Assign,
-            _ => false,
-        }
     }
 
     fn eat(&mut self, kind: TokenKind) -> bool {
@@ -341,29 +325,6 @@ impl<'a> Parser<'_, 'a> {
             return Ok(());
         }
         Err(self.error_in_brackets(open, bracket_text(kind)))
-    }
-
-    fn error_in_brackets(&mut self, open: usize, expected: &str) -> Failed {
-        let label =
-            (self.tokens[open].span, format!("'{}' was opened here", self.source.text(self.tokens[open])));
-        self.error_with(expected, None, Some(label))
-    }
-
-    fn take_name(&mut self) -> Name<'a> {
-        let name = Name { text: self.text(), span: self.token().span };
-        self.at += 1;
-        name
-    }
-
-    fn name(&mut self, expected: &str) -> Parsed<Name<'a>> {
-        match self.kind() {
-            TokenKind::Identifier => Ok(self.take_name()),
-            TokenKind::Keyword(keyword) => {
-                let hint = format!("'{}' is a reserved word and cannot be a name", keyword.as_str());
-                Err(self.error(expected, Some(hint)))
-            }
-            _ => Err(self.error(expected, None)),
-        }
     }
 
     /// Parses something inside of brackets.
@@ -418,76 +379,6 @@ impl<'a> Parser<'_, 'a> {
         Ok((items, is_complete))
     }
 
-    /// Skips to the end of a list item: a comma or a closing bracket.
-    fn skip_item(&mut self) -> Parsed<()> {
-        if self.is_abandoned {
-            return Err(Failed);
-        }
-        loop {
-            match self.kind() {
-                TokenKind::EndOfFile => return Err(Failed),
-                TokenKind::Comma
-                | TokenKind::RightParenthesis
-                | TokenKind::RightBracket
-                | TokenKind::RightBrace
-                | TokenKind::StringMiddle
-                | TokenKind::StringTail => return Ok(()),
-                _ if self.is_declaration_start() => return Err(Failed),
-                _ => self.skip_group(),
-            }
-        }
-    }
-
-    /// Skips one token, or all that is between brackets.
-    fn skip_group(&mut self) {
-        let mut last = self.at;
-        while let Some(partner) = self.partners[last] {
-            last = partner as usize;
-        }
-        self.at = last + 1;
-    }
-
-    fn error(&mut self, expected: &str, suggestion: Option<String>) -> Failed {
-        self.error_with(expected, suggestion, None)
-    }
-
-    fn error_with(
-        &mut self,
-        expected: &str,
-        suggestion: Option<String>,
-        label: Option<(Span, String)>,
-    ) -> Failed {
-        // A token that the lexer reported, or one that was reported already, needs no second message.
-        let is_known = self.kind() == TokenKind::Unknown || self.last_error_at == Some(self.at);
-        if !is_known && !self.is_abandoned {
-            self.last_error_at = Some(self.at);
-            let found = self.text_for_people(40);
-            let message = format!("Parse error: expected {expected}, found {found}");
-            let mut diagnostic = Diagnostic::error(Code::Syntax, self.place(), message)
-                .expected_found(expected, found)
-                .suggest(suggestion);
-            if let Some((span, message)) = label {
-                diagnostic = diagnostic.label(span, message);
-            }
-            self.sink.push(diagnostic);
-        }
-        Failed
-    }
-
-    /// The token at hand for a message, cut to a number of characters.
-    fn text_for_people(&self, limit: usize) -> String {
-        match self.kind() {
-            TokenKind::EndOfFile => "the end of the file".to_owned(),
-            TokenKind::StringMiddle | TokenKind::StringTail => "the end of '${...}'".to_owned(),
-            _ => {
-                let text = self.text();
-                let shown: String = text.chars().take(limit).flat_map(char::escape_debug).collect();
-                let shown = shown.replace("\\\"", "\"").replace("\\'", "'");
-                if text.chars().nth(limit).is_some() { format!("'{shown}...'") } else { format!("'{shown}'") }
-            }
-        }
-    }
-
     fn add(&mut self, kind: ExpressionKind<'a>, span: Span, height: u32) -> Parsed<ExpressionId> {
         if height > MAX_HEIGHT {
             let message = format!("The expression nests deeper than {MAX_HEIGHT} operators");
@@ -515,60 +406,6 @@ impl<'a> Parser<'_, 'a> {
             Err(Failed) => (self.add_error_type(self.token().span), Err(Failed)),
         }
     }
-}
-
-fn bracket_text(kind: TokenKind) -> &'static str {
-    match kind {
-        TokenKind::RightParenthesis => "')'",
-        TokenKind::RightBracket => "']'",
-        _ => "'}'",
-    }
-}
-
-/// For each opening bracket, the token that closes it. Brackets do not reach over the start of a declaration.
-fn partners(tokens: &[Token]) -> Vec<Option<u32>> {
-    let mut partners = vec![None; tokens.len()];
-    let mut open: Vec<usize> = Vec::new();
-    for (index, token) in tokens.iter().enumerate() {
-        let next = tokens.get(index + 1).map(|token| token.kind);
-        let opener = match token.kind {
-            TokenKind::At | TokenKind::Keyword(Keyword::Type | Keyword::In | Keyword::Out | Keyword::Use) => {
-                open.clear();
-                continue;
-            }
-            TokenKind::Identifier if next == Some(TokenKind::Assign) => {
-                open.clear();
-                continue;
-            }
-            TokenKind::LeftParenthesis
-            | TokenKind::LeftBracket
-            | TokenKind::LeftBrace
-            | TokenKind::StringHead => {
-                open.push(index);
-                continue;
-            }
-            TokenKind::RightParenthesis => TokenKind::LeftParenthesis,
-            TokenKind::RightBracket => TokenKind::LeftBracket,
-            TokenKind::RightBrace => TokenKind::LeftBrace,
-            TokenKind::StringMiddle | TokenKind::StringTail => TokenKind::StringHead,
-            _ => continue,
-        };
-        let matches = |kind: TokenKind| {
-            kind == opener || (opener == TokenKind::StringHead && kind == TokenKind::StringMiddle)
-        };
-        // What was opened inside and never closed is passed over. Where nothing fits, the closer is stray, and
-        // looking for its opener is bounded, so that a file of stray closers takes linear time.
-        let found = open.iter().rev().take(64).position(|index| matches(tokens[*index].kind));
-        if let Some(above) = found {
-            open.truncate(open.len() - above);
-            let start = open.pop().expect("it was found");
-            partners[start] = u32::try_from(index).ok();
-        }
-        if token.kind == TokenKind::StringMiddle {
-            open.push(index);
-        }
-    }
-    partners
 }
 
 #[cfg(test)]

@@ -282,6 +282,9 @@ impl Lexer<'_> {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
                 let start = self.at;
                 self.skip_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+                if self.skip_odd_name(start) {
+                    return TokenKind::Unknown;
+                }
                 match Keyword::find(&self.source[start..self.at]) {
                     Some(keyword) => TokenKind::Keyword(keyword),
                     None => TokenKind::Identifier,
@@ -357,12 +360,31 @@ impl Lexer<'_> {
         kind
     }
 
+    /// Skips the rest of a name that has letters beyond ASCII, which is reported. False when it has none.
+    fn skip_odd_name(&mut self, start: usize) -> bool {
+        let rest = &self.source[self.at..];
+        if !rest.starts_with(|character: char| !character.is_ascii() && character.is_alphanumeric()) {
+            return false;
+        }
+        let is_name = |character: char| character.is_alphanumeric() || "_-".contains(character);
+        self.at += rest.find(|character| !is_name(character)).unwrap_or(rest.len());
+        let shown: String = self.source[start..self.at].chars().take(40).collect();
+        let message = format!("Parse error: the name '{shown}' has letters that names cannot have");
+        let hint = "Names are made of the letters a to z and A to Z, digits, '_' and '-'".to_owned();
+        let span = Span::new(start, self.at);
+        self.diagnostics.push(Diagnostic::error(Code::Syntax, span, message).suggest([hint]));
+        true
+    }
+
     /// A run of characters that start no token, reported once.
     fn unknown(&mut self) -> TokenKind {
         let start = self.at;
+        if self.skip_odd_name(start) {
+            return TokenKind::Unknown;
+        }
         let rest = &self.source[start..];
         let is_unknown = |character: char| {
-            !character.is_ascii_alphanumeric() && !" \t\r\n#_\"{}()[],:.|@=<>+-*/".contains(character)
+            !character.is_alphanumeric() && !" \t\r\n#_\"{}()[],:.|@=<>+-*/".contains(character)
         };
         let length = rest.find(|character| !is_unknown(character)).unwrap_or(rest.len());
         // `!` and `?` get here alone; the first character is taken in any case, so that the lexer moves on.
@@ -480,7 +502,8 @@ mod tests {
 
     #[test]
     fn unknown_text_is_one_token_and_never_lost() {
-        assert_eq!(texts("a \u{e9}\u{1f600}; b!"), ["a", "\u{e9}\u{1f600};", "b", "!", ""]);
+        assert_eq!(texts("a \u{1f600}; b!"), ["a", "\u{1f600};", "b", "!", ""]);
+        assert_eq!(texts("gr\u{f6}\u{df}e-1 \u{e9};"), ["gr\u{f6}\u{df}e-1", "\u{e9}", ";", ""]);
         // A byte order mark is one only at the start.
         assert_eq!(texts("\u{feff}in"), ["in", ""]);
         assert_eq!(texts("in\u{feff}"), ["in", "\u{feff}", ""]);

@@ -88,7 +88,7 @@ impl<'a> Parser<'_, 'a> {
     fn prefix_operators(&mut self, operators: &mut Vec<(Operator, Span)>) {
         loop {
             let operator = match self.kind() {
-                TokenKind::Keyword(Keyword::Not) => Operator::Not,
+                TokenKind::Keyword(Keyword::Not) if !self.is_used_as_name(Keyword::Not) => Operator::Not,
                 // The sign of a literal belongs to it, so that the smallest integer can be written.
                 TokenKind::Minus if matches!(self.kind_at(1), TokenKind::Integer | TokenKind::Float) => {
                     return;
@@ -193,7 +193,7 @@ impl<'a> Parser<'_, 'a> {
             match self.kind() {
                 TokenKind::Dot => {
                     self.at += 1;
-                    let name = self.name("the name of a field")?;
+                    let name = self.used_name("the name of a field")?;
                     let kind = ExpressionKind::Field { source: operand, name };
                     operand = self.add(kind, start.to(name.span), height)?;
                 }
@@ -231,7 +231,8 @@ impl<'a> Parser<'_, 'a> {
             self.error("the name of a field", hint);
         }
         let close = if is_brace { TokenKind::RightBrace } else { TokenKind::RightBracket };
-        let (names, is_complete) = self.items(open, close, |parser| parser.name("the name of a field"))?;
+        let (names, is_complete) =
+            self.items(open, close, |parser| parser.used_name("the name of a field"))?;
         if names.is_empty() && is_complete {
             let span = self.tokens[open].span.to(self.previous_span());
             let message = "Parse error: a projection names at least one field";
@@ -244,13 +245,11 @@ impl<'a> Parser<'_, 'a> {
     fn primary(&mut self) -> Parsed<ExpressionId> {
         let start = self.token().span;
         match self.kind() {
-            TokenKind::Identifier => {
-                if self.is_call() {
-                    return self.call();
-                }
-                let name = self.take_name();
-                self.add(ExpressionKind::Variable(name.text), start, 0)
+            TokenKind::Keyword(keyword) if self.is_used_as_name(keyword) => {
+                self.reserved_operand(keyword)?;
+                self.named()
             }
+            TokenKind::Identifier => self.named(),
             TokenKind::Integer | TokenKind::Float | TokenKind::Minus => self.number(),
             TokenKind::String => {
                 let text = self.text();
@@ -295,12 +294,23 @@ impl<'a> Parser<'_, 'a> {
                 let height = self.height_over(fields.iter().map(|(_, value)| *value));
                 self.finish(open, is_complete.then_some(ExpressionKind::Record(fields)), height)
             }
-            TokenKind::Keyword(keyword) if !self.is_declaration_start() => {
-                let hint = format!("'{}' is a reserved word and cannot be a name", keyword.as_str());
-                Err(self.error("an expression", Some(hint)))
+            TokenKind::Keyword(keyword @ (Keyword::And | Keyword::Or))
+                if self.kind_at(1) == TokenKind::LeftParenthesis =>
+            {
+                let word = keyword.as_str();
+                Err(self.error("an expression", Some(format!("'{word}' is an operator: write 'a {word} b'"))))
             }
             _ => Err(self.error("an expression", None)),
         }
+    }
+
+    /// A variable, or a call.
+    fn named(&mut self) -> Parsed<ExpressionId> {
+        if self.is_call() {
+            return self.call();
+        }
+        let name = self.take_name();
+        self.add(ExpressionKind::Variable(name.text), name.span, 0)
     }
 
     /// What was read from token `open` up to here; an error when there is no kind.
@@ -592,8 +602,8 @@ impl<'a> Parser<'_, 'a> {
             TokenKind::LeftBrace => {
                 let open = self.at;
                 self.at += 1;
-                let (names, is_complete) =
-                    self.items(open, TokenKind::RightBrace, |parser| parser.name("the name of a field"))?;
+                let (names, is_complete) = self
+                    .items(open, TokenKind::RightBrace, |parser| parser.used_name("the name of a field"))?;
                 if !is_complete {
                     return Err(Failed);
                 }
@@ -605,7 +615,7 @@ impl<'a> Parser<'_, 'a> {
             }
             TokenKind::Keyword(Keyword::Is) => {
                 self.at += 1;
-                PatternKind::Is(self.name("the name of a type")?)
+                PatternKind::Is(self.used_name("the name of a type")?)
             }
             TokenKind::Identifier if self.text() == "_" => {
                 self.at += 1;

@@ -46,9 +46,8 @@ impl<'a> Parser<'_, 'a> {
                     if is_complete { TypeExpressionKind::Record(fields) } else { TypeExpressionKind::Error };
                 Ok(self.add_type(kind, start.to(self.previous_span())))
             }
-            TokenKind::Identifier => {
-                let name = self.text();
-                self.at += 1;
+            TokenKind::Identifier | TokenKind::Keyword(_) => {
+                let name = self.used_name("a type")?.text;
                 if !self.eat(TokenKind::Less) {
                     return Ok(self.add_type(TypeExpressionKind::Named(name), start));
                 }

@@ -1,6 +1,6 @@
 //! Several errors of one file are all found, each at its place, and none twice.
 
-use constellation_lang::{Code, Severity};
+use constellation_lang::{Code, Diagnostic, Severity};
 
 use crate::support::{compiled, errors};
 
@@ -164,7 +164,7 @@ fn diagnostics_help_on() {
         ("x = trim(\"a\") with retrys: 3 out x", Code::Syntax, "Did you mean 'retry'?"),
         ("in a: Int x = a < 1 < 2 out x", Code::Syntax, "a < b and b < c"),
         ("in a: Int x = a; out x", Code::Syntax, "remove it"),
-        ("in type: Int out x", Code::Syntax, "reserved word"),
+        ("in type: Int out x", Code::Syntax, "another name, for example 'type_'"),
         ("in a: Int out a + 1", Code::Syntax, "give the expression a name"),
         ("in s: String x = s.trim() out x", Code::UndefinedNamespace, "There are no methods"),
         ("in b: Boolean x = (if (b) 0.5 else 0) * 2 out x", Code::UnsupportedArithmetic, "0.0 for 0"),
@@ -211,4 +211,94 @@ fn a_file_that_breaks_off_is_one_error_behind_its_last_word() {
         assert_eq!(diagnostic.span.range(), end..end, "{source}");
         assert_eq!(diagnostic.found.as_deref(), Some("the end of the file"));
     }
+}
+
+/// Each error as its text in the source and its message.
+fn texts(source: &str) -> Vec<(String, String)> {
+    let compilation = compiled(source);
+    let text = |diagnostic: &Diagnostic| source[diagnostic.span.range()].to_owned();
+    compilation.errors().map(|error| (text(error), error.message.clone())).collect()
+}
+
+#[test]
+fn a_reserved_word_as_a_name_is_one_error_where_it_is_declared() {
+    let cases = [
+        ("in type: Int\nx = type + 1\nout x", "type", "the name of the input"),
+        ("in in: Int\nout in", "in", "the name of the input"),
+        ("type = 3\nx = [type, 2]\nout type\nout x", "type", "the name of a variable"),
+        ("type = { a: List<Int> }\nin t: T\nout t", "type", "the name of a variable"),
+        ("match = 3\nx = match + 1\nout x\nout match", "match", "the name of a variable"),
+        ("not = true\nx = not == true\nout x\nout not", "not", "the name of a variable"),
+        ("true = 1\nx = 1\nout x", "true", "the name of a variable"),
+        ("in r: { type: Int }\nx = r.type\ny = r[type]\nout x\nout y", "type", "the name of a field"),
+        ("x = { use: 1, b: 2 }\ny = x.use\nout y", "use", "the name of a field"),
+        ("in l: List<Int>\nx = map(l, (in) => in + 1)\nout x", "in", "the name of a parameter"),
+        ("type match = { a: Int }\nin x: match\nout x", "match", "the name of the type"),
+        ("use stdlib.math as in\nx = in.add(1, 2)\nout x", "in", "an alias"),
+        ("use in.math\nx = 1\nout x", "in", "a namespace"),
+    ];
+    for (source, word, what) in cases {
+        let message = format!("Parse error: '{word}' is a reserved word and cannot be {what}");
+        assert_eq!(texts(source), [(word.to_owned(), message)], "{source}");
+        let compilation = compiled(source);
+        let error = &compilation.diagnostics[0];
+        assert_eq!(error.suggestions, [format!("Choose another name, for example '{word}_'")]);
+        assert_eq!(error.expected.as_deref(), Some(what));
+    }
+}
+
+#[test]
+fn a_reserved_word_that_is_no_name_anywhere_is_one_error_at_each_use() {
+    let cases = [
+        ("x = type + 1\nout x", "type", "a name"),
+        ("x = f(\n  type,\n  1\n)\nout x", "type", "a name"),
+        ("x = type(1)\nout x", "type", "a name"),
+        ("x = type\ny = 2\nout y", "type", "a name"),
+        ("in a: Int\nx = a + lazy\nout x", "lazy", "a name"),
+        ("x = [as, 1]\nout x", "as", "a name"),
+        ("in a: type\nout a", "type", "a type"),
+        ("out type", "type", "the name of a variable"),
+        ("in r: { a: Int }\nx = r.out\nout x", "out", "the name of a field"),
+        ("in x: Int\ny = match x { is type -> 1, _ -> 2 }\nout y", "type", "the name of a type"),
+    ];
+    for (source, word, what) in cases {
+        let message = format!("Parse error: '{word}' is a reserved word and cannot be {what}");
+        assert_eq!(texts(source), [(word.to_owned(), message)], "{source}");
+    }
+}
+
+#[test]
+fn a_word_that_starts_the_next_declaration_is_not_taken_for_a_name() {
+    assert_eq!(
+        errors("in\nin b: Int\nx =\nout b"),
+        [
+            "2:1: E020: Parse error: expected the name of the input, found 'in'",
+            "4:1: E020: Parse error: expected an expression, found 'out'",
+        ]
+    );
+    assert_eq!(errors("in a: Int in b: out a"), ["1:17: E020: Parse error: expected a type, found 'out'"]);
+    assert_eq!(errors("in a: Int out\na in b: Int out a"), [""; 0]);
+}
+
+#[test]
+fn an_operator_in_the_place_of_a_value_is_no_name() {
+    let compilation = compiled("in a: Boolean x = and(a, a) out x");
+    assert_eq!(compilation.diagnostics[0].suggestions, ["'and' is an operator: write 'a and b'"]);
+    let messages = ["Parse error: expected an expression, found 'or'"];
+    assert_eq!(
+        texts("in a: Boolean y = a and or a out y").iter().map(|(_, text)| text).collect::<Vec<_>>(),
+        messages
+    );
+}
+
+#[test]
+fn a_name_with_letters_beyond_ascii_is_one_error_at_each_place() {
+    let source = "gr\u{f6}\u{df}e = 3\nin l\u{e4}nge: Int\nx = gr\u{f6}\u{df}e\nout x";
+    let found = texts(source);
+    let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["gr\u{f6}\u{df}e", "l\u{e4}nge", "gr\u{f6}\u{df}e"]);
+    assert!(
+        found.iter().all(|(_, message)| message.ends_with("has letters that names cannot have")),
+        "{found:?}"
+    );
 }

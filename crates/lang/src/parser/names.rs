@@ -1,0 +1,149 @@
+//! Names, and reserved words that stand where one is expected.
+//!
+//! Who calls an input `type` means a name. That is reported once, where the name is declared, and the word is a name
+//! from there on: what follows from it would be noise.
+
+use super::recovery::{is_first_on_line, starts_declaration};
+use super::{Failed, Parsed, Parser};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::syntax::{Declaration, Name, Path};
+use crate::token::{Keyword, TokenKind};
+
+impl<'a> Parser<'_, 'a> {
+    pub(super) fn take_name(&mut self) -> Name<'a> {
+        let name = Name { text: self.text(), span: self.token().span };
+        self.at += 1;
+        name
+    }
+
+    /// A name that is declared here; `expected` says of what it is the name.
+    pub(super) fn name(&mut self, expected: &str) -> Parsed<Name<'a>> {
+        match self.kind() {
+            TokenKind::Identifier => Ok(self.take_name()),
+            TokenKind::Keyword(keyword) if self.can_be_meant_as_name() => {
+                self.reserved_word(expected, keyword);
+                self.reserved_names.insert(keyword);
+                Ok(self.take_name())
+            }
+            _ => Err(self.error(expected, None)),
+        }
+    }
+
+    /// A name that was declared elsewhere.
+    pub(super) fn used_name(&mut self, expected: &str) -> Parsed<Name<'a>> {
+        match self.kind() {
+            TokenKind::Identifier => Ok(self.take_name()),
+            TokenKind::Keyword(keyword) if self.reserved_names.contains(&keyword) => Ok(self.take_name()),
+            TokenKind::Keyword(keyword) if self.can_be_meant_as_name() => {
+                self.reserved_word(expected, keyword);
+                self.at += 1;
+                Err(Failed)
+            }
+            _ => Err(self.error(expected, None)),
+        }
+    }
+
+    /// Whether the reserved word at hand, where a name is expected, is not the start of the next declaration.
+    fn can_be_meant_as_name(&self) -> bool {
+        match self.kind_at(1) {
+            TokenKind::Assign => !is_first_on_line(self.source, self.at),
+            _ => !self.is_declaration_start(),
+        }
+    }
+
+    fn reserved_word(&mut self, expected: &str, keyword: Keyword) {
+        self.last_error_at = Some(self.at);
+        let word = keyword.as_str();
+        let message = format!("Parse error: '{word}' is a reserved word and cannot be {expected}");
+        let diagnostic = Diagnostic::error(Code::Syntax, self.token().span, message)
+            .expected_found(expected, format!("'{word}'"))
+            .suggest([format!("Choose another name, for example '{word}_'")]);
+        self.sink.push(diagnostic);
+    }
+
+    /// `type = ...`: a variable that is named by a reserved word.
+    pub(super) fn reserved_assignment(&mut self, keyword: Keyword) -> (Declaration<'a>, Parsed<()>) {
+        self.reserved_word("the name of a variable", keyword);
+        self.reserved_names.insert(keyword);
+        // Or the name of a type was forgotten: nobody knows whether a type or a value follows.
+        if keyword == Keyword::Type {
+            self.at += 1;
+            return (Declaration::Error, Err(Failed));
+        }
+        let name = self.take_name();
+        self.at += 1;
+        let result = self.expression();
+        let (value, result) = self.expression_or_error(result);
+        (Declaration::Assignment { name, value }, result)
+    }
+
+    /// Whether the reserved word at hand, where an expression is expected, is meant as a name.
+    pub(super) fn is_used_as_name(&self, keyword: Keyword) -> bool {
+        let next = self.kind_at(1);
+        let is_operand = next.is_behind_operand();
+        match keyword {
+            Keyword::True | Keyword::False => false,
+            Keyword::Type | Keyword::In | Keyword::Out | Keyword::Use => !self.is_declaration_start(),
+            Keyword::As | Keyword::With | Keyword::Lazy | Keyword::Is => {
+                is_operand
+                    || matches!(next, TokenKind::LeftParenthesis | TokenKind::EndOfFile)
+                    || starts_declaration(self.source, self.at + 1)
+            }
+            // Expressions begin with these, or have them inside.
+            _ => is_operand,
+        }
+    }
+
+    /// The reserved word at hand as the name that it is meant to be.
+    pub(super) fn reserved_operand(&mut self, keyword: Keyword) -> Parsed<()> {
+        if self.reserved_names.contains(&keyword) {
+            return Ok(());
+        }
+        self.reserved_word("a name", keyword);
+        self.at += 1;
+        Err(Failed)
+    }
+
+    /// `a.b.c`; reserved words can stand after a dot.
+    pub(super) fn path(&mut self, expected: &str) -> Parsed<Path<'a>> {
+        let first = self.used_name(expected)?;
+        let mut path = Path { segments: vec![first.text], span: first.span };
+        while self.kind() == TokenKind::Dot
+            && matches!(self.kind_at(1), TokenKind::Identifier | TokenKind::Keyword(_))
+        {
+            self.at += 1;
+            path.segments.push(self.text());
+            path.span = path.span.to(self.token().span);
+            self.at += 1;
+        }
+        Ok(path)
+    }
+}
+
+impl TokenKind {
+    /// Whether this can only stand behind an operand.
+    pub(super) fn is_behind_operand(self) -> bool {
+        matches!(
+            self,
+            Self::Dot
+                | Self::Comma
+                | Self::RightParenthesis
+                | Self::RightBracket
+                | Self::RightBrace
+                | Self::StringMiddle
+                | Self::StringTail
+                | Self::Plus
+                | Self::Star
+                | Self::Slash
+                | Self::Equal
+                | Self::NotEqual
+                | Self::Less
+                | Self::LessEqual
+                | Self::Greater
+                | Self::GreaterEqual
+                | Self::Coalesce
+                | Self::Arrow
+                | Self::FatArrow
+        )
+    }
+}
