@@ -181,7 +181,8 @@ impl<'a> Checker<'_, 'a> {
             } else {
                 let message = "The example is not made of literals only, so it is not kept";
                 let span = self.expression(*example).span;
-                self.sink.push(Diagnostic::warning(Code::ExampleNotKept, span, message));
+                let hint = "Write the value itself, without variables, operators or calls".to_owned();
+                self.sink.push(Diagnostic::warning(Code::ExampleNotKept, span, message).suggest([hint]));
             }
         }
         let Some(ty) = ty else {
@@ -190,8 +191,8 @@ impl<'a> Checker<'_, 'a> {
         };
         if let Some(known) = self.inputs.get_mut(name.text) {
             if known.ty != ty {
-                let message = format!("The input '{}' is declared twice, with different types", name.text);
-                self.error(Code::DuplicateDefinition, name.span, message);
+                let (expected, found) = (known.ty, ty);
+                self.duplicate_input(name, expected, found);
                 return;
             }
             known.examples.extend(constants);
@@ -203,6 +204,22 @@ impl<'a> Checker<'_, 'a> {
         let value = self.add(kind, ty, name.span);
         self.label = None;
         self.variables.insert(name.text, Variable::new(Some(value)));
+    }
+
+    fn duplicate_input(&mut self, name: Name<'a>, expected: Ty, found: Ty) {
+        let message = format!("The input '{}' is declared twice, with different types", name.text);
+        let hint = "Give one of the two inputs another name".to_owned();
+        let mut diagnostic = Diagnostic::error(Code::DuplicateDefinition, name.span, message)
+            .expected_found(self.types.text(expected), self.types.text(found))
+            .suggest([hint]);
+        let first = self.tree.declarations.iter().find_map(|declaration| match declaration {
+            Declaration::Input { name: first, .. } if first.text == name.text => Some(first.span),
+            _ => None,
+        });
+        if let Some(first) = first {
+            diagnostic = diagnostic.label(first, "it was declared here first");
+        }
+        self.sink.push(diagnostic);
     }
 
     fn import(&mut self, path: &Path<'a>, alias: Option<Name<'a>>) {
@@ -267,7 +284,8 @@ impl<'a> Checker<'_, 'a> {
             } else {
                 format!("'{}' is never used", name.text)
             };
-            self.sink.push(Diagnostic::warning(Code::UnusedVariable, name.span, message));
+            let hint = format!("Remove it, or make it a result: out {}", name.text);
+            self.sink.push(Diagnostic::warning(Code::UnusedVariable, name.span, message).suggest([hint]));
         }
     }
 
@@ -325,6 +343,21 @@ impl<'a> Checker<'_, 'a> {
         names.sort_unstable();
         let mut hints: Vec<String> =
             nearest(name.text, names).map(|near| format!("Did you mean '{near}'?")).collect();
+        // It is bounded how many errors are reported, so this may look through the program each time.
+        let is_below = self.tree.declarations.iter().any(|declaration| {
+            let (Declaration::Input { name: other, .. } | Declaration::Assignment { name: other, .. }) =
+                declaration
+            else {
+                return false;
+            };
+            other.text == name.text && other.span.start > name.span.start
+        });
+        if is_below {
+            hints.insert(
+                0,
+                format!("'{}' is declared below: move its declaration above this line", name.text),
+            );
+        }
         if hints.is_empty() {
             hints.push(format!("Declare the variable above: in {}: String", name.text));
         }

@@ -65,6 +65,17 @@ struct Known {
     has_nothing: bool,
 }
 
+/// A type for a message, cut where it is longer than a line or two.
+pub(crate) fn excerpt(ty: &Type) -> String {
+    let mut out = Excerpt { text: String::new(), is_cut: false };
+    // It fails exactly when the text is cut, so that the rest of a large type is not even printed.
+    let _ = write!(out, "{ty}");
+    if out.is_cut {
+        out.text.push_str("...");
+    }
+    out.text
+}
+
 /// The start of a text.
 struct Excerpt {
     text: String,
@@ -139,13 +150,7 @@ impl Types {
 
     /// The type for a message, cut where it is longer than a line or two.
     pub(crate) fn text(&self, ty: Ty) -> String {
-        let mut out = Excerpt { text: String::new(), is_cut: false };
-        // It fails exactly when the text is cut, so that the rest of a large type is not even printed.
-        let _ = write!(out, "{}", self.get(ty));
-        if out.is_cut {
-            out.text.push_str("...");
-        }
-        out.text
+        excerpt(self.get(ty))
     }
 
     /// Counts work that is done on the fields of a record.

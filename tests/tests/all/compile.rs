@@ -114,6 +114,8 @@ warning[W001]: 'twice' is never used
   |
 2 | twice = a * 2
   | ^^^^^
+  |
+  = help: Remove it, or make it a result: out twice
 
 1 warning in 1 file
 ",

@@ -227,7 +227,11 @@ impl<'a> Checker<'_, 'a> {
                 arguments.len()
             );
             let hint = format!("Its signature is {}", self.functions.signature(index));
-            self.sink.push(Diagnostic::error(Code::TypeError, span, message).suggest([hint]));
+            let (expected, found) = (parameters.len(), arguments.len());
+            let diagnostic = Diagnostic::error(Code::TypeError, span, message)
+                .expected_found(format!("{expected} argument(s)"), found.to_string())
+                .suggest([hint]);
+            self.sink.push(diagnostic);
             return None;
         }
         let mut bindings = Bindings::default();
@@ -299,7 +303,12 @@ impl<'a> Checker<'_, 'a> {
                 parameters.len(),
                 expected.parameters.len()
             );
-            self.error(Code::TypeError, span, message);
+            let (expected, found) = (expected.parameters.len(), parameters.len());
+            let names = ["a", "b", "c", "d"].get(..expected).map(|names| names.join(", "));
+            let diagnostic = Diagnostic::error(Code::TypeError, span, message)
+                .expected_found(format!("{expected} parameter(s)"), found.to_string())
+                .suggest(names.map(|names| format!("Write the lambda as ({names}) => ...")));
+            self.sink.push(diagnostic);
             return None;
         }
         let outer = self.scope;
@@ -363,7 +372,8 @@ impl<'a> Checker<'_, 'a> {
                 "Lambda parameter '{0}' requires a type annotation. Hint: write ({0}: Int) => ...",
                 name.text
             );
-            self.error(Code::TypeError, name.span, message);
+            let hint = format!("Write its type: ({}: Int) => ...", name.text);
+            self.sink.push(Diagnostic::error(Code::TypeError, name.span, message).suggest([hint]));
             return None;
         };
         let parameter = self.add(NodeKind::Parameter, given, name.span);

@@ -109,7 +109,8 @@ impl<'a> Checker<'_, 'a> {
     pub(super) fn lambda_out_of_place(&mut self, span: Span) {
         let message = "Lambda expression cannot be used in this context. Lambdas can only be used as arguments to \
                        higher-order functions like filter, map, etc.";
-        self.error(Code::InvalidLambdaContext, span, message);
+        let hint = "Call a function that takes a function, and write the lambda as its argument".to_owned();
+        self.sink.push(Diagnostic::error(Code::InvalidLambdaContext, span, message).suggest([hint]));
     }
 
     /// The value of an expression as a value of type `expected`.
@@ -174,7 +175,16 @@ impl<'a> Checker<'_, 'a> {
 
     pub(super) fn mismatch(&mut self, expected: Ty, found: Ty, span: Span) {
         let (expected_text, found_text) = (self.types.text(expected), self.types.text(found));
-        let hint = match (self.types.get(expected), self.types.get(found)) {
+        let message = format!("Type mismatch: expected {expected_text}, got {found_text}");
+        let diagnostic = Diagnostic::error(Code::TypeMismatch, span, message)
+            .expected_found(expected_text, found_text)
+            .suggest(self.conversion(expected, found).map(str::to_owned));
+        self.sink.push(diagnostic);
+    }
+
+    /// How a value of one type becomes one of another.
+    pub(super) fn conversion(&self, expected: Ty, found: Ty) -> Option<&'static str> {
+        match (self.types.get(expected), self.types.get(found)) {
             (Type::Optional(_), Type::Optional(_)) => None,
             (Type::Float, found) if is_number_union(found) => Some(MIXED_NUMBERS),
             (expected, Type::Optional(inner)) if inner.is_subtype_of(expected) => {
@@ -192,12 +202,7 @@ impl<'a> Checker<'_, 'a> {
             (Type::Boolean, _) => Some("A comparison gives a Boolean, for example: x > 0"),
             (Type::List(_), Type::Seq(_)) => Some("A Seq cannot stand for a List; declare the value as List"),
             _ => None,
-        };
-        let message = format!("Type mismatch: expected {expected_text}, got {found_text}");
-        let diagnostic = Diagnostic::error(Code::TypeMismatch, span, message)
-            .expected_found(expected_text, found_text)
-            .suggest(hint.map(str::to_owned));
-        self.sink.push(diagnostic);
+        }
     }
 
     fn variable(&mut self, name: Name<'a>) -> Option<Value> {
@@ -213,17 +218,7 @@ impl<'a> Checker<'_, 'a> {
 
     fn field(&mut self, source: Value, name: Name<'a>, span: Span) -> Option<Value> {
         let Some(record) = self.types.record_within(source.ty) else {
-            let found = self.types.text(source.ty);
-            let message = format!("Field access requires a record type, got {found}");
-            let hint = match self.types.get(source.ty) {
-                Type::Optional(_) => Some("Give a default first: (optional ?? default).field"),
-                Type::Union(_) => {
-                    Some("Choose the member first: match value { { field } -> field, _ -> other }")
-                }
-                _ => None,
-            };
-            let diagnostic = Diagnostic::error(Code::TypeError, span, message);
-            self.sink.push(diagnostic.suggest(hint.map(str::to_owned)));
+            self.no_record("Field access", source.ty, span);
             return None;
         };
         self.types.charge(record.fields().len());
@@ -237,6 +232,18 @@ impl<'a> Checker<'_, 'a> {
         let result = self.types.in_place_of(source.ty, element);
         let ty = self.bounded(span, result)?;
         Some(self.add(NodeKind::Field { source: source.node, name: name.text.to_owned() }, ty, span))
+    }
+
+    fn no_record(&mut self, what: &str, found: Ty, span: Span) {
+        let hint = match self.types.get(found) {
+            Type::Optional(_) => Some("Give a default first: (optional ?? default).field"),
+            Type::Union(_) => Some("Choose the member first: match value { { field } -> field, _ -> other }"),
+            _ => None,
+        };
+        let found = self.types.text(found);
+        let message = format!("{what} requires a record type, got {found}");
+        let diagnostic = Diagnostic::error(Code::TypeError, span, message);
+        self.sink.push(diagnostic.expected_found("a record", found).suggest(hint.map(str::to_owned)));
     }
 
     fn missing_field(&mut self, code: Code, name: Name<'a>, available: &[&str], span: Span) {
@@ -253,8 +260,7 @@ impl<'a> Checker<'_, 'a> {
 
     fn projection(&mut self, source: Value, names: &[Name<'a>], span: Span) -> Option<Value> {
         let Some(record) = self.types.record_within(source.ty) else {
-            let message = format!("Projection requires a record type, got {}", self.types.text(source.ty));
-            self.error(Code::TypeError, span, message);
+            self.no_record("Projection", source.ty, span);
             return None;
         };
         self.types.charge(record.fields().len());
@@ -317,8 +323,11 @@ impl<'a> Checker<'_, 'a> {
         let (left_span, right_span) = (self.expression(left_id).span, self.expression(right_id).span);
         let left = left?;
         let Type::Optional(inner) = self.types.get(left.ty).clone() else {
-            let message = format!("Left side of ?? must be Optional, got {}", self.types.text(left.ty));
-            self.error(Code::TypeError, left_span, message);
+            let found = self.types.text(left.ty);
+            let message = format!("Left side of ?? must be Optional, got {found}");
+            let hint = "The value is always there: remove '??' and the default".to_owned();
+            let diagnostic = Diagnostic::error(Code::TypeError, left_span, message);
+            self.sink.push(diagnostic.expected_found("an Optional", found).suggest([hint]));
             return None;
         };
         let right = right?;

@@ -6,10 +6,11 @@ use constellation_store_core::{FieldValue, Literal, NodeKind};
 use constellation_types::{RecordType, Type};
 
 use super::{Checker, Value};
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::span::Span;
+use crate::suggest::nearest;
 use crate::syntax::{ExpressionId, Name};
-use crate::types::Ty;
+use crate::types::{Ty, excerpt};
 
 impl<'a> Checker<'_, 'a> {
     #[expect(
@@ -145,9 +146,21 @@ impl<'a> Checker<'_, 'a> {
             .filter(|name| !values.contains_key(name))
             .collect();
         if !missing.is_empty() {
+            let extra = fields.iter().map(|(name, _)| name.text).filter(|name| !wanted.contains_key(name));
+            let extra: Vec<&str> = extra.collect();
+            let mut hints: Vec<String> = Vec::new();
+            for name in missing.iter().take(3) {
+                let written = nearest(name, extra.iter().copied()).next();
+                hints.extend(written.map(|written| format!("Did you mean '{name}' by '{written}'?")));
+            }
+            let added = missing.iter().take(3).map(|name| format!("{name}: {}", excerpt(wanted[name])));
+            hints.push(format!("Add {}", added.collect::<Vec<_>>().join(", ")));
             let missing = missing.join(", ");
             let message = format!("Record literal is missing required field(s): {missing}");
-            self.error(Code::TypeError, span, message);
+            let diagnostic = Diagnostic::error(Code::TypeError, span, message);
+            let (expected, found) = (self.types.text(expected), fields.iter().map(|(name, _)| name.text));
+            let found = format!("{{ {} }}", found.take(50).collect::<Vec<_>>().join(", "));
+            self.sink.push(diagnostic.expected_found(expected, found).suggest(hints));
             return None;
         }
         if values.values().any(Option::is_none) {

@@ -48,13 +48,21 @@ impl<'a> Checker<'_, 'a> {
         }
         if !has_bad_pattern && is_covered.contains(&false) {
             let missing = members.iter().zip(&is_covered).filter(|(_, is_covered)| !**is_covered);
-            let mut missing: Vec<String> = missing.map(|(member, _)| member.to_string()).collect();
+            let missing: Vec<&Type> = missing.map(|(member, _)| member).collect();
+            let mut hints: Vec<String> = missing
+                .iter()
+                .filter_map(|member| pattern_of(member))
+                .take(3)
+                .map(|pattern| format!("Add a case: {pattern} -> value"))
+                .collect();
+            hints.push("Add a last case: _ -> value".to_owned());
+            let mut missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
             missing.sort_unstable();
             let subject = self.types.text(scrutinee.ty);
             let missing = missing.join(", ");
             let message = format!("Non-exhaustive match on type {subject}. Missing patterns for: {missing}");
             let diagnostic = Diagnostic::error(Code::TypeError, span, message);
-            self.sink.push(diagnostic.suggest(["Add a last case: _ -> value".to_owned()]));
+            self.sink.push(diagnostic.suggest(hints));
             return None;
         }
         let checked: Vec<(CasePattern, ScopeId, Value)> = checked.into_iter().collect::<Option<_>>()?;
@@ -182,7 +190,27 @@ impl<'a> Checker<'_, 'a> {
     }
 
     fn cannot_match(&mut self, pattern: &str, scrutinee: Ty, span: Span) {
-        let message = format!("Pattern {pattern} cannot match type {}", self.types.text(scrutinee));
-        self.error(Code::TypeMismatch, span, message);
+        let ty = self.types.text(scrutinee);
+        let message = format!("Pattern {pattern} cannot match type {ty}");
+        let members = match self.types.get(scrutinee) {
+            Type::Union(union) => union.members(),
+            single => std::slice::from_ref(single),
+        };
+        let patterns: Vec<String> = members.iter().filter_map(pattern_of).take(5).collect();
+        let hint = (!patterns.is_empty()).then(|| format!("What can match is {}", patterns.join(", ")));
+        let diagnostic = Diagnostic::error(Code::TypeMismatch, span, message);
+        self.sink.push(diagnostic.expected_found(ty, pattern).suggest(hint));
+    }
+}
+
+/// A pattern that chooses a member, where one can be written without a name for its type.
+fn pattern_of(member: &Type) -> Option<String> {
+    match member {
+        Type::String | Type::Int | Type::Float | Type::Boolean => Some(format!("is {member}")),
+        Type::Record(record) if (1..10).contains(&record.fields().len()) => {
+            let names: Vec<&str> = record.fields().iter().map(|field| &*field.name).collect();
+            Some(format!("{{ {} }}", names.join(", ")))
+        }
+        _ => None,
     }
 }

@@ -13,6 +13,12 @@ use crate::types::Ty;
 pub(super) const MIXED_NUMBERS: &str =
     "The value is an Int in one case and a Float in another: write both as Float, for example 0.0 for 0";
 
+/// What to do about an optional where a value must be.
+const DEFAULT_FIRST: &str = "Give a default for the optional: (optional ?? default)";
+
+/// What arithmetic works on.
+const NUMBERS: &str = "Int or Float";
+
 /// Whether the type is `Float | Int`.
 pub(super) fn is_number_union(ty: &Type) -> bool {
     let Type::Union(union) = ty else { return false };
@@ -72,7 +78,14 @@ impl Checker<'_, '_> {
         if operand.ty != Ty::INT && operand.ty != Ty::FLOAT {
             let found = self.types.text(operand.ty);
             let message = format!("Arithmetic operator '-' is not supported for type {found}");
-            self.error(Code::UnsupportedArithmetic, span, message);
+            let hint = match self.types.get(operand.ty) {
+                ty if is_number_union(ty) => Some(MIXED_NUMBERS),
+                Type::Optional(_) => Some(DEFAULT_FIRST),
+                Type::Boolean => Some("The negation of a Boolean is written 'not'"),
+                _ => None,
+            };
+            let diagnostic = Diagnostic::error(Code::UnsupportedArithmetic, span, message);
+            self.sink.push(diagnostic.expected_found(NUMBERS, found).suggest(hint.map(str::to_owned)));
             return None;
         }
         Some(self.add(NodeKind::Negate { operand: operand.node }, operand.ty, span))
@@ -112,9 +125,7 @@ impl Checker<'_, '_> {
             (Type::String, _) | (_, Type::String) if operator == "+" => {
                 Some("Interpolation joins text and values: \"${a}${b}\"")
             }
-            (Type::Optional(_), _) | (_, Type::Optional(_)) => {
-                Some("Give a default for the optional: (optional ?? default)")
-            }
+            (Type::Optional(_), _) | (_, Type::Optional(_)) => Some(DEFAULT_FIRST),
             (Type::List(_) | Type::Seq(_), Type::List(_) | Type::Seq(_)) if operator == "+" => {
                 Some("list-concat(a, b) joins two lists")
             }
@@ -123,8 +134,10 @@ impl Checker<'_, '_> {
         let (left, right) = (self.types.text(left), self.types.text(right));
         let message =
             format!("Arithmetic operator '{operator}' is not supported for types {left} and {right}");
-        let diagnostic = Diagnostic::error(Code::UnsupportedArithmetic, span, message);
-        self.sink.push(diagnostic.suggest(hint.map(str::to_owned)));
+        let diagnostic = Diagnostic::error(Code::UnsupportedArithmetic, span, message)
+            .expected_found(NUMBERS, format!("{left} and {right}"))
+            .suggest(hint.map(str::to_owned));
+        self.sink.push(diagnostic);
     }
 
     fn is_mergeable(&self, ty: Ty) -> bool {
@@ -171,9 +184,17 @@ impl Checker<'_, '_> {
         let is_ordering = !matches!(operator, ComparisonOperator::Equal | ComparisonOperator::NotEqual);
         let is_ordered = matches!(left.ty, Ty::INT | Ty::FLOAT | Ty::STRING);
         if (is_ordering && !is_ordered) || self.types.has_function(left.ty) {
+            let hint = match self.types.get(left.ty) {
+                ty if is_number_union(ty) => MIXED_NUMBERS,
+                Type::Optional(_) => DEFAULT_FIRST,
+                _ => "Compare something of it that has an order, or use '==' and '!='",
+            };
             let (left, right) = (self.types.text(left.ty), self.types.text(right.ty));
             let message = format!("Operator '{text}' is not supported for types {left} and {right}");
-            self.error(Code::UnsupportedComparison, span, message);
+            let diagnostic = Diagnostic::error(Code::UnsupportedComparison, span, message)
+                .expected_found("Int, Float or String", format!("{left} and {right}"))
+                .suggest([hint.to_owned()]);
+            self.sink.push(diagnostic);
             return None;
         }
         right = self.coerce(right, left.ty);

@@ -133,7 +133,8 @@ impl<'a> Checker<'_, 'a> {
             let message =
                 format!("Fallback type mismatch: module returns {expected} but fallback is {found}");
             let diagnostic = Diagnostic::error(Code::FallbackTypeMismatch, self.expression(id).span, message);
-            self.sink.push(diagnostic.expected_found(expected, found));
+            let hint = self.conversion(result, value.ty).map(str::to_owned);
+            self.sink.push(diagnostic.expected_found(expected, found).suggest(hint));
             return None;
         }
         Some(self.coerce(value, result).node)
@@ -151,7 +152,11 @@ impl<'a> Checker<'_, 'a> {
 
     fn invalid(&mut self, option: &CallOption<'a>, value: &str, constraint: &str) -> bool {
         let message = format!("Invalid value for '{}': {value} ({constraint})", option.name.text);
-        self.error(Code::InvalidOptionValue, option.span, message);
+        let hint = format!("Write a value above 0, or leave '{}' out", option.name.text);
+        let diagnostic = Diagnostic::error(Code::InvalidOptionValue, option.span, message)
+            .expected_found(constraint.replace("must be ", ""), value)
+            .suggest([hint]);
+        self.sink.push(diagnostic);
         false
     }
 
@@ -170,18 +175,21 @@ impl<'a> Checker<'_, 'a> {
         for (option, needed) in dependencies {
             if let (Some(place), None) = (place(option), place(needed)) {
                 let message = format!("'{option}' without '{needed}' has no effect");
-                self.sink.push(Diagnostic::warning(Code::OptionDependency, place, message));
+                let hint = format!("Add '{needed}', or remove '{option}'");
+                self.sink.push(Diagnostic::warning(Code::OptionDependency, place, message).suggest([hint]));
             }
         }
         if let Some(retry) = out.retry.filter(|retry| *retry > MANY_RETRIES) {
             let message =
                 format!("High retry count ({retry}) - consider using a lower value with exponential backoff");
             let span = place("retry").unwrap_or(span);
-            self.sink.push(Diagnostic::warning(Code::HighRetry, span, message));
+            let hint = format!("Write at most {MANY_RETRIES}, with 'delay' and 'backoff: exponential'");
+            self.sink.push(Diagnostic::warning(Code::HighRetry, span, message).suggest([hint]));
         }
         if let (Some(place), Some(_)) = (place("batch"), place("window")) {
             let message = "'window' and 'batch' are mutually exclusive; 'batch' will be ignored";
-            self.sink.push(Diagnostic::warning(Code::ConflictingOptions, place, message));
+            let hint = "Remove one of the two".to_owned();
+            self.sink.push(Diagnostic::warning(Code::ConflictingOptions, place, message).suggest([hint]));
         }
         for name in NOT_APPLIED {
             if let Some(place) = place(name) {

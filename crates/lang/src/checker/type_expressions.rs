@@ -101,14 +101,18 @@ impl Checker<'_, '_> {
         names.sort_unstable();
         let near = nearest(name, BUILT_IN.into_iter().chain(names));
         let mut hints: Vec<String> = near.map(|near| format!("Did you mean '{near}'?")).collect();
+        // It has type arguments that it does not take.
+        if text != name && (BUILT_IN.contains(&name) || self.declared_types.contains_key(name)) {
+            hints = vec![format!("{name} takes no type arguments")];
+        }
         match name {
             "Bool" => hints.insert(0, "Did you mean 'Boolean'?".to_owned()),
             "Double" | "Number" | "Decimal" => hints.insert(0, "Did you mean 'Float'?".to_owned()),
             "Integer" | "Long" => hints.insert(0, "Did you mean 'Int'?".to_owned()),
             "List" | "Seq" | "Candidates" | "Optional" => {
-                hints.insert(0, format!("{name} takes a type argument: {name}<String>"));
+                hints = vec![format!("{name} takes a type argument: {name}<String>")];
             }
-            "Map" => hints.insert(0, "Map takes two type arguments: Map<String, Int>".to_owned()),
+            "Map" => hints = vec!["Map takes two type arguments: Map<String, Int>".to_owned()],
             _ => {}
         }
         let message = format!("Undefined type: {text}");
@@ -124,8 +128,10 @@ impl Checker<'_, '_> {
                 let message = format!("Cannot merge types: {left} + {right}");
                 let hint = "'+' merges two records, two lists of records of one kind, or a record with a list of \
                             records";
-                let diagnostic = Diagnostic::error(Code::IncompatibleMerge, span, message);
-                self.sink.push(diagnostic.suggest([hint.to_owned()]));
+                let diagnostic = Diagnostic::error(Code::IncompatibleMerge, span, message)
+                    .expected_found("records or lists of records", format!("{left} and {right}"))
+                    .suggest([hint.to_owned()]);
+                self.sink.push(diagnostic);
                 None
             }
             Err(limit) => self.bounded(span, Err(limit)),

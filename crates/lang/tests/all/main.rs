@@ -4,6 +4,7 @@ mod bounds;
 mod canonical;
 mod conformance;
 mod fuzz;
+mod kinds;
 mod options;
 mod recovery;
 mod semantics;
