@@ -12,8 +12,10 @@ struct Page {
     example: &'static str,
 }
 
-const PAGES: &[Page] =
-    &[Page { path: "docs/stdlib.md", package: "constellation-stdlib", example: "reference" }];
+const PAGES: &[Page] = &[
+    Page { path: "docs/errors.md", package: "constellation-lang", example: "error-reference" },
+    Page { path: "docs/stdlib.md", package: "constellation-stdlib", example: "reference" },
+];
 
 /// Writes the documents, or only looks whether they are as they would be written.
 pub(crate) fn run(shell: &Shell, check: bool) -> anyhow::Result<()> {

@@ -21,7 +21,7 @@ pub mod syntax;
 mod token;
 mod types;
 
-pub use diagnostic::{Code, Diagnostic, Label, MAX_DIAGNOSTICS, Severity};
+pub use diagnostic::{Code, Diagnostic, Label, MAX_DIAGNOSTICS, Severity, error_reference};
 pub use functions::FunctionTable;
 pub use span::{LineIndex, Position, Span};
 pub use token::{Keyword, MAX_SOURCE_BYTES, Token, TokenKind, TokenizedSource, tokenize};

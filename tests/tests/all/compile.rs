@@ -272,3 +272,33 @@ fn every_example_compiles_without_a_word() {
     let exited = Launch::command(&directory, "compile").args(&names).run();
     assert_eq!((exited.stderr.as_str(), exited.status.code()), ("", Some(0)));
 }
+
+#[test]
+fn the_reference_of_errors_says_what_the_compiler_says() {
+    let reference = fs::read_to_string(examples_directory().join("../../docs/errors.md")).unwrap();
+    let sections: Vec<&str> =
+        reference.split("\n## ").skip(1).filter(|text| text.contains("```text")).collect();
+    assert!(sections.len() >= 24);
+    for section in sections {
+        let blocks: Vec<&str> = section.split("```").collect();
+        let (source, said) = (blocks[1].trim(), blocks[3]);
+        let said: Vec<&str> =
+            said.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit())).collect();
+        let [answer] = &lines(&compile(&[("a.cst", source)], &["--json"]))[..] else { panic!("one file") };
+        let found: Vec<String> = answer["diagnostics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|found| {
+                let text = |name: &str| found[name].as_str().unwrap();
+                format!("{}:{}: {}: {}", found["line"], found["column"], text("code"), text("message"))
+            })
+            .collect();
+        if section.starts_with("E005") {
+            // Its functions are those of an application, which the standard library does not have.
+            assert_eq!(found, ["2:7: E002: Undefined function: total"]);
+        } else {
+            assert_eq!(found, said, "{section}");
+        }
+    }
+}
