@@ -11,7 +11,7 @@ mod types;
 
 use std::collections::HashSet;
 
-use self::recovery::{bracket_text, partners};
+use self::recovery::{bracket_text, is_first_on_line, partners};
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::span::Span;
 use crate::syntax::{
@@ -69,14 +69,25 @@ impl<'a> Parser<'_, 'a> {
         while self.kind() != TokenKind::EndOfFile {
             // Text that is no token was reported by the lexer and declares nothing, unless it is meant as a name.
             if self.kind_at(1) != TokenKind::Assign && self.eat(TokenKind::Unknown) {
+                // Nor is anything said of what belongs to it, as the `2` of `a % 2`.
+                while self.kind() != TokenKind::EndOfFile
+                    && !is_first_on_line(self.source, self.at)
+                    && !self.is_declaration_start()
+                {
+                    self.at += 1;
+                }
                 continue;
             }
             let start = self.at;
             self.nesting = 0;
             self.is_abandoned = false;
+            // What is behind a declaration on its line, and starts none, has no name for anything below.
+            let is_rest = !is_first_on_line(self.source, start) && !self.is_declaration_start();
             let (declaration, result) = self.declaration();
             has_output |= matches!(declaration, Declaration::Output { .. });
-            self.tree.declarations.push(declaration);
+            if !(is_rest && matches!(declaration, Declaration::Error)) {
+                self.tree.declarations.push(declaration);
+            }
             if result.is_err() {
                 if self.at == start {
                     self.at += 1;
@@ -161,6 +172,9 @@ impl<'a> Parser<'_, 'a> {
             TokenKind::StringHead | TokenKind::String => {
                 let text: String = self.text().chars().take(12).collect();
                 Some(format!("Give the value a name: result = {text}"))
+            }
+            TokenKind::Pipe if self.kind_at(1) == TokenKind::Pipe => {
+                Some("Disjunction is written 'or'".to_owned())
             }
             TokenKind::Slash if self.kind_at(1) == TokenKind::Slash => {
                 Some("A comment starts with '#'".to_owned())

@@ -6,6 +6,7 @@ mod determinism;
 mod durability;
 mod examples;
 mod features;
+mod language;
 mod loading;
 mod operations;
 #[cfg(target_os = "linux")]

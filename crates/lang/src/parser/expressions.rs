@@ -310,6 +310,10 @@ impl<'a> Parser<'_, 'a> {
             return self.call();
         }
         let name = self.take_name();
+        if self.kind() == TokenKind::FatArrow {
+            let hint = format!("Write ({}) => ...", name.text);
+            return Err(self.error("'(' before the parameters of a lambda", Some(hint)));
+        }
         self.add(ExpressionKind::Variable(name.text), name.span, 0)
     }
 

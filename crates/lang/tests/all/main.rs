@@ -8,4 +8,5 @@ mod kinds;
 mod options;
 mod recovery;
 mod semantics;
+mod spec;
 mod support;

@@ -110,6 +110,16 @@ fn a_stray_character_hides_nothing() {
 }
 
 #[test]
+fn an_operator_that_does_not_exist_is_one_error() {
+    for operator in ["%", "&&", "||", "^", "~"] {
+        let source = format!("in a: Boolean\nx = a {operator} 2\ny = nope\nout x");
+        let found = errors(&source);
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert_eq!(found[1], "3:5: E001: Undefined variable: nope");
+    }
+}
+
+#[test]
 fn a_program_without_an_output_is_refused_wherever_the_word_stands() {
     let expected = "E020: Parse error: the pipeline has no output";
     for source in ["in x: Int", "@source(\"queue\", out: 1) in x: Int", ""] {
@@ -171,6 +181,8 @@ fn diagnostics_help_on() {
         ("in b: Boolean y = if (b) 0.5 else 0 x = Scale(y, 2) out x", Code::TypeMismatch, "0.0 for 0"),
         ("in s: String x = s + \"!\" out x", Code::UnsupportedArithmetic, "${a}${b}"),
         ("x: Int = 1 out x", Code::Syntax, "remove the type"),
+        ("in l: List<Int> x = map(l, v => v) out x", Code::Syntax, "Write (v) => ..."),
+        ("in a: Boolean x = a || a out x", Code::Syntax, "written 'or'"),
         ("x = 1.5e3 out x", Code::Syntax, "no exponent"),
         ("// x\nx = 1 out x", Code::Syntax, "'#'"),
         ("in b: Boolean x = b with retry: 3 out x", Code::Syntax, "follow a call"),

@@ -35,6 +35,7 @@ pub(crate) fn library() -> FunctionTable {
     FunctionTable::new([
         function("stdlib.math.add", &[("a", int()), ("b", int())], int()),
         function("stdlib.math.multiply", &[("a", int()), ("b", int())], int()),
+        function("stdlib.math.divide", &[("a", int()), ("b", int())], int()),
         function("stdlib.math.max", &[("a", int()), ("b", int())], int()),
         function("stdlib.math.round", &[("value", Type::Float)], int()),
         function("stdlib.compare.gt", &[("a", int()), ("b", int())], Type::Boolean),
