@@ -9,7 +9,7 @@ mod options;
 mod recovery;
 mod types;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use self::recovery::{bracket_text, is_first_on_line, partners};
 use crate::diagnostic::{Code, Diagnostic, Sink};
@@ -40,6 +40,7 @@ pub(crate) fn parse_into<'a>(source: &TokenizedSource<'a>, sink: &mut Sink) -> S
         nesting: 0,
         last_error_at: None,
         is_abandoned: false,
+        parenthesized: HashMap::new(),
         reserved_names: HashSet::new(),
     };
     parser.program();
@@ -59,6 +60,8 @@ struct Parser<'s, 'a> {
     last_error_at: Option<usize>,
     /// A bound was passed: the declaration is given up as a whole.
     is_abandoned: bool,
+    /// Where expressions in parentheses are, with those. What is wrong with one is inside of them.
+    parenthesized: HashMap<ExpressionId, Span>,
     /// Reserved words that something was named by, which was reported.
     reserved_names: HashSet<Keyword>,
 }

@@ -149,6 +149,7 @@ impl<'a> Parser<'_, 'a> {
                 let (left_span, left_height) = self.measure(left);
                 let node = &mut self.tree.expressions[right.0 as usize];
                 if let ExpressionKind::Coalesce { reversed } = &mut node.kind {
+                    self.parenthesized.remove(&right);
                     reversed.push(left);
                     node.span = left_span.to(right_span);
                     node.height = right_height.max(left_height + 1);
@@ -165,7 +166,8 @@ impl<'a> Parser<'_, 'a> {
 
     fn measure(&self, id: ExpressionId) -> (Span, u32) {
         let expression = self.tree.expression(id);
-        (expression.span, expression.height)
+        let span = self.parenthesized.get(&id).copied().unwrap_or(expression.span);
+        (span, expression.height)
     }
 
     /// One more than the greatest height of some parts.
@@ -270,6 +272,7 @@ impl<'a> Parser<'_, 'a> {
                 self.at += 1;
                 if let Ok(inner) = self.nested(Self::expression) {
                     if self.eat(TokenKind::RightParenthesis) {
+                        self.parenthesized.insert(inner, start.to(self.previous_span()));
                         return Ok(inner);
                     }
                     self.error_in_brackets(open, "')'");

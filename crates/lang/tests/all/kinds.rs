@@ -304,6 +304,7 @@ fn unsupported_arithmetic() {
     let both = Some(("Int or Float", "String and String"));
     let hint = "Interpolation joins text and values: \"${a}${b}\"";
     finds("in s: String\nx = ^s + \"!\"^ # c\nout x", Code::UnsupportedArithmetic, message, both, &[hint]);
+    finds("in s: String\nx = (^(s) + (\"!\")^)\nout x", Code::UnsupportedArithmetic, message, both, &[hint]);
     let message = "Arithmetic operator '*' is not supported for types Optional<Int> and Int";
     let both = Some(("Int or Float", "Optional<Int> and Int"));
     let hint = "Give a default for the optional: (optional ?? default)";
