@@ -10,7 +10,6 @@ pub(crate) fn run(shell: &Shell) -> anyhow::Result<()> {
     cmd!(shell, "cargo fmt --all -- --check").run()?;
     cmd!(shell, "cargo fmt --manifest-path {DOWNSTREAM} --all -- --check").run()?;
     tidy::run(shell)?;
-    codegen::run(shell, true)?;
     // The level is set by an argument of clippy: `RUSTFLAGS` would rebuild every dependency.
     cmd!(shell, "cargo clippy --workspace --all-targets --all-features -- -D warnings").run()?;
     cmd!(shell, "cargo clippy --manifest-path {DOWNSTREAM} --target-dir target --all-targets -- -D warnings")
