@@ -15,6 +15,7 @@ mod functions;
 mod graph;
 mod number;
 mod parser;
+mod print;
 mod span;
 mod suggest;
 pub mod syntax;
@@ -23,6 +24,7 @@ mod types;
 
 pub use diagnostic::{Code, Diagnostic, Label, MAX_DIAGNOSTICS, Severity, error_reference};
 pub use functions::FunctionTable;
+pub use print::print;
 pub use span::{LineIndex, Position, Span};
 pub use token::{Keyword, MAX_SOURCE_BYTES, Token, TokenKind, TokenizedSource, tokenize};
 

@@ -11,6 +11,8 @@ mod types;
 
 use std::collections::{HashMap, HashSet};
 
+pub(crate) use self::expressions::Operator;
+pub(crate) use self::options::is_option_name;
 use self::recovery::{bracket_text, is_first_on_line, partners};
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::span::Span;
@@ -224,7 +226,11 @@ impl<'a> Parser<'_, 'a> {
                     examples.push(self.nested(Self::expression)?);
                     return self.close(open, TokenKind::RightParenthesis);
                 }
-                self.connector(open)
+                let n_expressions = self.tree.expressions.len();
+                let connector = self.connector(open);
+                // What it says is no part of the tree.
+                self.tree.expressions.truncate(n_expressions);
+                connector
             });
             if parsed.is_err() {
                 // The declaration behind the annotation is still worth reading.

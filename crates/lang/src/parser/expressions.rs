@@ -14,7 +14,7 @@ const HYPHEN_HINT: &str = "A hyphen belongs to the name before it: put a space b
 
 /// An operator that waits for its right operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
+pub(crate) enum Operator {
     Coalesce,
     Binary(BinaryOperator),
     Not,
@@ -22,8 +22,8 @@ enum Operator {
 }
 
 impl Operator {
-    /// How tightly it binds; the language's table, loosest first.
-    fn precedence(self) -> u8 {
+    /// How tightly it binds, from 1 to 9; the language's table, loosest first.
+    pub(crate) fn precedence(self) -> u8 {
         match self {
             Self::Coalesce => 1,
             Self::Binary(BinaryOperator::When) => 2,
@@ -44,7 +44,7 @@ impl Operator {
         }
     }
 
-    fn can_chain(self) -> bool {
+    pub(crate) fn can_chain(self) -> bool {
         !matches!(self.precedence(), 2 | 6)
     }
 }
@@ -252,7 +252,10 @@ impl<'a> Parser<'_, 'a> {
                 self.named()
             }
             TokenKind::Identifier => self.named(),
-            TokenKind::Integer | TokenKind::Float | TokenKind::Minus => self.number(),
+            TokenKind::Integer | TokenKind::Float => self.number(),
+            TokenKind::Minus if matches!(self.kind_at(1), TokenKind::Integer | TokenKind::Float) => {
+                self.number()
+            }
             TokenKind::String => {
                 let text = self.text();
                 let value = self.unescape(&text[1..text.len() - 1], start.start as usize + 1);
@@ -536,7 +539,7 @@ impl<'a> Parser<'_, 'a> {
                 otherwise = Some(parser.expression()?);
                 return Ok(());
             }
-            if parser.text() == "otherwise-" {
+            if parser.text() == "otherwise-" && parser.kind_at(1) == TokenKind::Greater {
                 return Err(parser.error("'otherwise ->'", Some(HYPHEN_HINT.to_owned())));
             }
             let condition = parser.expression()?;

@@ -26,6 +26,11 @@ const OPTIONS: [&str; 17] = [
     "join",
 ];
 
+/// Whether a call option has this name.
+pub(crate) fn is_option_name(name: &str) -> bool {
+    OPTIONS.contains(&name)
+}
+
 impl<'a> Parser<'_, 'a> {
     /// The options after `with`. False when one was wrong and the rest was read all the same.
     pub(super) fn call_options(&mut self, options: &mut Vec<CallOption<'a>>) -> Parsed<bool> {
@@ -50,7 +55,7 @@ impl<'a> Parser<'_, 'a> {
             TokenKind::Keyword(Keyword::Lazy) => true,
             TokenKind::Identifier => {
                 let name = self.source.text(self.tokens[self.at + ahead]);
-                self.kind_at(ahead + 1) == TokenKind::Colon && OPTIONS.contains(&name)
+                self.kind_at(ahead + 1) == TokenKind::Colon && is_option_name(name)
             }
             _ => false,
         }
@@ -59,7 +64,7 @@ impl<'a> Parser<'_, 'a> {
     fn option(&mut self) -> Parsed<CallOption<'a>> {
         let name = match self.kind() {
             TokenKind::Keyword(Keyword::Lazy) => self.take_name(),
-            TokenKind::Identifier if OPTIONS.contains(&self.text()) => self.take_name(),
+            TokenKind::Identifier if is_option_name(self.text()) => self.take_name(),
             _ => {
                 let text = self.text();
                 let mut hints: Vec<String> =

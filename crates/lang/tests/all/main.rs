@@ -6,6 +6,7 @@ mod conformance;
 mod fuzz;
 mod kinds;
 mod options;
+mod print;
 mod recovery;
 mod semantics;
 mod spec;

@@ -196,6 +196,13 @@ fn diagnostics_help_on() {
 }
 
 #[test]
+fn a_sign_before_what_is_matched_is_no_number_out_of_range() {
+    let errors = errors("in a: Int x = match -a { _ -> 1 } out x");
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].contains("expected an expression, found '-'"), "{}", errors[0]);
+}
+
+#[test]
 fn found_and_expected_are_data() {
     let compilation = compiled("in a: Int\n  x = trim(a)\nout x");
     let [diagnostic] = compilation.diagnostics.as_slice() else { panic!("one error") };
