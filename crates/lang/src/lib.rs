@@ -3,7 +3,7 @@
 //! A program is cut into tokens once ([`tokenize`]); from them come the key under which its image is found again
 //! ([`TokenizedSource::syntactic_key`]) and, when it is not there, the image itself ([`compile`]). Whatever the
 //! text, the answer is data: a graph, diagnostics, or both. Time and memory are linear in the size of the source,
-//! and the stack that is needed is bounded.
+//! and any stack will do: where the one at hand is too small for the deepest program, another is used.
 //!
 //! **Must not know:** I/O of any kind, modules' code.
 //!
@@ -17,6 +17,7 @@ mod number;
 mod parser;
 mod print;
 mod span;
+mod stack;
 mod suggest;
 pub mod syntax;
 mod token;
@@ -71,6 +72,10 @@ impl Compilation {
 /// Equal token streams and equal functions give equal graphs. Every error that can be told apart is reported;
 /// what follows from an earlier error is not.
 pub fn compile(source: &TokenizedSource<'_>, functions: &FunctionTable) -> Compilation {
+    stack::with_room(|| compile_here(source, functions))
+}
+
+fn compile_here(source: &TokenizedSource<'_>, functions: &FunctionTable) -> Compilation {
     let mut sink = Sink::default();
     let tree = parser::parse_into(source, &mut sink);
     let numbered = checker::check(&tree, functions, &mut sink);
@@ -83,6 +88,6 @@ pub fn compile(source: &TokenizedSource<'_>, functions: &FunctionTable) -> Compi
 /// Parses a program, for tools that need its tree. What could not be parsed is an `Error` in it.
 pub fn parse<'a>(source: &TokenizedSource<'a>) -> (SyntaxTree<'a>, Vec<Diagnostic>) {
     let mut sink = Sink::default();
-    let tree = parser::parse_into(source, &mut sink);
+    let tree = stack::with_room(|| parser::parse_into(source, &mut sink));
     (tree, sink.finish(source.source()))
 }

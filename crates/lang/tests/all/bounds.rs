@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use constellation_lang::{Code, MAX_DIAGNOSTICS};
 
-use crate::support::{compiled, dag, errors};
+use crate::support::{compiled, dag, errors, on_a_small_stack};
 
-/// Compiles on the 2 MiB stack of a test thread, and within a time that only more than linear work exceeds.
+/// Compiles on a stack of 256 KiB, and within a time that only more than linear work exceeds.
 #[track_caller]
 fn compiles_fast(source: &str) -> Vec<Code> {
     let start = Instant::now();
-    let compilation = compiled(source);
+    let compilation = on_a_small_stack(|| compiled(source));
     let elapsed = start.elapsed();
     assert!(elapsed < Duration::from_mins(1), "{elapsed:?} for {} bytes", source.len());
     compilation.diagnostics.iter().map(|diagnostic| diagnostic.code).collect()
@@ -72,6 +72,17 @@ fn nesting_up_to_the_bound_compiles() {
     assert_eq!(errors(&source), [""; 0]);
     let source = format!("in x: {}Int{} out x", "List<".repeat(255), ">".repeat(255));
     assert_eq!(errors(&source), [""; 0]);
+    // What takes most of the stack at each level.
+    for (open, middle, close) in [
+        ("b or b and b == match b { _ -> ", "b", "}"),
+        ("b or b and b == branch { otherwise -> ", "b", "}"),
+        ("if (b) is-fine(b) with fallback: ", "b", " else b"),
+        ("is-fine(b) with fallback: ", "b", ""),
+    ] {
+        let source = format!("in b: Boolean x = {}{middle}{} out x", open.repeat(127), close.repeat(127));
+        let source = source.replace("is-fine", "stdlib.bool.not");
+        assert_eq!(compiles_fast(&source), [], "{open}");
+    }
     // Each level through all operators, so that every kind of recursion is as deep as it gets.
     let open = "b or b and not 1 == 1 + 1 * f(";
     let source = format!("in b: Boolean x = {}b{} out x", open.repeat(250), ")".repeat(250));

@@ -4,6 +4,7 @@ mod bounds;
 mod canonical;
 mod conformance;
 mod fuzz;
+mod growth;
 mod kinds;
 mod options;
 mod print;

@@ -81,6 +81,15 @@ pub(crate) fn library() -> FunctionTable {
     ])
 }
 
+/// Runs on a thread whose stack has 256 KiB.
+#[track_caller]
+pub(crate) fn on_a_small_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(1 << 18).spawn_scoped(scope, run);
+        thread.expect("a thread can be made").join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 pub(crate) fn compiled(source: &str) -> Compilation {
     compile(&tokenize(source), &library())
 }
