@@ -1,10 +1,11 @@
 //! Graphs made by hand, for tests that need no compiler.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use constellation_store_core::{
     Argument, CallOptions, DagSpec, ImageMetadata, InputSpec, Literal, NodeIndex, NodeKind, NodeSpec,
-    OutputSpec, PipelineImage, Requirement, SignatureHash, Timestamp, TypeTable,
+    OutputSpec, PipelineImage, Region, Requirement, SignatureHash, Timestamp, TypeTable,
 };
 use constellation_types::{FunctionSignature, Parameter, Type};
 
@@ -98,6 +99,21 @@ impl GraphBuilder {
     /// A `Boolean` literal.
     pub fn boolean(&mut self, boolean: bool) -> NodeIndex {
         self.node(&Type::Boolean, NodeKind::Literal(Literal::Bool(boolean)))
+    }
+
+    /// A lambda whose body is the nodes from `start` on, the first of which are its parameters, with the captures that
+    /// follow from them.
+    pub fn lambda(&mut self, ty: &Type, start: NodeIndex, parameters: u32, result: NodeIndex) -> NodeIndex {
+        let mut captures = BTreeSet::from([result]);
+        for node in &self.nodes[start.index()..] {
+            node.operation.for_each_operand(|operand| {
+                captures.insert(operand);
+            });
+            captures.extend(node.operation.regions().map(|body| body.result));
+        }
+        let captures = captures.into_iter().filter(|node| *node < start).collect();
+        let body = Region { start, end: self.next(), parameters, result };
+        self.node(ty, NodeKind::Lambda { captures, body })
     }
 
     /// A call without options.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use constellation_module::{Function, ModuleError, Outcome};
-use constellation_rehydrate::LoadedLambda;
+use constellation_rehydrate::{LoadedLambda, Operation};
 use constellation_store_core::NodeIndex;
 use constellation_types::{Type, Value};
 use futures_util::StreamExt;
@@ -105,8 +105,13 @@ impl Closure {
     }
 
     fn frame(&self) -> Frame {
-        let LoadedLambda { start, end, .. } = &*self.lambda;
-        let states = States::new(*start, end.index() - start.index(), Arc::clone(&self.captured));
+        let LoadedLambda { start, end, certain, .. } = &*self.lambda;
+        let mut states = States::new(*start, end.index() - start.index(), Arc::clone(&self.captured));
+        for node in certain {
+            if let Operation::Constant(value) = &self.run.pipeline.nodes[node.index()].operation {
+                states.keep(*node, value.clone());
+            }
+        }
         Frame::of_body(states, self.budget.share())
     }
 

@@ -116,6 +116,11 @@ impl States {
         idle
     }
 
+    /// Gives a node a value that it has for good: it stays when the states are reset.
+    pub(crate) fn keep(&mut self, node: NodeIndex, value: Value) {
+        self.get_mut(node).phase = Phase::Done(value);
+    }
+
     /// Gives a parameter its value.
     pub(crate) fn give(&mut self, parameter: NodeIndex, value: Value) {
         self.get_mut(parameter).phase = Phase::Done(value);

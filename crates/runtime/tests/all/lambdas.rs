@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use constellation_module::{ModuleBuilder, Outcome};
 use constellation_rehydrate::testkit::signature;
-use constellation_store_core::{NodeIndex, NodeKind, Region};
+use constellation_store_core::NodeIndex;
 use constellation_types::{Type, Value};
 use serde_json::{Value as JsonValue, json};
 use tokio::time::{Duration, Instant};
@@ -210,9 +210,7 @@ async fn lambdas_nest_as_deep_as_an_image_may() {
         // The body of each lambda is everything before it.
         let mut result = bench.graph.int(7);
         for _ in 0..256 {
-            let body = Region { start: NodeIndex(0), end: bench.graph.next(), parameters: 0, result };
-            let kind = NodeKind::Lambda { captures: Vec::new(), body };
-            let lambda = bench.graph.node(&Type::function([], Type::Int), kind);
+            let lambda = bench.graph.lambda(&Type::function([], Type::Int), NodeIndex(0), 0, result);
             result = bench.graph.call(&signature, &[lambda]);
         }
         assert_eq!(bench.value(result).await, Value::Int(7));

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use constellation_module::{ModuleBuilder, ModuleError, Outcome};
+use constellation_rehydrate::Operation;
+use constellation_rehydrate::testkit::signature;
 use constellation_runtime::{Inputs, RunStatus};
 use constellation_store_core::{
     ArithmeticOperator, CallOptions, ComparisonOperator, NodeIndex, NodeKind, OnError,
 };
-use constellation_types::{Type, Value};
+use constellation_types::{FunctionSignature, Type, Value};
 use proptest::prelude::*;
 
 use crate::support::{Act, Bench, Mock};
@@ -307,8 +310,71 @@ fn check(recipes: Vec<Recipe>, picks: &BTreeSet<usize>) {
     }
 }
 
+/// A module that calls a function twice, and answers what it answers the second time, which must be what it answers
+/// the first time.
+fn twice(bench: &mut Bench, result: Type) -> FunctionSignature {
+    let signature = signature("twice", &[Type::function([], result.clone())], result.clone());
+    let parameters = [("a", signature.parameters[0].ty.clone())];
+    let twice =
+        ModuleBuilder::new("twice").values_with_context(parameters, [("out", result)], |_, context| {
+            let function = context.functions()[0].clone();
+            Outcome::Pending(Box::pin(async move {
+                let text = |answer: &Result<Value, ModuleError>| format!("{answer:?}");
+                let first = function.call(&[]).wait().await;
+                let second = function.call(&[]).wait().await;
+                assert_eq!(text(&first), text(&second));
+                second
+            }))
+        });
+    bench.registry.register(twice).unwrap();
+    signature
+}
+
+/// Evaluates the last of the recipes, those from some place on in the body of a lambda that is called twice.
+fn check_body(recipes: Vec<Recipe>, pick: usize) {
+    let recipes = settle(recipes);
+    let (start, result) = (pick % recipes.len(), recipes.len() - 1);
+    let (mut bench, mocks) = build(&recipes);
+    let ty = match recipes[result] {
+        Recipe::Boolean(_) | Recipe::Less(..) | Recipe::Not(_) | Recipe::And(..) | Recipe::Or(..) => {
+            Type::Boolean
+        }
+        Recipe::Guard(..) => Type::optional(Type::Int),
+        _ => Type::Int,
+    };
+    let twice = twice(&mut bench, ty.clone());
+    let lambda = bench.graph.lambda(&Type::function([], ty), index(start), 0, index(result));
+    let call = bench.graph.call(&twice, &[lambda]);
+    bench.graph.output("x", call);
+    let (pipeline, runtime, options) = bench.load();
+    let Operation::Lambda(loaded) = &pipeline.nodes[lambda.index()].operation else { panic!() };
+    let captures: Vec<usize> = loaded.captures.iter().map(|node| node.index()).collect();
+    let report = paused().block_on(runtime.run(&pipeline, Inputs::new(), options));
+
+    let mut model = Model { recipes: &recipes, known: BTreeMap::new(), attempts: BTreeMap::new() };
+    let expected = match model.all(&captures) {
+        Ok(_) => model.evaluate(result).map_err(|_| Roots::from([call.index()])),
+        Err(roots) => Err(roots),
+    };
+    assert_eq!(report.output("x"), expected.as_ref().ok());
+    let told: Roots = report.errors.iter().map(|error| error.node.unwrap().index()).collect();
+    assert_eq!(told, expected.err().unwrap_or_default(), "{:?}", report.errors);
+    for (node, mock) in mocks {
+        let once = model.attempts.get(&node).copied().unwrap_or(0);
+        assert_eq!(mock.n_calls(), if node < start { once } else { 2 * once }, "attempts of {node}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn a_body_does_what_a_graph_does_each_time_anew(
+        recipes in prop::collection::vec(recipe(), 1..40),
+        start in 0..40_usize,
+    ) {
+        check_body(recipes, start);
+    }
 
     #[test]
     fn every_run_ends_as_the_model_says(
