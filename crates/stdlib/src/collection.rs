@@ -26,6 +26,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "filter",
         "The elements for which a condition holds, in order.",
+        (r#"filter([5, -3, 8], (x) => x > 0)"#, r#"[5,8]"#),
         predicate(),
         Type::seq(element()),
         Filter::new,
@@ -33,6 +34,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "map",
         "What a function makes of each element, in order.",
+        (r#"map([5, -3, 8], (x) => x * 2)"#, r#"[10,-6,16]"#),
         ("transform", other()),
         Type::seq(other()),
         Map::new,
@@ -40,6 +42,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "all",
         "Whether a condition holds for every element; true of none. Ends at the first for which it does not.",
+        (r#"all([5, -3, 8], (x) => x > 0)"#, r#"false"#),
         predicate(),
         Type::Boolean,
         |_| All,
@@ -47,6 +50,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "any",
         "Whether a condition holds for some element; false of none. Ends at the first for which it does.",
+        (r#"any([5, -3, 8], (x) => x > 0)"#, r#"true"#),
         predicate(),
         Type::Boolean,
         |_| Any,
@@ -54,6 +58,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "find",
         "The first element for which a condition holds, or none. Ends there.",
+        (r#"find([5, -3, 8], (x) => x > 5)"#, r#"8"#),
         predicate(),
         Type::optional(element()),
         |_| Find,
@@ -61,6 +66,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "count-where",
         "For how many elements a condition holds.",
+        (r#"count-where([5, -3, 8], (x) => x > 0)"#, r#"2"#),
         predicate(),
         Type::Int,
         |_| Count::default(),
@@ -68,6 +74,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "flat-map",
         "The elements of the lists that a function makes of each element, in order.",
+        (r#"flat-map(["a b", "c"], (text) => split(text, " "))"#, r#"["a","b","c"]"#),
         ("transform", Type::seq(other())),
         Type::seq(other()),
         |_| FlatMap::default(),
@@ -76,6 +83,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
         "sort-by",
         "The elements in ascending order of a key; those of equal keys stay in their order. Keys are all integers, all \
          floats or all texts; texts are ordered by Unicode scalar values.",
+        (r#"sort-by(["ccc", "a", "bb"], (text) => string-length(text))"#, r#"["a","bb","ccc"]"#),
         ("key", Type::union([Type::Int, Type::Float, Type::String])),
         Type::seq(element()),
         SortBy::new,
@@ -83,6 +91,10 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "group-by",
         "The elements by a key, in order; the keys are in the order of their first elements.",
+        (
+            r#"group-by(["ada", "bob", "al"], (name) => substring(name, 0, 1))"#,
+            r#"{"a":["ada","al"],"b":["bob"]}"#,
+        ),
         ("key", Type::String),
         Type::map(Type::String, Type::seq(element())),
         |_| GroupBy::default(),
@@ -98,6 +110,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
         accumulated(),
         "What a function makes of an initial value and the first element, of that and the second element, and so on; \
          the initial value of none.",
+        (r#"reduce([1, 2, 3], 10, (sum, x) => sum + x)"#, r#"16"#),
         |arguments, functions| match (arguments, functions) {
             ([Value::List(items), initial], [combine]) => {
                 reduce(combine.clone(), Arc::clone(items), initial.clone(), "stdlib.reduce")
@@ -115,20 +128,26 @@ impl Collection<'_> {
         &mut self,
         name: &str,
         description: &str,
+        example: (&str, &str),
         (parameter, answer): (&'static str, Type),
         result: Type,
         fold: impl Fn(&Arc<[Value]>) -> F + Send + Sync + 'static,
     ) -> Result<(), RegistryError> {
         let module: Arc<str> = format!("stdlib.{name}").into();
         let parameters = [("items", Type::seq(element())), (parameter, Type::function([element()], answer))];
-        self.0.define_higher_order(name, parameters, result, description, move |arguments, functions| match (
-            arguments, functions,
-        ) {
-            ([Value::List(items)], [function]) => {
-                walk(function.clone(), Arc::clone(items), fold(items), Arc::clone(&module))
-            }
-            _ => refused(),
-        })
+        self.0.define_higher_order(
+            name,
+            parameters,
+            result,
+            description,
+            example,
+            move |arguments, functions| match (arguments, functions) {
+                ([Value::List(items)], [function]) => {
+                    walk(function.clone(), Arc::clone(items), fold(items), Arc::clone(&module))
+                }
+                _ => refused(),
+            },
+        )
     }
 }
 

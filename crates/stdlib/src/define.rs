@@ -40,16 +40,18 @@ impl<'r> Namespace<'r> {
     }
 
     /// Defines a pure function that takes lambdas, with its types spelled out: it is as pure as they are. Those
-    /// arguments that are values come first, then those that are functions.
+    /// arguments that are values come first, then those that are functions. An example is as in
+    /// [`Definition::example`].
     pub(crate) fn define_higher_order<const N: usize>(
         &mut self,
         name: &str,
         parameters: [(&'static str, Type); N],
         result: Type,
         description: &str,
+        (expression, value): (&str, &str),
         function: impl Fn(&[Value], &[Lambda]) -> Outcome + Send + Sync + 'static,
     ) -> Result<(), RegistryError> {
-        let builder = self.builder(name, description);
+        let builder = self.builder(name, description).example(expression, value);
         self.registry.register(builder.values_with_context(
             parameters,
             [("out", result)],

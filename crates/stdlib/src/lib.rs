@@ -5,8 +5,8 @@
 //! | `stdlib.math` | of integers, rounding, of floats |
 //! | `stdlib.string` | of text |
 //! | `stdlib.bool`, `stdlib.compare` | what the operators do, as functions |
-//! | `stdlib.collection` | functions that take lambdas, over elements of any type |
 //! | `stdlib.list`, `stdlib.map`, `stdlib.optional` | of lists, maps and optionals, over elements of any type |
+//! | `stdlib.collection` | those that take lambdas, such as `filter` and `map` |
 //! | `stdlib.convert`, `stdlib.json` | between types, text among them; JSON text |
 //! | `stdlib`, `stdlib.debug` | `identity`; `log` |
 //! | none | the modules of the reference implementation's example application, such as `SumList` and `Uppercase` |
@@ -61,10 +61,10 @@ pub fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryError> {
     string::register(registry)?;
     logic::register(registry)?;
     list::register(registry)?;
-    collection::register(registry)?;
     map::register(registry)?;
     optional::register(registry)?;
     json::register(registry)?;
+    collection::register(registry)?;
     convert::register(registry)?;
     data::register(registry)?;
     text::register(registry)

@@ -10,7 +10,7 @@ use constellation_lang::syntax::{
 use constellation_lang::{parse, tokenize};
 use constellation_tests::examples_directory;
 
-/// What a program can be made of, but for lambdas, and but for options that nothing applies.
+/// What a program can be made of, but for options that nothing applies.
 const FEATURES: &[&str] = &[
     "declaration type",
     "declaration in",
@@ -67,6 +67,7 @@ const FEATURES: &[&str] = &[
     "if with else if",
     "branch",
     "match",
+    "lambda",
     "pattern {}",
     "pattern is",
     "pattern _",

@@ -18,6 +18,10 @@ type Bindings = BTreeMap<Arc<str>, Type>;
 fn no_function_panics_and_each_answer_is_of_its_type() {
     for module in REGISTRY.iter() {
         let signature = &module.spec().signature;
+        // There is no lambda without a graph; `collection.rs` has those that take one.
+        if signature.parameters.iter().any(|parameter| matches!(parameter.ty, Type::Function(_))) {
+            continue;
+        }
         let mut runner = TestRunner::new(Config::with_cases(64));
         runner
             .run(&calls_of(signature), |(bindings, arguments)| {
