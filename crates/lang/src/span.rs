@@ -62,7 +62,9 @@ impl<'a> LineIndex<'a> {
         }
         let line = self.starts.partition_point(|start| *start as usize <= offset);
         let start = self.starts[line - 1] as usize;
-        let column = self.source[start..offset].chars().count() + 1;
+        // A byte order mark is none of the characters that people count.
+        let before = self.source[start..offset].trim_start_matches('\u{feff}');
+        let column = before.chars().count() + 1;
         let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         Position { line: narrow(line), column: narrow(column) }
     }
@@ -82,5 +84,6 @@ mod tests {
         assert_eq!(at('c'), Position { line: 3, column: 1 });
         assert_eq!(index.position(9999), Position { line: 3, column: 2 });
         assert_eq!(index.position(6), Position { line: 1, column: 6 }, "inside a character");
+        assert_eq!(LineIndex::new("\u{feff}ab").position(4), Position { line: 1, column: 2 });
     }
 }

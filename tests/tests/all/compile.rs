@@ -158,6 +158,69 @@ error[E020]: Parse error: expected an expression, found the end of the file
 }
 
 #[test]
+fn lines_that_are_too_long_to_look_at_are_not_drawn() {
+    let items = "nope, ".repeat(1000);
+    let exited = compile(&[("a.cst", &format!("in a: Int\nx = [{items}]\nout x\n"))], &[]);
+    let first = "\
+error[E001]: Undefined variable: nope
+--> a.cst:2:6
+ = help: Declare the variable above: in nope: String
+
+";
+    assert!(exited.stderr.starts_with(first), "{}", &exited.stderr[..500]);
+    assert!(exited.stderr.len() < 20_000, "{}", exited.stderr.len());
+}
+
+#[test]
+fn of_many_lines_the_first_is_drawn() {
+    let cases = "  { a } -> 1,\n".repeat(1000);
+    let source = format!("in r: {{ a: Int }} | Int\nx = match r {{\n{cases}}}\nout x\n");
+    draws(
+        &[("a.cst", &source)],
+        1,
+        "\
+error[E015]: Non-exhaustive match on type Int | { a: Int }. Missing patterns for: Int
+ --> a.cst:2:5
+  |
+2 | x = match r {
+  |     ^^^^^^^^^
+  |
+  = help: Add a case: is Int -> value
+  = help: Add a last case: _ -> value
+
+1 error in 1 file
+",
+    );
+}
+
+#[test]
+fn a_byte_order_mark_and_carriage_returns_shift_nothing() {
+    draws(
+        &[("a.cst", "\u{feff}in a: Nope\r\n\r\nx = b\r\nout x\r\n")],
+        1,
+        "\
+error[E003]: Undefined type: Nope
+ --> a.cst:1:7
+  |
+1 | in a: Nope
+  |       ^^^^
+
+error[E001]: Undefined variable: b
+ --> a.cst:3:5
+  |
+3 | x = b
+  |     ^
+  |
+  = help: Did you mean 'a'?
+
+2 errors in 1 file
+",
+    );
+    let exited = compile(&[("a.cst", "\u{feff}out b")], &["--json"]);
+    assert_eq!(lines(&exited)[0]["diagnostics"][0]["column"], 5);
+}
+
+#[test]
 fn programs_read_the_diagnostics_as_data() {
     let exited = compile(
         &[("a.cst", "in price: Int\nx = \"\u{e9}\"\n\ty = pris\nout y"), ("b.cst", SOUND)],

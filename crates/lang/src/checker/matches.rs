@@ -197,7 +197,8 @@ impl<'a> Checker<'_, 'a> {
             single => std::slice::from_ref(single),
         };
         let patterns: Vec<String> = members.iter().filter_map(pattern_of).take(5).collect();
-        let hint = (!patterns.is_empty()).then(|| format!("What can match is {}", patterns.join(", ")));
+        let hint =
+            (!patterns.is_empty()).then(|| format!("Patterns that can match: {}", patterns.join(", ")));
         let diagnostic = Diagnostic::error(Code::TypeMismatch, span, message);
         self.sink.push(diagnostic.expected_found(ty, pattern).suggest(hint));
     }

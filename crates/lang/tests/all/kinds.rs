@@ -255,7 +255,7 @@ fn type_mismatch() {
 #[test]
 fn pattern_that_cannot_match() {
     let message = "Pattern is Float cannot match type Int | String";
-    let (both, hint) = (Some(("Int | String", "is Float")), "What can match is is Int, is String");
+    let (both, hint) = (Some(("Int | String", "is Float")), "Patterns that can match: is Int, is String");
     finds(
         "in u: Int | String\nx = match u { ^is Float^ -> 1, _ -> 0 }\nout x",
         Code::TypeMismatch,
@@ -264,7 +264,7 @@ fn pattern_that_cannot_match() {
         &[hint],
     );
     let message = "Pattern { a } cannot match type { b: Int, c: Int }";
-    let (both, hint) = (Some(("{ b: Int, c: Int }", "{ a }")), "What can match is { b, c }");
+    let (both, hint) = (Some(("{ b: Int, c: Int }", "{ a }")), "Patterns that can match: { b, c }");
     finds(
         "in u: { b: Int, c: Int }\nx = match u { ^{ a }^ -> 1, _ -> 0 }\nout x",
         Code::TypeMismatch,
