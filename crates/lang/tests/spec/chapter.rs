@@ -2,8 +2,7 @@
 //!
 //! A block `cst` is a program. The blocks behind it, up to the next program, say what it gives: `types` the types of
 //! all its outputs, `diagnostics` all that the compiler finds, `run` what runs of it answer. A program without
-//! `diagnostics` compiles without a word. `expected` is `run` for programs whose functions the standard library may not
-//! have yet. Blocks `ebnf` and `text` are for the reader alone.
+//! `diagnostics` compiles without a word. Blocks `ebnf` and `text` are for the reader alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,7 +48,7 @@ fn programs(chapter: &str, text: &str) -> Vec<Program> {
         match (&mut open, line.strip_prefix("```")) {
             (None, Some(kind)) => {
                 assert!(
-                    ["cst", "types", "diagnostics", "run", "expected", "ebnf", "text"].contains(&kind),
+                    ["cst", "types", "diagnostics", "run", "ebnf", "text"].contains(&kind),
                     "{place}: a block of no known kind: '{kind}'"
                 );
                 if kind == "cst" {
