@@ -39,6 +39,16 @@ xflags::xflags! {
             optional --seeded-bugs
         }
 
+        /// Fuzzes the language, the decoder of images and the runtime, in a release build.
+        cmd fuzz {
+            /// The one target: lexer, parser, checker, image or runtime.
+            optional target: String
+            /// For how long each target is fuzzed; 60 unless told otherwise.
+            optional --seconds seconds: u64
+            /// Under cargo-fuzz, which needs a nightly compiler, guided by what is covered.
+            optional --nightly
+        }
+
         /// Mutates the code of the stores, and fails when a mutant survives the tests that is not accepted; takes hours.
         cmd mutants {
             /// Only a part of the mutants, as in `0/8`; the first part is 0.

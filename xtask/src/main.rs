@@ -6,6 +6,7 @@ mod bench;
 mod codegen;
 mod crash;
 mod flags;
+mod fuzz;
 mod lint;
 mod mutants;
 mod test;
@@ -40,6 +41,7 @@ fn run(flags: &Xtask) -> anyhow::Result<()> {
         XtaskCmd::Codegen(flags) => codegen::run(&shell, flags.check),
         XtaskCmd::Bench(flags) => bench::run(&shell, flags),
         XtaskCmd::Crash(flags) => crash::run(&shell, flags),
+        XtaskCmd::Fuzz(flags) => fuzz::run(&shell, flags),
         XtaskCmd::Mutants(flags) => mutants::run(&shell, flags),
         XtaskCmd::Tidy(_) => tidy::run(&shell),
     }

@@ -147,6 +147,21 @@ pub(crate) const LAYERS: &[Layer] = &[
     },
     // Drives the binary from outside, so that it sees what a user sees.
     Layer { package: "constellation-tests", may_use: &[], must_not_reach: &["axum"], only_packages: None },
+    // Takes generated programs through the language and everything that runs them.
+    Layer {
+        package: "constellation-properties",
+        may_use: &[
+            "constellation-types",
+            "constellation-store-core",
+            "constellation-lang",
+            "constellation-module",
+            "constellation-stdlib",
+            "constellation-rehydrate",
+            "constellation-runtime",
+        ],
+        must_not_reach: HTTP,
+        only_packages: None,
+    },
     // Measures the stores beside rivals, through what every user of them can call.
     Layer {
         package: "constellation-benches",
@@ -155,6 +170,8 @@ pub(crate) const LAYERS: &[Layer] = &[
             "constellation-store-core",
             "constellation-store-mem",
             "constellation-store-fs",
+            "constellation-lang",
+            "constellation-stdlib",
         ],
         must_not_reach: HTTP,
         only_packages: None,
