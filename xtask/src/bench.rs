@@ -2,7 +2,7 @@
 
 use xshell::{Shell, cmd};
 
-use crate::flags::{Bench, BenchCmd, Store};
+use crate::flags::{Bench, BenchCmd, Lang, Store};
 
 pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
     match flags.subcommand {
@@ -12,11 +12,21 @@ pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
             let (directory, output) = ("target/bench/store", "target/bench/store.json");
             cmd!(
                 shell,
-                "cargo run --release --package constellation-benches --features rivals --
+                "cargo run --release --package constellation-benches --features rivals --bin constellation-benches --
                  store --directory {directory} --output {output} {quick...}"
             )
             .run()?;
-            Ok(())
+        }
+        BenchCmd::Lang(Lang { quick }) => {
+            let quick = quick.then_some("--quick");
+            shell.create_dir("target/bench")?;
+            cmd!(
+                shell,
+                "cargo run --release --package constellation-benches --features language
+                 --bin constellation-benches-language -- --output target/bench/lang.json {quick...}"
+            )
+            .run()?;
         }
     }
+    Ok(())
 }

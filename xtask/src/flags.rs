@@ -27,6 +27,11 @@ xflags::xflags! {
                 /// Smaller counts and fewer rounds, in about a minute or two; the figures say less.
                 optional --quick
             }
+            /// The compiler on programs of 10 to 10,000 declarations: prints a table, and leaves `target/bench/lang.json`.
+            cmd lang {
+                /// Fewer rounds; the figures say less.
+                optional --quick
+            }
         }
 
         /// Tries crashes and seeded bugs of the file-system store, in a release build; without a flag, both.
