@@ -169,11 +169,21 @@ impl<'a> TokenizedSource<'a> {
     /// The hash of the token stream, each token as length-prefixed kind and text. Comments and layout do not
     /// count. Two programs of the same hash have the same tree.
     pub fn syntactic_hash(&self) -> SyntacticHash {
+        // Gathered, since BLAKE3 is several times faster on long pieces than on one token after another.
+        const PIECE: usize = 1 << 14;
         let mut hasher = blake3::Hasher::new();
+        let mut piece = Vec::with_capacity(PIECE);
         for token in &self.tokens {
-            update_with_length(&mut hasher, token.kind.hash_name().as_bytes());
-            update_with_length(&mut hasher, self.text(*token).as_bytes());
+            for part in [token.kind.hash_name(), self.text(*token)] {
+                piece.extend_from_slice(&(part.len() as u64).to_le_bytes());
+                piece.extend_from_slice(part.as_bytes());
+            }
+            if piece.len() >= PIECE {
+                hasher.update(&piece);
+                piece.clear();
+            }
         }
+        hasher.update(&piece);
         SyntacticHash::from_bytes(*hasher.finalize().as_bytes())
     }
 
@@ -475,6 +485,19 @@ mod tests {
         assert_ne!(hash("in a: Int out a"), hash("in b: Int out b"));
         assert_ne!(hash("ab"), hash("a b"));
         assert_ne!(hash("x = \"#a\""), hash("x = \"#b\""));
+    }
+
+    #[test]
+    fn the_hash_is_of_each_kind_and_text_with_its_length() {
+        // Longer than what is gathered at once.
+        let source = "name 12 \"text\" out ".repeat(3_000);
+        let tokens = tokenize(&source);
+        let mut hasher = blake3::Hasher::new();
+        for token in tokens.tokens() {
+            update_with_length(&mut hasher, token.kind.hash_name().as_bytes());
+            update_with_length(&mut hasher, tokens.text(*token).as_bytes());
+        }
+        assert_eq!(tokens.syntactic_hash().as_bytes(), hasher.finalize().as_bytes());
     }
 
     #[test]
