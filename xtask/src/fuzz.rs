@@ -29,7 +29,7 @@ pub(crate) fn run(shell: &Shell, flags: &Fuzz) -> anyhow::Result<()> {
     anyhow::ensure!(is_installed, "cargo-fuzz is not installed: cargo install cargo-fuzz");
     for name in TARGETS.into_iter().filter(|name| target.is_none_or(|target| target == *name)) {
         // What it finds new goes into the first folder, which is not checked in.
-        let (found, corpus) = (format!("fuzz/corpus/{name}"), format!("properties/corpus/{name}"));
+        let (found, corpus) = (format!("fuzz/corpus/{name}"), format!("properties/tests/corpus/{name}"));
         shell.create_dir(&found)?;
         cmd!(
             shell,

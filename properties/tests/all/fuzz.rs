@@ -63,7 +63,7 @@ const DICTIONARY: [&str; 40] = [
 ];
 
 fn corpus(target: &Target) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(target.name)
 }
 
 fn checked_in(target: &Target) -> Vec<Vec<u8>> {

@@ -14,6 +14,7 @@ const HERE: &str = "xtask/src/tidy/licences.rs";
 pub(crate) const ALLOWED: &[(&str, &str)] = &[
     ("MIT", "permissive"),
     ("Apache-2.0", "permissive"),
+    ("Apache-2.0 WITH LLVM-exception", "permissive; under the build of the compiler's own stack"),
     ("BSD-3-Clause", "permissive"),
     ("Zlib", "permissive"),
     ("0BSD", "permissive; under a rival engine of the benchmarks"),
