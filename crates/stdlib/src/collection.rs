@@ -26,7 +26,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "filter",
         "The elements for which a condition holds, in order.",
-        (r#"filter([5, -3, 8], (x) => x > 0)"#, r#"[5,8]"#),
+        ("filter([5, -3, 8], (x) => x > 0)", "[5,8]"),
         predicate(),
         Type::seq(element()),
         Filter::new,
@@ -34,7 +34,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "map",
         "What a function makes of each element, in order.",
-        (r#"map([5, -3, 8], (x) => x * 2)"#, r#"[10,-6,16]"#),
+        ("map([5, -3, 8], (x) => x * 2)", "[10,-6,16]"),
         ("transform", other()),
         Type::seq(other()),
         Map::new,
@@ -42,7 +42,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "all",
         "Whether a condition holds for every element; true of none. Ends at the first for which it does not.",
-        (r#"all([5, -3, 8], (x) => x > 0)"#, r#"false"#),
+        ("all([5, -3, 8], (x) => x > 0)", "false"),
         predicate(),
         Type::Boolean,
         |_| All,
@@ -50,7 +50,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "any",
         "Whether a condition holds for some element; false of none. Ends at the first for which it does.",
-        (r#"any([5, -3, 8], (x) => x > 0)"#, r#"true"#),
+        ("any([5, -3, 8], (x) => x > 0)", "true"),
         predicate(),
         Type::Boolean,
         |_| Any,
@@ -58,7 +58,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "find",
         "The first element for which a condition holds, or none. Ends there.",
-        (r#"find([5, -3, 8], (x) => x > 5)"#, r#"8"#),
+        ("find([5, -3, 8], (x) => x > 5)", "8"),
         predicate(),
         Type::optional(element()),
         |_| Find,
@@ -66,7 +66,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
     collection.each(
         "count-where",
         "For how many elements a condition holds.",
-        (r#"count-where([5, -3, 8], (x) => x > 0)"#, r#"2"#),
+        ("count-where([5, -3, 8], (x) => x > 0)", "2"),
         predicate(),
         Type::Int,
         |_| Count::default(),
@@ -110,7 +110,7 @@ pub(crate) fn register(registry: &mut ModuleRegistry) -> Result<(), RegistryErro
         accumulated(),
         "What a function makes of an initial value and the first element, of that and the second element, and so on; \
          the initial value of none.",
-        (r#"reduce([1, 2, 3], 10, (sum, x) => sum + x)"#, r#"16"#),
+        ("reduce([1, 2, 3], 10, (sum, x) => sum + x)", "16"),
         |arguments, functions| match (arguments, functions) {
             ([Value::List(items), initial], [combine]) => {
                 reduce(combine.clone(), Arc::clone(items), initial.clone(), "stdlib.reduce")
