@@ -13,15 +13,18 @@ struct Case {
 
 impl Generator<'_, '_> {
     pub(super) fn match_expression(&mut self, ty: &Type, depth: u32) -> String {
-        let mut variables = self.visible();
+        let visible = self.visible();
+        let mut variables = visible.clone();
         let unions = |(_, ty): &(String, Type)| matches!(ty, Type::Union(_));
         if variables.iter().any(unions) && self.rng.u8(..4) > 0 {
             variables.retain(unions);
         }
         let (subject, scrutinee, text) = if variables.is_empty() || self.one_in(3) {
             let scrutinee = self.ty(2);
-            let text = format!("({})", self.exact(&scrutinee, depth));
-            (None, scrutinee, text)
+            let text = self.exact(&scrutinee, depth);
+            // Parentheses do not make a variable anything else: a pattern narrows it.
+            let subject = visible.iter().any(|(name, _)| *name == text).then(|| text.clone());
+            (subject, scrutinee, format!("({text})"))
         } else {
             let (name, scrutinee) = self.pick(&variables).clone();
             (Some(name.clone()), scrutinee, name)
