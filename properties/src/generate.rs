@@ -20,9 +20,6 @@ use fastrand::Rng;
 pub struct Settings {
     /// How many declarations a program has at most, before its outputs.
     pub max_declarations: usize,
-    /// Whether lambdas are among the expressions. The functions that take them exist for the compiler only, so that
-    /// a program with lambdas cannot be run.
-    pub with_lambdas: bool,
 }
 
 /// A generated program.
@@ -58,7 +55,6 @@ pub fn generate(rng: &mut Rng, functions: &FunctionTable, settings: Settings) ->
     let mut generator = Generator {
         rng,
         functions,
-        with_lambdas: settings.with_lambdas,
         wildcards: Vec::new(),
         aliases: Vec::new(),
         types: Vec::new(),
@@ -102,7 +98,6 @@ const NAMES: [&str; 20] = [
 struct Generator<'r, 'f> {
     rng: &'r mut Rng,
     functions: &'f FunctionTable,
-    with_lambdas: bool,
     wildcards: Vec<String>,
     /// Aliases and the namespaces they stand for.
     aliases: Vec<(&'static str, String)>,

@@ -27,7 +27,7 @@ pub struct Target {
 pub const TARGETS: [Target; 5] = [
     Target { name: "lexer", run: lexer, example: source },
     Target { name: "parser", run: parser, example: source },
-    Target { name: "checker", run: checker, example: source_with_lambdas },
+    Target { name: "checker", run: checker, example: source },
     Target { name: "image", run: decoder, example: encoded },
     Target { name: "runtime", run: runtime, example: source },
 ];
@@ -37,14 +37,10 @@ pub fn target(name: &str) -> Option<Target> {
     TARGETS.into_iter().find(|target| target.name == name)
 }
 
-const SMALL: Settings = Settings { max_declarations: 4, with_lambdas: false };
+const SMALL: Settings = Settings { max_declarations: 4 };
 
 fn source(world: &World, rng: &mut Rng) -> Vec<u8> {
     generate(rng, world.functions(), SMALL).source().into_bytes()
-}
-
-fn source_with_lambdas(world: &World, rng: &mut Rng) -> Vec<u8> {
-    generate(rng, world.functions(), Settings { with_lambdas: true, ..SMALL }).source().into_bytes()
 }
 
 fn encoded(world: &World, rng: &mut Rng) -> Vec<u8> {

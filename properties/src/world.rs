@@ -7,7 +7,7 @@ use constellation_module::ModuleRegistry;
 use constellation_rehydrate::{LoadedPipeline, rehydrate};
 use constellation_runtime::{Inputs, RunOptions, RunReport, Runtime};
 use constellation_store_core::{DagSpec, ImageMetadata, PipelineImage, Timestamp};
-use constellation_types::{FunctionSignature, Parameter, Type, Value};
+use constellation_types::Value;
 
 /// The modules of the standard library, what the compiler knows of them, and a runtime.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl World {
     /// A world of the standard library.
     pub fn new() -> Self {
         let registry = constellation_stdlib::registry();
-        let functions = FunctionTable::new(registry.signatures().cloned().chain(higher_order()));
+        let functions = FunctionTable::new(registry.signatures().cloned());
         let executor = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -86,28 +86,4 @@ impl Default for World {
 pub(crate) fn image(graph: DagSpec) -> PipelineImage {
     let metadata = ImageMetadata::new(&graph, Timestamp::UNIX_EPOCH);
     PipelineImage::new(graph, metadata)
-}
-
-/// Functions that take lambdas. The standard library has none that this crate could rely on, and only the compiler is
-/// to see them: nothing implements them.
-fn higher_order() -> [FunctionSignature; 4] {
-    let (t, u) = (|| Type::variable("T"), || Type::variable("U"));
-    let items = || ("items", Type::seq(t()));
-    let function = |name: &str, parameters: &[(&str, Type)], result: Type| FunctionSignature {
-        name: name.into(),
-        namespace: Some("higher".into()),
-        module: format!("higher.{name}").into(),
-        major: 1,
-        parameters: parameters
-            .iter()
-            .map(|(name, ty)| Parameter { name: (*name).into(), ty: ty.clone() })
-            .collect(),
-        results: vec![Parameter { name: "out".into(), ty: result }],
-    };
-    [
-        function("keep", &[items(), ("predicate", Type::function([t()], Type::Boolean))], Type::seq(t())),
-        function("every", &[items(), ("predicate", Type::function([t()], Type::Boolean))], Type::Boolean),
-        function("each", &[items(), ("transform", Type::function([t()], u()))], Type::seq(u())),
-        function("fold", &[items(), ("initial", u()), ("step", Type::function([u(), t()], u()))], u()),
-    ]
 }

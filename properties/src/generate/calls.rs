@@ -13,12 +13,6 @@ impl Generator<'_, '_> {
         let functions = self.functions;
         let mut candidates: Vec<(&FunctionSignature, Bindings)> = Vec::new();
         for signature in functions.signatures() {
-            let takes_lambda =
-                signature.parameters.iter().any(|parameter| matches!(parameter.ty, Type::Function(_)));
-            // Nothing implements the functions that take lambdas, so a program that is to be run has none.
-            if takes_lambda && !self.with_lambdas {
-                continue;
-            }
             let mut bindings = Vec::new();
             if unify(&signature.result_type(), ty, &mut bindings) {
                 candidates.push((signature, bindings));
