@@ -37,7 +37,7 @@ This page is made from the definitions in `crates/stdlib` by `cargo xtask codege
 A program without a `use` calls each function by its short name.
 After `use stdlib.math` only the functions of that namespace have short ones, beside those without a namespace; the \
 whole name, as in `stdlib.string.trim(text)`, always works.
-`T`, `K`, `V`, `A` and `B` stand for any type.
+`T`, `U`, `K`, `V`, `A` and `B` stand for any type.
 
 The value of an example is written as JSON, as the API writes it; `null` is none.
 A test runs each of them.

@@ -12,7 +12,7 @@ use constellation_store_core::{
 };
 use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_fs::core::{Checker, Core, Loaded, Lost, Suspect};
-use constellation_store_fs::vfs::{FaultVfs, ModelVfs};
+use constellation_store_fs::vfs::{FaultVfs, ModelVfs, RealVfs};
 use support::{
     as_vfs, assert_same, commit, content, describe_content, image, json_files_alone, key, name, one, open,
     options, publish, put, small_store, small_store_with_journal, source,
@@ -298,6 +298,35 @@ async fn a_store_reads_at_first_use_and_checks_the_rest_in_the_background() {
     }
     let warnings = store.status().await.unwrap().warnings.join("\n");
     assert!(warnings.contains(&hash(4).to_string()), "{warnings}");
+}
+
+/// Nothing of a copy need be durable, so that its files are read, and made so.
+#[cfg(unix)]
+#[test]
+fn a_copy_that_keeps_all_times_is_not_believed() {
+    let (original, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let open_at = |path: &std::path::Path| Core::open(Arc::new(RealVfs::new(path)), options()).unwrap();
+    let mut core = open_at(original.path());
+    commit(&mut core, &publish("a", 1)).unwrap();
+    core.close().unwrap();
+    assert!(!open_at(original.path()).is_dirty(), "it is believed where it was written");
+    let keep_times = |from: &std::path::Path, to: &std::path::Path| {
+        let modified = std::fs::metadata(from).unwrap().modified().unwrap();
+        std::fs::File::open(to).unwrap().set_modified(modified).unwrap();
+    };
+    for directory in ["images", "sources", "versions", "pack", ""] {
+        let (from, to) = (original.path().join(directory), copy.path().join(directory));
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(&from).unwrap().map(Result::unwrap) {
+            let target = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_file() {
+                std::fs::copy(entry.path(), &target).unwrap();
+                keep_times(&entry.path(), &target);
+            }
+        }
+        keep_times(&from, &to);
+    }
+    assert!(open_at(copy.path()).is_dirty(), "its catalogue is to be written anew");
 }
 
 #[tokio::test]

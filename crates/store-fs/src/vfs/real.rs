@@ -110,6 +110,20 @@ fn sync_entry(directory: &Path) -> io::Result<()> {
     }
 }
 
+/// When a file or directory was last changed, in a way that a copy cannot keep: it may not be durable.
+#[cfg(unix)]
+fn changed(metadata: &fs::Metadata) -> io::Result<SystemTime> {
+    use std::os::unix::fs::MetadataExt as _;
+    let seconds = u64::try_from(metadata.ctime()).map_err(io::Error::other)?;
+    let nanoseconds = u32::try_from(metadata.ctime_nsec()).map_err(io::Error::other)?;
+    Ok(SystemTime::UNIX_EPOCH + std::time::Duration::new(seconds, nanoseconds))
+}
+
+#[cfg(not(unix))]
+fn changed(metadata: &fs::Metadata) -> io::Result<SystemTime> {
+    metadata.modified()
+}
+
 /// Whether something is mounted at the directory, which then has no entry of its own.
 #[cfg(unix)]
 fn is_mounted(directory: &Path, parent: &Path) -> io::Result<bool> {
@@ -192,7 +206,7 @@ impl Vfs for RealVfs {
 
     fn stamp(&self, path: &str) -> io::Result<Stamp> {
         let metadata = fs::symlink_metadata(self.path(path))?;
-        let since = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = changed(&metadata)?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         // The length of a directory says how its file system keeps it.
         let length = if metadata.is_dir() { 0 } else { metadata.len() };
         let nanoseconds = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
