@@ -131,7 +131,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
 #[cfg(unix)]
 fn check_descriptors() -> std::io::Result<()> {
     use std::os::unix::net::UnixStream;
-    /// Two descriptors each. The runtime opens seven: one to poll, copies of it, and the ends of what wakes it.
+    /// Two descriptors each, together more than the runtime opens.
     const PAIRS: usize = 5;
     (0..PAIRS).map(|_| UnixStream::pair()).collect::<Result<Vec<_>, _>>().map(drop)
 }
