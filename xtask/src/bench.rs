@@ -2,13 +2,14 @@
 
 use xshell::{Shell, cmd};
 
-use crate::flags::{Bench, BenchCmd, Lang, Store};
+use crate::flags::{self, Bench, BenchCmd};
 
 pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
+    // Below `target`, so on the disk that the sources are on: a temporary folder may be in memory.
+    shell.create_dir("target/bench")?;
     match flags.subcommand {
-        BenchCmd::Store(Store { quick }) => {
+        BenchCmd::Store(flags::Store { quick }) => {
             let quick = quick.then_some("--quick");
-            // Below `target`, so on the disk that the sources are on: a temporary folder may be in memory.
             let (directory, output) = ("target/bench/store", "target/bench/store.json");
             cmd!(
                 shell,
@@ -17,13 +18,21 @@ pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
             )
             .run()?;
         }
-        BenchCmd::Lang(Lang { quick }) => {
+        BenchCmd::Lang(flags::Lang { quick }) => {
             let quick = quick.then_some("--quick");
-            shell.create_dir("target/bench")?;
             cmd!(
                 shell,
                 "cargo run --release --package constellation-benches --features language
                  --bin constellation-benches-language -- --output target/bench/lang.json {quick...}"
+            )
+            .run()?;
+        }
+        BenchCmd::Runtime(flags::Runtime { quick }) => {
+            let quick = quick.then_some("--quick");
+            cmd!(
+                shell,
+                "cargo run --release --package constellation-benches --features execution
+                 --bin constellation-benches-execution -- --output target/bench/runtime.json {quick...}"
             )
             .run()?;
         }

@@ -32,6 +32,11 @@ xflags::xflags! {
                 /// Fewer rounds; the figures say less.
                 optional --quick
             }
+            /// Runs of pipelines beside the same work by hand: prints a table, and leaves `target/bench/runtime.json`.
+            cmd runtime {
+                /// Fewer rounds; the figures say less.
+                optional --quick
+            }
         }
 
         /// Tries crashes and seeded bugs of the file-system store, in a release build; without a flag, both.
