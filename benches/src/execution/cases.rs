@@ -9,7 +9,7 @@ use constellation_benches::report::{Goal, Measure, Row};
 use constellation_benches::turns::{Contender, take_turns};
 use constellation_module::types::Value;
 use constellation_module::{CallContext, Module, Outcome};
-use constellation_rehydrate::{LoadedPipeline, rehydrate};
+use constellation_rehydrate::{LoadedPipeline, Rehydrator};
 use constellation_runtime::{Inputs, RunOptions, RunStatus, Runtime};
 use constellation_store_core::PipelineImage;
 use futures_util::future::join_all;
@@ -245,13 +245,13 @@ fn even(case: &str, times: &[f64], held: i64) -> Vec<Row> {
 }
 
 pub(crate) fn loading(quick: bool) -> anyhow::Result<Vec<Row>> {
-    let registry = pipelines::registry()?;
+    let rehydrator = Rehydrator::new(pipelines::registry()?);
     let mut rows = Vec::new();
     let mut smaller: Option<Measure> = None;
     for n in IMAGES {
-        let image = pipelines::image(&constellation_benches::programs::program(n), &registry)?;
+        let image = pipelines::image(&constellation_benches::programs::program(n), rehydrator.registry())?;
         let n_nodes = image.dag_spec.nodes.len();
-        let times = loads(&image, &registry, quick)?;
+        let times = loads(&image, &rehydrator, quick)?;
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
         let nanoseconds: Vec<f64> = times.iter().map(|time| time * 1e3 / n_nodes as f64).collect();
         let ours = Measure::of(&nanoseconds);
@@ -279,15 +279,11 @@ pub(crate) fn loading(quick: bool) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn loads(
-    image: &Arc<PipelineImage>,
-    registry: &constellation_module::ModuleRegistry,
-    quick: bool,
-) -> anyhow::Result<Vec<f64>> {
+fn loads(image: &Arc<PipelineImage>, rehydrator: &Rehydrator, quick: bool) -> anyhow::Result<Vec<f64>> {
     let mut times = Vec::new();
     for _ in 0..if quick { 50 } else { 500 } {
         let start = Instant::now();
-        let pipeline = rehydrate(Arc::clone(image), registry).context("a stored image loads")?;
+        let pipeline = rehydrator.rehydrate(Arc::clone(image)).context("a stored image loads")?;
         times.push(start.elapsed().as_secs_f64() * 1e6);
         drop(black_box(pipeline));
     }

@@ -63,9 +63,7 @@ pub(crate) fn load(source: &str, registry: &ModuleRegistry) -> anyhow::Result<Ar
 
 /// `n` calls in a row, upper case and lower case in turn, on the input `x`; the output is `y`.
 pub(crate) fn text_chain(n: usize) -> String {
-    chain(n, "String", |link, before| {
-        format!("{}({before})", TEXT_MODULES[link % 2])
-    })
+    chain(n, "String", |link, before| format!("{}({before})", TEXT_MODULES[link % 2]))
 }
 
 /// `n` additions in a row, each by a module, on the input `x`; the output is `y`.

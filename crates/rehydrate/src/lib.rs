@@ -22,10 +22,12 @@ pub mod testkit;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use constellation_module::ModuleRegistry;
-use constellation_store_core::PipelineImage;
+use constellation_module::types::FunctionSignature;
+use constellation_module::{Module, ModuleRegistry};
+use constellation_store_core::{PipelineImage, SignatureHash};
 
 pub use coercion::{Coercion, FieldCoercion, MemberCoercion};
 pub use error::{Problem, RehydrateError};
@@ -35,7 +37,7 @@ pub use pipeline::{
     RetryPolicy,
 };
 
-/// Binds `image` to the modules of `registry`.
+/// Binds `image` to the modules of `registry`. Who binds many images makes a [`Rehydrator`] first.
 ///
 /// Takes time linear in the size of the graph.
 ///
@@ -47,9 +49,51 @@ pub fn rehydrate(
     image: Arc<PipelineImage>,
     registry: &ModuleRegistry,
 ) -> Result<LoadedPipeline, RehydrateError> {
+    bind(image, registry, |module| SignatureHash::of(&module.spec().signature))
+}
+
+/// Binds images to the modules of a registry, whose signatures it hashes once. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Rehydrator {
+    registry: ModuleRegistry,
+    /// By the name of the module.
+    hashes: Arc<HashMap<Arc<str>, SignatureHash>>,
+}
+
+impl Rehydrator {
+    /// For the modules that are registered now.
+    pub fn new(registry: ModuleRegistry) -> Self {
+        let hash =
+            |signature: &FunctionSignature| (Arc::clone(&signature.module), SignatureHash::of(signature));
+        let hashes = Arc::new(registry.signatures().map(hash).collect());
+        Self { registry, hashes }
+    }
+
+    /// The modules.
+    pub fn registry(&self) -> &ModuleRegistry {
+        &self.registry
+    }
+
+    /// Binds `image`.
+    ///
+    /// Takes time linear in the size of the graph.
+    ///
+    /// # Errors
+    ///
+    /// As [`rehydrate`].
+    pub fn rehydrate(&self, image: Arc<PipelineImage>) -> Result<LoadedPipeline, RehydrateError> {
+        bind(image, &self.registry, |module| self.hashes[&module.spec().signature.module])
+    }
+}
+
+fn bind(
+    image: Arc<PipelineImage>,
+    registry: &ModuleRegistry,
+    hash: impl Fn(&dyn Module) -> SignatureHash,
+) -> Result<LoadedPipeline, RehydrateError> {
     let types =
         image.dag_spec.validate().map_err(|error| RehydrateError::new(vec![Problem::Graph(error)]))?;
-    let modules = requires::resolve(&image.dag_spec.requires, registry).map_err(RehydrateError::new)?;
+    let modules = requires::resolve(&image.dag_spec.requires, registry, hash).map_err(RehydrateError::new)?;
     let nodes = load::nodes(&image.dag_spec, &types, &modules).map_err(RehydrateError::new)?;
     Ok(LoadedPipeline::new(image, types, nodes))
 }

@@ -1,6 +1,5 @@
 //! A loaded pipeline: plain data, ready to run.
 
-use std::collections::BinaryHeap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -282,8 +281,12 @@ impl Operation {
             Self::Field { source, field: _, each: _ }
             | Self::Project { source, names: _, fields: _, each: _ } => visit(*source),
             Self::Call(call) => {
-                let captures = call.functions.iter().flat_map(|lambda| &lambda.captures);
-                call.arguments.iter().chain(captures).copied().for_each(visit);
+                for argument in &call.arguments {
+                    visit(*argument);
+                }
+                for capture in call.functions.iter().flat_map(|lambda| &lambda.captures) {
+                    visit(*capture);
+                }
             }
             Self::Match { scrutinee, cases: _ } => visit(*scrutinee),
         }
@@ -296,18 +299,23 @@ pub(crate) fn certain(
     start: NodeIndex,
     nodes: &[LoadedNode],
 ) -> Vec<NodeIndex> {
-    let within = |node: &NodeIndex| *node >= start;
-    let mut needed: BinaryHeap<NodeIndex> = results.into_iter().filter(within).collect();
+    let mut needed = vec![false; nodes.len() - start.index()];
+    let place = |node: NodeIndex| node.index().checked_sub(start.index());
+    for result in results {
+        if let Some(place) = place(result) {
+            needed[place] = true;
+        }
+    }
     let mut certain = Vec::new();
     // The last node first, since operands stand before the nodes that use them.
-    while let Some(node) = needed.pop() {
-        if certain.last() == Some(&node) {
+    for index in (start.index()..nodes.len()).rev() {
+        if !needed[index - start.index()] {
             continue;
         }
-        certain.push(node);
-        nodes[node.index()].operation.for_each_certain_operand(|operand| {
-            if within(&operand) {
-                needed.push(operand);
+        certain.push(NodeIndex(u32::try_from(index).expect("an index of a valid graph")));
+        nodes[index].operation.for_each_certain_operand(|operand| {
+            if let Some(place) = place(operand) {
+                needed[place] = true;
             }
         });
     }

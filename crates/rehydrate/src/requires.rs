@@ -14,15 +14,17 @@ pub(crate) struct Required {
     pub(crate) module: Arc<dyn Module>,
 }
 
-/// The modules of `requires`, in its order, or every one that does not match.
+/// The modules of `requires`, in its order, or every one that does not match. `hash` gives the hash of a module's
+/// signature.
 pub(crate) fn resolve(
     requires: &[Requirement],
     registry: &ModuleRegistry,
+    hash: impl Fn(&dyn Module) -> SignatureHash,
 ) -> Result<Vec<Required>, Vec<Problem>> {
     let mut modules = Vec::with_capacity(requires.len());
     let mut problems = Vec::new();
     for requirement in requires {
-        match check(requirement, registry) {
+        match check(requirement, registry, &hash) {
             Ok(module) => modules.push(module),
             Err(problem) => problems.push(problem),
         }
@@ -30,7 +32,11 @@ pub(crate) fn resolve(
     if problems.is_empty() { Ok(modules) } else { Err(problems) }
 }
 
-fn check(requirement: &Requirement, registry: &ModuleRegistry) -> Result<Required, Problem> {
+fn check(
+    requirement: &Requirement,
+    registry: &ModuleRegistry,
+    hash: impl Fn(&dyn Module) -> SignatureHash,
+) -> Result<Required, Problem> {
     // Destructured, so that a new member stops the build until someone decides whether it is checked.
     let Requirement { name, major, signature: expected } = requirement;
     let Some(module) = registry.get(name) else {
@@ -40,7 +46,7 @@ fn check(requirement: &Requirement, registry: &ModuleRegistry) -> Result<Require
     if signature.major != *major {
         return Err(Problem::MajorVersion { name: name.clone(), expected: *major, found: signature.major });
     }
-    let found = SignatureHash::of(signature);
+    let found = hash(&*module);
     if found != *expected {
         return Err(Problem::Signature {
             name: name.clone(),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use constellation_lang::{Compilation, Diagnostic, FunctionTable, compile, tokenize};
 use constellation_module::ModuleRegistry;
-use constellation_rehydrate::{LoadedPipeline, RehydrateError, rehydrate};
+use constellation_rehydrate::{LoadedPipeline, RehydrateError, Rehydrator};
 use constellation_runtime::{Inputs, RunOptions, RunReport, Runtime};
 use constellation_store_core::{
     ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageMetadata, Operation, Origin, Outcome,
@@ -40,7 +40,7 @@ const INLINE_REHYDRATE_NODES: usize = 2_000;
 #[derive(Debug)]
 pub struct PipelineService {
     store: Arc<dyn PipelineStore>,
-    registry: ModuleRegistry,
+    rehydrator: Rehydrator,
     functions: Arc<FunctionTable>,
     runtime: Runtime,
     clock: Arc<dyn Clock>,
@@ -169,7 +169,7 @@ impl PipelineService {
         Self {
             store,
             functions: Arc::new(FunctionTable::new(registry.signatures().cloned())),
-            registry,
+            rehydrator: Rehydrator::new(registry),
             runtime: Runtime::default(),
             clock: Arc::new(SystemClock),
             metrics,
@@ -191,7 +191,7 @@ impl PipelineService {
 
     /// The modules.
     pub fn registry(&self) -> &ModuleRegistry {
-        &self.registry
+        self.rehydrator.registry()
     }
 
     /// How many programs were compiled since the service was made.
@@ -408,7 +408,7 @@ impl PipelineService {
         self.metrics.compiled();
         let source = Arc::clone(source);
         let functions = Arc::clone(&self.functions);
-        let registry = self.registry.clone();
+        let rehydrator = self.rehydrator.clone();
         let compiled_at = self.clock.now();
         blocking(move || {
             // Given back when the work is done, not when the client goes away.
@@ -423,7 +423,7 @@ impl PipelineService {
                 ..ImageMetadata::new(&dag_spec, compiled_at)
             };
             let image = Arc::new(PipelineImage::new(dag_spec, metadata));
-            let pipeline = rehydrate(image, &registry).map_err(ServiceError::Unsupported)?;
+            let pipeline = rehydrator.rehydrate(image).map_err(ServiceError::Unsupported)?;
             Ok((Arc::new(pipeline), diagnostics))
         })
         .await?
@@ -450,10 +450,10 @@ impl PipelineService {
             Err(error) => return Err(LoadFailure::Store(error)),
         };
         let bound = if image.dag_spec.nodes.len() <= INLINE_REHYDRATE_NODES {
-            rehydrate(image, &self.registry)
+            self.rehydrator.rehydrate(image)
         } else {
-            let registry = self.registry.clone();
-            blocking(move || rehydrate(image, &registry))
+            let rehydrator = self.rehydrator.clone();
+            blocking(move || rehydrator.rehydrate(image))
                 .await
                 .map_err(|error| LoadFailure::Internal(error.to_string()))?
         };

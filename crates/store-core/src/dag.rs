@@ -443,7 +443,7 @@ impl NodeKind {
     }
 
     /// The bodies that the node owns, in order.
-    pub fn regions(&self) -> impl Iterator<Item = &Region> {
+    pub fn regions(&self) -> impl DoubleEndedIterator<Item = &Region> + Clone {
         let (lambda, cases) = match self {
             Self::Lambda { captures: _, body } => (Some(body), [].as_slice()),
             Self::Match { scrutinee: _, cases } => (None, cases.as_slice()),

@@ -27,8 +27,46 @@ pub struct InvalidDag {
     pub message: String,
 }
 
-fn invalid<T>(place: impl fmt::Display, message: impl Into<String>) -> Result<T, InvalidDag> {
+/// A place in a graph, made into text only when something is wrong there.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Requirement(usize),
+    Input(usize),
+    Outputs,
+    Output(usize),
+    Node(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Requirement(index) => write!(f, "requires[{index}]"),
+            Self::Input(index) => write!(f, "inputs[{index}]"),
+            Self::Outputs => f.write_str("outputs"),
+            Self::Output(index) => write!(f, "outputs[{index}]"),
+            Self::Node(index) => write!(f, "nodes[{index}]"),
+        }
+    }
+}
+
+fn invalid<T>(place: Place, message: impl Into<String>) -> Result<T, InvalidDag> {
     Err(InvalidDag { place: place.to_string(), message: message.into() })
+}
+
+/// Up to this many names, comparing each with each is faster than a set.
+const FEW_NAMES: usize = 16;
+
+/// The first name that came before.
+fn first_repeated<'a>(names: impl ExactSizeIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let mut known = HashSet::new();
+    names.clone().enumerate().find_map(|(index, name)| {
+        let repeated = if names.len() <= FEW_NAMES {
+            names.clone().take(index).any(|before| before == name)
+        } else {
+            !known.insert(name)
+        };
+        repeated.then_some(name)
+    })
 }
 
 impl DagSpec {
@@ -70,12 +108,13 @@ struct Validator<'a> {
 impl Validator<'_> {
     fn requires(&self) -> Result<(), InvalidDag> {
         for (index, Requirement { name, major, signature: _ }) in self.requires.iter().enumerate() {
+            let place = Place::Requirement(index);
             if !name.split('.').all(is_identifier) {
-                return invalid(format_args!("requires[{index}]"), format!("has the name '{name}'"));
+                return invalid(place, format!("has the name '{name}'"));
             }
             let before = index.checked_sub(1).map(|before| &self.requires[before]);
             if before.is_some_and(|before| (&before.name, before.major) >= (name, *major)) {
-                return invalid(format_args!("requires[{index}]"), "is not sorted by name and major version");
+                return invalid(place, "is not sorted by name and major version");
             }
         }
         Ok(())
@@ -83,16 +122,16 @@ impl Validator<'_> {
 
     fn inputs(&self) -> Result<(), InvalidDag> {
         for (index, InputSpec { name, ty, default, examples }) in self.inputs.iter().enumerate() {
-            let place = format_args!("inputs[{index}]").to_string();
+            let place = Place::Input(index);
             if !is_identifier(name) {
                 return invalid(place, format!("has the name '{name}', which is not an identifier"));
             }
             if index > 0 && self.inputs[index - 1].name >= *name {
                 return invalid(place, "is not sorted by name");
             }
-            self.ty(&place, *ty)?;
+            self.ty(place, *ty)?;
             for node in default.iter().chain(examples) {
-                self.top_level(&place, *node)?;
+                self.top_level(place, *node)?;
             }
         }
         Ok(())
@@ -100,29 +139,29 @@ impl Validator<'_> {
 
     fn outputs(&self, outputs: &[OutputSpec]) -> Result<(), InvalidDag> {
         if outputs.is_empty() {
-            return invalid("outputs", "is empty; a pipeline has at least one output");
+            return invalid(Place::Outputs, "is empty; a pipeline has at least one output");
         }
         for (index, OutputSpec { name, node }) in outputs.iter().enumerate() {
-            let place = format_args!("outputs[{index}]").to_string();
+            let place = Place::Output(index);
             if !is_identifier(name) {
                 return invalid(place, format!("has the name '{name}', which is not an identifier"));
             }
             if index > 0 && outputs[index - 1].name >= *name {
                 return invalid(place, "is not sorted by name");
             }
-            self.top_level(&place, *node)?;
+            self.top_level(place, *node)?;
         }
         Ok(())
     }
 
-    fn ty(&self, place: &str, ty: TypeIndex) -> Result<(), InvalidDag> {
+    fn ty(&self, place: Place, ty: TypeIndex) -> Result<(), InvalidDag> {
         if ty.index() < self.types {
             return Ok(());
         }
         invalid(place, format!("refers to types[{}] of {}", ty.0, self.types))
     }
 
-    fn top_level(&self, place: &str, node: NodeIndex) -> Result<(), InvalidDag> {
+    fn top_level(&self, place: Place, node: NodeIndex) -> Result<(), InvalidDag> {
         match self.scopes.of_node.get(node.index()) {
             Some(0) => Ok(()),
             Some(_) => invalid(place, format!("refers to nodes[{}], inside of a body", node.0)),
@@ -132,8 +171,8 @@ impl Validator<'_> {
 
     fn node(&self, index: usize) -> Result<(), InvalidDag> {
         let NodeSpec { label, ty, operation } = &self.nodes[index];
-        let place = format_args!("nodes[{index}]").to_string();
-        self.ty(&place, *ty)?;
+        let place = Place::Node(index);
+        self.ty(place, *ty)?;
         if label.as_deref().is_some_and(|label| !is_identifier(label)) {
             return invalid(place, "has a label that is not an identifier");
         }
@@ -141,19 +180,19 @@ impl Validator<'_> {
         let mut result = Ok(());
         operation.for_each_operand(|operand| {
             if result.is_ok() {
-                result = self.visible(&place, operand, index, scope);
+                result = self.visible(place, operand, index, scope);
             }
         });
         result?;
         for region in operation.regions() {
             let body = self.scopes.starting_at(region, index);
-            self.visible(&place, region.result, region.end.index(), body)?;
+            self.visible(place, region.result, region.end.index(), body)?;
         }
-        self.operation(&place, index, operation)
+        self.operation(place, index, operation)
     }
 
     /// An operand stands before `before`, and in the scope or one around it.
-    fn visible(&self, place: &str, node: NodeIndex, before: usize, scope: u32) -> Result<(), InvalidDag> {
+    fn visible(&self, place: Place, node: NodeIndex, before: usize, scope: u32) -> Result<(), InvalidDag> {
         if node.index() >= before {
             return invalid(place, format!("refers to nodes[{}], which does not come before it", node.0));
         }
@@ -163,7 +202,7 @@ impl Validator<'_> {
         Ok(())
     }
 
-    fn operation(&self, place: &str, index: usize, operation: &NodeKind) -> Result<(), InvalidDag> {
+    fn operation(&self, place: Place, index: usize, operation: &NodeKind) -> Result<(), InvalidDag> {
         match operation {
             NodeKind::Input { name } => {
                 if self.inputs.binary_search_by(|input| input.name.cmp(name)).is_err() {
@@ -176,16 +215,12 @@ impl Validator<'_> {
                 }
             }
             NodeKind::Record { fields } => {
-                let mut names = HashSet::with_capacity(fields.len());
-                for field in fields {
-                    if !names.insert(&field.name) {
-                        return invalid(place, format!("has the field '{}' twice", field.name));
-                    }
+                if let Some(name) = first_repeated(fields.iter().map(|field| &*field.name)) {
+                    return invalid(place, format!("has the field '{name}' twice"));
                 }
             }
             NodeKind::Project { source: _, names } => {
-                let mut unique = HashSet::with_capacity(names.len());
-                if names.is_empty() || !names.iter().all(|name| unique.insert(name)) {
+                if names.is_empty() || first_repeated(names.iter().map(String::as_str)).is_some() {
                     return invalid(place, "selects no field, or one twice");
                 }
             }
@@ -194,11 +229,8 @@ impl Validator<'_> {
                 if self.requires.binary_search_by(|known| (&known.name, known.major).cmp(&key)).is_err() {
                     return invalid(place, format!("calls '{module}' {major}, which is not in requires"));
                 }
-                let mut names = HashSet::with_capacity(arguments.len());
-                for argument in arguments {
-                    if !names.insert(&argument.name) {
-                        return invalid(place, format!("has the argument '{}' twice", argument.name));
-                    }
+                if let Some(name) = first_repeated(arguments.iter().map(|argument| &*argument.name)) {
+                    return invalid(place, format!("has the argument '{name}' twice"));
                 }
                 check_options(place, options)?;
             }
@@ -223,8 +255,8 @@ impl Validator<'_> {
                 for MatchCase { pattern, body } in cases {
                     let parameters = match pattern {
                         Pattern::Fields(names) => {
-                            let mut unique = HashSet::with_capacity(names.len());
-                            if names.is_empty() || !names.iter().all(|name| unique.insert(name)) {
+                            if names.is_empty() || first_repeated(names.iter().map(String::as_str)).is_some()
+                            {
                                 return invalid(place, "has a pattern of no field, or of one twice");
                             }
                             names.len()
@@ -264,7 +296,7 @@ impl Validator<'_> {
     }
 }
 
-fn check_options(place: &str, options: &CallOptions) -> Result<(), InvalidDag> {
+fn check_options(place: Place, options: &CallOptions) -> Result<(), InvalidDag> {
     let CallOptions {
         retry,
         timeout_ms,
@@ -352,24 +384,21 @@ impl Scopes {
                 .last()
                 .map_or((0, 0), |(body, scope)| (body.start.index() + body.parameters as usize, *scope));
             scopes.of_node[index] = scope;
-            let regions: Vec<Region> = nodes[index].operation.regions().copied().collect();
+            let regions = nodes[index].operation.regions();
             let mut end = index;
-            for region in regions.iter().rev() {
+            for region in regions.clone().rev() {
                 let parameters = region.parameters as usize;
                 if region.end.index() != end
                     || region.start.index() > end
                     || region.start.index() < outer
                     || end - region.start.index() < parameters
                 {
-                    return invalid(
-                        format_args!("nodes[{index}]"),
-                        "has a body that does not stand right before it",
-                    );
+                    return invalid(Place::Node(index), "has a body that does not stand right before it");
                 }
                 end = region.start.index();
                 let depth = scopes.depths[scope as usize] + 1;
                 if depth > MAX_BODY_DEPTH {
-                    return invalid(format_args!("nodes[{index}]"), "nests bodies too deep");
+                    return invalid(Place::Node(index), "nests bodies too deep");
                 }
                 let body = u32::try_from(scopes.parents.len()).expect("fewer bodies than nodes");
                 scopes.parents.push(scope);
@@ -378,7 +407,7 @@ impl Scopes {
                 scopes.is_parameter[end..end + parameters].fill(true);
             }
             // The last body is the first to come up on the way down.
-            for region in &regions {
+            for region in regions {
                 let body = scopes.starting_at(region, index);
                 if region.start != region.end {
                     pending.push((*region, body));
