@@ -80,7 +80,6 @@ impl Closure {
         for (parameter, argument) in (self.lambda.start.0..).zip(arguments) {
             frame.states.give(NodeIndex(parameter), argument.clone());
         }
-        Driver::new(&self.run, &mut frame).want_all(&self.lambda.certain);
         self.advance(&mut frame);
         if frame.calls.is_empty() {
             return Outcome::Ready(self.finish(frame));
@@ -100,7 +99,7 @@ impl Closure {
     /// Evaluates what can go on. A body has no loop, so that it ends before long; the functions that it calls let others
     /// have their turn.
     fn advance(&self, frame: &mut Frame) {
-        let steps = Driver::new(&self.run, frame).advance_up_to(u32::MAX);
+        let steps = Driver::new(&self.run, frame).advance_up_to(&self.lambda.certain, u32::MAX);
         self.run.count_body_steps(steps);
     }
 

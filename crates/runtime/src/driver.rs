@@ -66,6 +66,8 @@ pub(crate) struct Frame {
     pub(crate) states: States,
     /// Nodes that can go on, the next one last.
     ready: Vec<NodeIndex>,
+    /// How many of the nodes that are certainly needed have been wanted.
+    n_wanted: usize,
     pub(crate) failures: Vec<Failure>,
     budget: Budget,
     /// The inputs of the run; a body has none.
@@ -80,6 +82,19 @@ impl Frame {
         Self::new(states, inputs, budget)
     }
 
+    /// The frame of another graph, whose evaluation has ended, for this one.
+    pub(crate) fn again(
+        mut self,
+        pipeline: &LoadedPipeline,
+        inputs: Vec<Option<Value>>,
+        budget: Budget,
+    ) -> Self {
+        self.states.grow(pipeline.nodes.len());
+        self.inputs = inputs;
+        self.budget = budget;
+        self
+    }
+
     /// For the body of a lambda.
     pub(crate) fn of_body(states: States, budget: Budget) -> Self {
         Self::new(states, Vec::new(), budget)
@@ -87,14 +102,16 @@ impl Frame {
 
     fn new(states: States, inputs: Vec<Option<Value>>, budget: Budget) -> Self {
         let calls = Calls::new();
-        Self { states, ready: Vec::new(), failures: Vec::new(), budget, inputs, calls }
+        Self { states, ready: Vec::new(), n_wanted: 0, failures: Vec::new(), budget, inputs, calls }
     }
 
     /// Makes it as it was when it was new. No call may be in flight.
     pub(crate) fn reset(&mut self) {
         self.states.reset();
         self.ready.clear();
+        self.n_wanted = 0;
         self.failures.clear();
+        self.inputs.clear();
     }
 }
 
@@ -110,25 +127,33 @@ impl<'a> Driver<'a> {
         Self { pipeline: &run.pipeline, run, frame }
     }
 
-    /// Wants nodes that are in ascending order. The next node is taken from the end of the work list, and operands
-    /// stand before the nodes that use them: so a node finds its operands done, unless they wait for something.
-    pub(crate) fn want_all(&mut self, nodes: &[NodeIndex]) {
-        for node in nodes.iter().rev() {
-            self.want(*node);
-        }
-    }
-
     /// Evaluates what can go on, up to this many nodes. How many it was; fewer when nothing is left to go on.
-    pub(crate) fn advance_up_to(&mut self, limit: u32) -> u32 {
+    ///
+    /// `certain` are the nodes that are needed whatever the values are, in ascending order. Operands stand before the
+    /// nodes that use them: so a node finds its operands done, unless they wait for something.
+    pub(crate) fn advance_up_to(&mut self, certain: &[NodeIndex], limit: u32) -> u32 {
         let mut steps = 0;
         while steps < limit
             && !self.run.is_stopped()
-            && let Some(node) = self.frame.ready.pop()
+            && let Some(node) = self.next(certain)
         {
             self.advance(node);
             steps += 1;
         }
         steps
+    }
+
+    fn next(&mut self, certain: &[NodeIndex]) -> Option<NodeIndex> {
+        if let Some(node) = self.frame.ready.pop() {
+            return Some(node);
+        }
+        while let Some(node) = certain.get(self.frame.n_wanted) {
+            self.frame.n_wanted += 1;
+            if self.frame.states.want(*node) {
+                return Some(*node);
+            }
+        }
+        None
     }
 
     /// Sees to it that a node is evaluated.
@@ -197,6 +222,12 @@ impl<'a> Driver<'a> {
     /// Goes on when all the operands that the operation certainly needs have values. All of them are wanted, also
     /// when one has failed: what runs must not depend on what is ready first.
     fn need_all(&mut self, node: NodeIndex, operation: &Operation) -> Result<(), Halt> {
+        let mut ready = true;
+        operation.for_each_certain_operand(|operand| ready &= self.frame.states.is_done(operand));
+        if ready { Ok(()) } else { self.want_operands(node, operation) }
+    }
+
+    fn want_operands(&mut self, node: NodeIndex, operation: &Operation) -> Result<(), Halt> {
         if std::mem::replace(&mut self.frame.states.get_mut(node).started, true) {
             return Ok(());
         }

@@ -43,6 +43,7 @@ mod deep;
 mod driver;
 mod evaluate;
 mod explain;
+mod frames;
 mod inputs;
 mod output;
 mod report;
@@ -54,6 +55,8 @@ use std::sync::Arc;
 
 use constellation_rehydrate::LoadedPipeline;
 
+use crate::frames::Frames;
+
 pub use config::{RunOptions, RuntimeConfig};
 pub use inputs::Inputs;
 pub use report::{MissingInput, PendingOutput, RunError, RunErrorKind, RunReport, RunStatus};
@@ -63,12 +66,13 @@ pub use timer::{Timer, TokioTimer};
 #[derive(Debug, Clone, Default)]
 pub struct Runtime {
     config: RuntimeConfig,
+    frames: Arc<Frames>,
 }
 
 impl Runtime {
     /// A runtime.
     pub fn new(config: RuntimeConfig) -> Self {
-        Self { config }
+        Self { config, frames: Arc::default() }
     }
 
     /// Its configuration.
@@ -89,6 +93,6 @@ impl Runtime {
         inputs: Inputs,
         options: RunOptions,
     ) -> RunReport {
-        run::run(pipeline, &self.config, inputs, options).await
+        run::run(pipeline, &self.config, &self.frames, inputs, options).await
     }
 }

@@ -13,6 +13,7 @@ use futures_util::future::{self, BoxFuture, Either};
 use crate::budget::Budget;
 use crate::deep::Deep;
 use crate::driver::{Calls, Driver, Ended, Frame};
+use crate::frames::Frames;
 use crate::inputs::take_inputs;
 use crate::{Inputs, RunError, RunErrorKind, RunOptions, RunReport, RuntimeConfig};
 
@@ -22,6 +23,7 @@ const STEPS_BETWEEN_YIELDS: u32 = 1024;
 pub(crate) async fn run(
     pipeline: &Arc<LoadedPipeline>,
     config: &RuntimeConfig,
+    frames: &Frames,
     inputs: Inputs,
     options: RunOptions,
 ) -> RunReport {
@@ -40,11 +42,13 @@ pub(crate) async fn run(
         turn: AtomicU32::new(0),
         deep: Deep::default(),
     });
-    let mut frame = Frame::of_graph(pipeline, inputs, budget);
+    let mut frame = frames.take(pipeline, inputs, budget);
     // After the frame, so that what is in flight is told before it is dropped.
     let _end = EndOfRun(&run);
     drive(&run, &mut frame, max_duration.unwrap_or(config.max_duration)).await;
-    Driver::new(&run, &mut frame).report()
+    let report = Driver::new(&run, &mut frame).report();
+    frames.give_back(frame);
+    report
 }
 
 /// What all parts of a run share: the evaluation of its graph, and those of the bodies of lambdas.
@@ -144,9 +148,9 @@ async fn drive(run: &Arc<Run>, frame: &mut Frame, max_duration: Duration) {
     };
     // Made only when the run waits: a run of pure nodes ends before it could matter.
     let mut deadline: Option<BoxFuture<'static, ()>> = None;
-    Driver::new(run, frame).want_all(&run.pipeline.certain);
+    let certain = &*run.pipeline.certain;
     loop {
-        while Driver::new(run, frame).advance_up_to(STEPS_BETWEEN_YIELDS) == STEPS_BETWEEN_YIELDS {
+        while Driver::new(run, frame).advance_up_to(certain, STEPS_BETWEEN_YIELDS) == STEPS_BETWEEN_YIELDS {
             tokio::task::yield_now().await;
             if timer.now().saturating_sub(start) >= max_duration {
                 run.stop(late());

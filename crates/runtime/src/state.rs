@@ -71,6 +71,18 @@ impl States {
         Self { first, nodes, waits: Vec::new(), captured, touched: Vec::new() }
     }
 
+    /// Sees to it that there are states for so many nodes, all of them idle as the others are.
+    pub(crate) fn grow(&mut self, n_nodes: usize) {
+        if self.nodes.len() < n_nodes {
+            self.nodes.resize_with(n_nodes, State::default);
+        }
+    }
+
+    /// For how many nodes there are states.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Makes all nodes idle again. Takes time linear in the number of nodes that are not.
     pub(crate) fn reset(&mut self) {
         for node in self.touched.drain(..) {
@@ -135,13 +147,24 @@ impl States {
         self.get_mut(waiter).missing += 1;
     }
 
+    /// Whether a node has its value.
+    pub(crate) fn is_done(&self, node: NodeIndex) -> bool {
+        matches!(self.phase(node), None | Some(Phase::Done(_)))
+    }
+
     /// Decides a node, and calls `wake` with each node that can go on now: since nothing is missing any more, or
     /// since what it waited for failed.
-    pub(crate) fn decide(&mut self, node: NodeIndex, phase: Phase, mut wake: impl FnMut(NodeIndex)) {
+    pub(crate) fn decide(&mut self, node: NodeIndex, phase: Phase, wake: impl FnMut(NodeIndex)) {
         let failed = matches!(phase, Phase::Failed(_));
         let state = self.get_mut(node);
         state.phase = phase;
-        let mut next = state.waits.take();
+        if let Some(first) = state.waits.take() {
+            self.wake(node, failed, first, wake);
+        }
+    }
+
+    fn wake(&mut self, decided: NodeIndex, failed: bool, first: u32, mut wake: impl FnMut(NodeIndex)) {
+        let mut next = Some(first);
         while let Some(index) = next {
             let Wait { waiter, next: after } = self.waits[index as usize];
             next = after;
@@ -151,7 +174,7 @@ impl States {
             }
             state.missing -= 1;
             if failed {
-                state.failed_operand.get_or_insert(node);
+                state.failed_operand.get_or_insert(decided);
                 wake(waiter);
             } else if state.missing == 0 {
                 wake(waiter);
