@@ -32,9 +32,9 @@ use constellation_store_core::{PipelineImage, SignatureHash};
 pub use coercion::{Coercion, FieldCoercion, MemberCoercion};
 pub use error::{Problem, RehydrateError};
 pub use pipeline::{
-    Alternative, Binding, FieldAccess, FieldNames, LoadedCall, LoadedCase, LoadedInput, LoadedLambda,
-    LoadedNode, LoadedOutput, LoadedPipeline, MergeField, MergeShape, Number, Operation, Recovery,
-    RetryPolicy,
+    Alternative, Binding, CachePolicy, FieldAccess, FieldNames, LoadedCall, LoadedCase, LoadedInput,
+    LoadedLambda, LoadedNode, LoadedOutput, LoadedPipeline, MergeField, MergeShape, Number, Operation,
+    Recovery, RetryPolicy,
 };
 
 /// Binds `image` to the modules of `registry`. Who binds many images makes a [`Rehydrator`] first.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use constellation_module::Module;
 use constellation_store_core::{
-    ArithmeticOperator, Backoff, ComparisonOperator, NodeIndex, PipelineImage, TypeIndex,
+    ArithmeticOperator, Backoff, ComparisonOperator, NodeIndex, PipelineImage, Throttle, TypeIndex,
 };
 use constellation_types::{Type, Value};
 
@@ -383,6 +383,16 @@ pub struct LoadedCall {
     pub timeout: Option<Duration>,
     /// Further attempts.
     pub retry: RetryPolicy,
+    /// How long its result may be used for equal calls, when the program says so. Never for a call that is given a
+    /// lambda: functions equal nothing.
+    pub cache: Option<CachePolicy>,
+    /// How many attempts may start in a time, when the program says so.
+    pub throttle: Option<Throttle>,
+    /// How many attempts may go on at the same time, above 0, when the program says so. Never for a call that is given
+    /// a lambda: its body may wait for a call of the same module.
+    pub concurrency: Option<u64>,
+    /// Its place among calls that wait, from 0 to 100, the highest first.
+    pub priority: u8,
     /// The node whose value is taken when every attempt has failed.
     pub fallback: Option<NodeIndex>,
     /// What a failure becomes.
@@ -391,7 +401,21 @@ pub struct LoadedCall {
 
 impl fmt::Debug for LoadedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { module: _, name, arguments, functions, result, timeout, retry, fallback, recovery } = self;
+        let Self {
+            module: _,
+            name,
+            arguments,
+            functions,
+            result,
+            timeout,
+            retry,
+            cache,
+            throttle,
+            concurrency,
+            priority,
+            fallback,
+            recovery,
+        } = self;
         f.debug_struct("LoadedCall")
             .field("name", name)
             .field("arguments", arguments)
@@ -399,6 +423,10 @@ impl fmt::Debug for LoadedCall {
             .field("result", result)
             .field("timeout", timeout)
             .field("retry", retry)
+            .field("cache", cache)
+            .field("throttle", throttle)
+            .field("concurrency", concurrency)
+            .field("priority", priority)
             .field("fallback", fallback)
             .field("recovery", recovery)
             .finish_non_exhaustive()
@@ -429,7 +457,7 @@ pub struct LoadedLambda {
 }
 
 /// How often a call is attempted again, and after which delay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RetryPolicy {
     /// Attempts after the first.
     pub further_attempts: u64,
@@ -437,6 +465,17 @@ pub struct RetryPolicy {
     pub delay: Duration,
     /// How it grows.
     pub backoff: Backoff,
+}
+
+/// How long the result of a call may be used for equal calls, and what makes calls equal beside their arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachePolicy {
+    /// How long a result may be used.
+    pub time_to_live: Duration,
+    /// The name of the cache, when the program gives one.
+    pub backend: Option<Arc<str>>,
+    /// The module with its version, and the type of the result with the fields of records in their order.
+    pub identity: Box<str>,
 }
 
 /// What the failure of a call becomes, when it has no fallback or that failed too.

@@ -1,6 +1,7 @@
 //! Images that bind, and images that do not.
 
 mod lambdas;
+mod options;
 
 use std::sync::Arc;
 

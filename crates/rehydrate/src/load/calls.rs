@@ -9,7 +9,10 @@ use constellation_types::{FunctionSignature, Type, Value};
 use super::{Loader, Refusal, refuse};
 use crate::relations::{Instance, fits, is_generic};
 use crate::requires::Required;
-use crate::{LoadedCall, LoadedLambda, Operation, Recovery, RetryPolicy};
+use crate::{CachePolicy, LoadedCall, LoadedLambda, Operation, Recovery, RetryPolicy};
+
+/// The priority of a call that has none.
+const NORMAL_PRIORITY: u8 = 50;
 
 /// The arguments of a call, each kind in the order of the signature.
 struct Arguments {
@@ -61,12 +64,11 @@ impl<'a> Loader<'a> {
             backoff,
             fallback,
             on_error,
-            // Kept in the image; a runtime reads them there when it applies them.
-            cache_ms: _,
-            cache_backend: _,
-            throttle: _,
-            concurrency: _,
-            priority: _,
+            cache_ms,
+            cache_backend,
+            throttle,
+            concurrency,
+            priority,
             // Everything is evaluated at first use.
             lazy: _,
             // Streaming, which nothing applies.
@@ -89,6 +91,12 @@ impl<'a> Loader<'a> {
                 Recovery::Wrap { names: self.coercions.names(record) }
             }
         };
+        let takes_functions = !functions.is_empty();
+        let cache = cache_ms.filter(|_| !takes_functions).map(|milliseconds| CachePolicy {
+            time_to_live: Duration::from_millis(milliseconds),
+            backend: cache_backend.as_deref().map(Arc::from),
+            identity: format!("{name} {major}.{} {result}", module.spec().minor).into(),
+        });
         Ok(Operation::Call(Arc::new(LoadedCall {
             module: Arc::clone(module),
             name: Arc::clone(name),
@@ -101,6 +109,10 @@ impl<'a> Loader<'a> {
                 delay: Duration::from_millis(delay_ms.unwrap_or(0)),
                 backoff: backoff.unwrap_or(Backoff::Fixed),
             },
+            cache,
+            throttle: *throttle,
+            concurrency: concurrency.filter(|_| !takes_functions),
+            priority: priority.unwrap_or(NORMAL_PRIORITY),
             fallback: *fallback,
             recovery,
         })))

@@ -69,7 +69,7 @@ impl CallOptions {
 }
 
 /// How the delay between attempts grows: after the k-th failure `delay`, `k * delay`, or `2^(k-1) * delay`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Backoff {
     /// The same each time.
@@ -95,7 +95,7 @@ pub enum OnError {
 }
 
 /// `count` calls in each `per_ms` milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Throttle {
     /// How many calls.
