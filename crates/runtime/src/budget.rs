@@ -71,6 +71,13 @@ impl Budget {
         self.charge(ALLOCATION + VALUE.saturating_mul(values as u64))
     }
 
+    /// How many bytes a value would be charged for, up to a limit, if it is one of `ty`.
+    pub(crate) fn measure(value: &Value, ty: &Type, limit: u64) -> Result<u64, Refused> {
+        let mut budget = Self::new(limit);
+        budget.admit(value, ty)?;
+        Ok(limit - budget.left.load(Ordering::Relaxed))
+    }
+
     fn member<'t>(&mut self, union: &'t Arc<UnionType>, tag: &str) -> Option<&'t Type> {
         let members = union.members();
         let tags = self

@@ -13,7 +13,8 @@ use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture, Either};
 use smallvec::SmallVec;
 
-use crate::{RunErrorKind, Timer};
+use crate::shared::Shared;
+use crate::{RunErrorKind, RuntimeConfig};
 
 /// The longest delay before another attempt.
 const MAX_DELAY: Duration = Duration::from_secs(30);
@@ -42,11 +43,11 @@ pub(crate) enum FirstAttempt {
     GoesOn(Attempts),
 }
 
-/// A call that is not over after its first attempt was started.
+/// A call that is not over, and its first attempt if that was started.
 pub(crate) struct Attempts {
     arguments: Arguments,
     context: CallContext,
-    current: Started,
+    first: Option<Started>,
 }
 
 /// An attempt that was started.
@@ -61,30 +62,45 @@ pub(crate) fn first_attempt(call: &LoadedCall, arguments: Arguments, context: &C
         Started::Over(result) if result.is_ok() || call.retry.further_attempts == 0 => {
             FirstAttempt::Done(result)
         }
-        current => FirstAttempt::GoesOn(Attempts { arguments, context: context.clone(), current }),
+        first => FirstAttempt::GoesOn(Attempts { arguments, context: context.clone(), first: Some(first) }),
     }
 }
 
 impl Attempts {
+    /// The attempts of a call of which nothing was started.
+    pub(crate) fn new(arguments: Arguments, context: CallContext) -> Self {
+        Self { arguments, context, first: None }
+    }
+
+    pub(crate) fn arguments(&self) -> &[Value] {
+        &self.arguments
+    }
+
     /// Ends with the result of the first attempt that succeeds, or the failure of the last.
-    pub(crate) async fn finish(
-        self,
-        call: &LoadedCall,
-        default_timeout: Duration,
-        timer: &dyn Timer,
-    ) -> Result<Value, CallFailure> {
-        let Self { arguments, context, mut current } = self;
+    pub(crate) async fn finish(self, call: &LoadedCall, shared: &Shared) -> Result<Value, CallFailure> {
+        let Self { arguments, context, first: mut started } = self;
+        let RuntimeConfig { default_timeout, timer, .. } = &shared.config;
         // A call that is given functions takes as long as their bodies do; the calls in them have timeouts of their
         // own, and the run has a deadline.
-        let default_timeout = call.functions.is_empty().then_some(default_timeout);
+        let default_timeout = call.functions.is_empty().then_some(*default_timeout);
         let timeout = call.timeout.or(call.module.spec().timeout).or(default_timeout);
         let mut told = Vec::new();
         let mut attempt: u64 = 1;
         loop {
-            let failure = match wait(current, timeout, timer).await {
+            // What was started before had no turn to wait for. A turn is held until the attempt is over.
+            let turn = match shared.limits.turn(call).filter(|_| started.is_none()) {
+                Some(turn) => Some(turn.await),
+                None => None,
+            };
+            let current = started.take().unwrap_or_else(|| {
+                let number = u32::try_from(attempt).unwrap_or(u32::MAX);
+                start(call, &arguments, &context.clone().with_attempt(number))
+            });
+            let failure = match wait(current, call, timeout, shared).await {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
+            drop(turn);
             if attempt > call.retry.further_attempts {
                 return Err(exhausted(attempt, told, failure));
             }
@@ -99,8 +115,6 @@ impl Attempts {
                 timer.sleep(delay).await;
             }
             attempt += 1;
-            let number = u32::try_from(attempt).unwrap_or(u32::MAX);
-            current = start(call, &arguments, &context.clone().with_attempt(number));
         }
     }
 }
@@ -114,13 +128,23 @@ fn start(call: &LoadedCall, arguments: &[Value], context: &CallContext) -> Start
     }
 }
 
-async fn wait(attempt: Started, timeout: Option<Duration>, timer: &dyn Timer) -> Result<Value, CallFailure> {
+/// The end of an attempt. Its future is not polled before it has its slot.
+async fn wait(
+    attempt: Started,
+    call: &LoadedCall,
+    timeout: Option<Duration>,
+    shared: &Shared,
+) -> Result<Value, CallFailure> {
     let future = match attempt {
         Started::Over(result) => return result,
         Started::Waiting(future) => AssertUnwindSafe(future).catch_unwind(),
     };
+    let _slot = match shared.slot(call) {
+        Either::Left(slot) => slot,
+        Either::Right(slot) => Some(slot.await?),
+    };
     let ended = match timeout {
-        Some(timeout) => match future::select(future, timer.sleep(timeout)).await {
+        Some(timeout) => match future::select(future, shared.config.timer.sleep(timeout)).await {
             Either::Left((ended, _)) => Ok(ended),
             Either::Right(((), _)) => Err(timeout),
         },

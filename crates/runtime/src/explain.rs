@@ -101,7 +101,7 @@ impl Driver<'_> {
         let mut pending_outputs = Vec::new();
         let mut failed = Vec::new();
         let mut undecided = Vec::new();
-        let mut budget = OutputBudget::new(self.run.config.max_output_bytes);
+        let mut budget = OutputBudget::new(self.run.shared.config.max_output_bytes);
         let mut oversized = None;
         for output in &pipeline.outputs {
             match &self.frame.states.get(output.node).phase {
@@ -137,7 +137,7 @@ impl Driver<'_> {
             }
         }
         errors.extend(oversized.map(|node| {
-            let limit = self.run.config.max_output_bytes;
+            let limit = self.run.shared.config.max_output_bytes;
             let message = format!(
                 "the outputs take more than {limit} bytes as JSON; make them smaller, or raise the limit"
             );

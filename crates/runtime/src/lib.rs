@@ -18,17 +18,28 @@
 //!
 //! # Call options
 //!
-//! Applied, from the outside: `on_error`, `fallback`, `retry` with `delay` and `backoff`, then for each attempt
-//! `timeout` and the call. A delay is at most 30 seconds. A call that is given a lambda has no timeout unless the
-//! program or the module says so. `lazy` has no effect beyond what holds for every node.
+//! Applied, from the outside: `priority`, `cache`, `on_error`, `fallback`, `retry` with `delay` and `backoff`, then for
+//! each attempt `throttle`, `concurrency`, `timeout` and the call.
 //!
-//! Not applied yet, though images carry them: `priority`, `cache`, `cache_backend`, `throttle` and `concurrency`. A call
-//! with them runs as without them.
+//! * `priority` is that of all attempts. It counts where calls wait for a slot: when the runtime has a
+//!   [`SchedulerConfig`], each attempt that answers later needs one, after everything else that it waits for.
+//! * `cache`: equal calls share a result as long as it is kept, and a call in flight with those that have the same
+//!   options. What a fallback or `on_error` makes of a failure is never kept, nor a failure. The value is charged to
+//!   each run that uses it. See [`CacheBackend`] for caches of one's own.
+//! * `retry`: a delay is at most 30 seconds.
+//! * `throttle` and `concurrency` count attempts by module and by their own numbers, across all runs of a runtime, in
+//!   order of arrival. Waiting for them, or for a slot, does not count as `timeout`, but does as the run's time.
+//! * A call that is given a lambda has no timeout unless the program or the module says so, and neither `cache` nor
+//!   `concurrency`: functions equal nothing, and the calls in a body must not wait for the call around them.
+//! * `lazy` has no effect beyond what holds for every node.
+//!
+//! Nothing of this can deadlock; the comment on top of `limits.rs` tells why.
 //!
 //! # Limitations
 //!
 //! * A module that computes without waiting cannot be interrupted, neither by a timeout nor by a deadline; the run
 //!   looks at its deadline between nodes.
+//! * A call whose run is kept but not polled keeps what it holds, and equal calls wait for it until their runs end.
 //! * Bytes of values are counted as values are made, and values are kept until the run ends. What a module holds
 //!   while it computes is not counted.
 //!
@@ -36,6 +47,7 @@
 
 mod body;
 mod budget;
+mod cache;
 mod call;
 mod coerce;
 mod config;
@@ -45,39 +57,54 @@ mod evaluate;
 mod explain;
 mod frames;
 mod inputs;
+mod limits;
 mod output;
 mod report;
 mod run;
+mod scheduler;
+mod shared;
 mod state;
+mod statistics;
 mod timer;
 
 use std::sync::Arc;
 
 use constellation_rehydrate::LoadedPipeline;
+use shared::Shared;
 
-use crate::frames::Frames;
-
-pub use config::{RunOptions, RuntimeConfig};
+pub use cache::{CacheBackend, CacheEntry, CacheError, CacheKey, InMemoryCache};
+pub use config::{CacheConfig, RunOptions, RuntimeConfig, SchedulerConfig};
 pub use inputs::Inputs;
 pub use report::{MissingInput, PendingOutput, RunError, RunErrorKind, RunReport, RunStatus};
+pub use statistics::{CacheStatistics, RuntimeStatistics, SchedulerStatistics};
 pub use timer::{Timer, TokioTimer};
 
-/// Runs pipelines. One is enough for a process.
-#[derive(Debug, Clone, Default)]
+/// Runs pipelines. One is enough for a process; clones share what runs have in common: caches, limits and statistics.
+#[derive(Debug, Clone)]
 pub struct Runtime {
-    config: RuntimeConfig,
-    frames: Arc<Frames>,
+    shared: Arc<Shared>,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self::new(RuntimeConfig::default())
+    }
 }
 
 impl Runtime {
     /// A runtime.
     pub fn new(config: RuntimeConfig) -> Self {
-        Self { config, frames: Arc::default() }
+        Self { shared: Arc::new(Shared::new(config)) }
     }
 
     /// Its configuration.
     pub fn config(&self) -> &RuntimeConfig {
-        &self.config
+        &self.shared.config
+    }
+
+    /// What has happened so far, across all runs.
+    pub fn statistics(&self) -> RuntimeStatistics {
+        self.shared.statistics()
     }
 
     /// Runs a pipeline.
@@ -93,6 +120,6 @@ impl Runtime {
         inputs: Inputs,
         options: RunOptions,
     ) -> RunReport {
-        run::run(pipeline, &self.config, &self.frames, inputs, options).await
+        run::run(pipeline, &self.shared, inputs, options).await
     }
 }

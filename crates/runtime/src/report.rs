@@ -82,6 +82,8 @@ pub enum RunErrorKind {
     Module,
     /// An attempt of a call took longer than it may.
     Timeout,
+    /// An attempt of a call was refused, because too many calls are in flight and wait.
+    Overloaded,
     /// An operation has no result for its operands: overflow, division by zero, lists of different lengths, no case
     /// that matches.
     Evaluation,
@@ -103,6 +105,7 @@ impl RunErrorKind {
         match self {
             Self::Module => "Module",
             Self::Timeout => "Timeout",
+            Self::Overloaded => "Overloaded",
             Self::Evaluation => "Evaluation",
             Self::ResourceExhausted => "ResourceExhausted",
             Self::DeadlineExceeded => "DeadlineExceeded",

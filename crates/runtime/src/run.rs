@@ -13,20 +13,20 @@ use futures_util::future::{self, BoxFuture, Either};
 use crate::budget::Budget;
 use crate::deep::Deep;
 use crate::driver::{Calls, Driver, Ended, Frame};
-use crate::frames::Frames;
 use crate::inputs::take_inputs;
-use crate::{Inputs, RunError, RunErrorKind, RunOptions, RunReport, RuntimeConfig};
+use crate::shared::Shared;
+use crate::{Inputs, RunError, RunErrorKind, RunOptions, RunReport};
 
 /// Nodes evaluated before other tasks get their turn.
 const STEPS_BETWEEN_YIELDS: u32 = 1024;
 
 pub(crate) async fn run(
     pipeline: &Arc<LoadedPipeline>,
-    config: &RuntimeConfig,
-    frames: &Frames,
+    shared: &Arc<Shared>,
     inputs: Inputs,
     options: RunOptions,
 ) -> RunReport {
+    let config = &shared.config;
     let RunOptions { max_value_bytes, max_duration } = options;
     let mut budget = Budget::new(max_value_bytes.unwrap_or(config.max_value_bytes));
     let inputs = match take_inputs(pipeline, inputs, &mut budget) {
@@ -35,19 +35,19 @@ pub(crate) async fn run(
     };
     let run = Arc::new(Run {
         pipeline: Arc::clone(pipeline),
-        config: config.clone(),
+        shared: Arc::clone(shared),
         context: CallContext::new(Cancellation::default()),
         stopped: OnceLock::new(),
         body_steps: AtomicU32::new(0),
         turn: AtomicU32::new(0),
         deep: Deep::default(),
     });
-    let mut frame = frames.take(pipeline, inputs, budget);
+    let mut frame = shared.frames.take(pipeline, inputs, budget);
     // After the frame, so that what is in flight is told before it is dropped.
     let _end = EndOfRun(&run);
     drive(&run, &mut frame, max_duration.unwrap_or(config.max_duration)).await;
     let report = Driver::new(&run, &mut frame).report();
-    frames.give_back(frame);
+    shared.frames.give_back(frame);
     report
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn run(
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) pipeline: Arc<LoadedPipeline>,
-    pub(crate) config: RuntimeConfig,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) context: CallContext,
     /// Why the run as a whole ends early.
     stopped: OnceLock<RunError>,
@@ -136,7 +136,7 @@ impl Drop for EndOfRun<'_> {
 }
 
 async fn drive(run: &Arc<Run>, frame: &mut Frame, max_duration: Duration) {
-    let timer = &run.config.timer;
+    let timer = &run.shared.config.timer;
     let start = timer.now();
     let late = || RunError {
         kind: RunErrorKind::DeadlineExceeded,

@@ -10,10 +10,11 @@ use constellation_types::Value;
 
 use super::{Driver, Ended, Halt, value_of};
 use crate::budget::Refused;
-use crate::call::{self, Arguments, CallFailure, FirstAttempt};
+use crate::call::{self, Arguments, Attempts, CallFailure, FirstAttempt};
 use crate::evaluate::{self, EvaluationError};
+use crate::limits::Limits;
 use crate::state::Failure;
-use crate::{RunErrorKind, RuntimeConfig, body};
+use crate::{RunErrorKind, body};
 
 impl<'a> Driver<'a> {
     pub(super) fn call(&mut self, node: NodeIndex, call: &'a Arc<LoadedCall>) -> Result<Value, Halt> {
@@ -26,17 +27,26 @@ impl<'a> Driver<'a> {
         } else {
             Cow::Owned(self.run.context.clone().with_functions(self.functions(call)?))
         };
+        if call.cache.is_some() || Limits::apply_to(call) {
+            let attempts = Attempts::new(arguments, context.into_owned());
+            return Err(self.go_on(node, call, attempts));
+        }
         match call::first_attempt(call, arguments, &context) {
             FirstAttempt::Done(result) => self.finish_call(node, call, result),
-            FirstAttempt::GoesOn(attempts) => {
-                let (call, run) = (Arc::clone(call), Arc::clone(self.run));
-                self.frame.calls.push(Box::pin(async move {
-                    let RuntimeConfig { default_timeout, timer, .. } = &run.config;
-                    Ended::Call(node, attempts.finish(&call, *default_timeout, &**timer).await)
-                }));
-                Err(Halt::Waiting)
-            }
+            FirstAttempt::GoesOn(attempts) => Err(self.go_on(node, call, attempts)),
         }
+    }
+
+    /// Puts a call in flight.
+    fn go_on(&mut self, node: NodeIndex, call: &Arc<LoadedCall>, attempts: Attempts) -> Halt {
+        let (call, shared) = (Arc::clone(call), Arc::clone(&self.run.shared));
+        // Two futures, since that of a call without a cache is much smaller.
+        self.frame.calls.push(if call.cache.is_some() {
+            Box::pin(async move { Ended::Call(node, shared.caches.result(&call, attempts, &shared).await) })
+        } else {
+            Box::pin(async move { Ended::Call(node, attempts.finish(&call, &shared).await) })
+        });
+        Halt::Waiting
     }
 
     /// The lambdas that a call is given, with what they capture.

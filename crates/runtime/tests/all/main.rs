@@ -3,12 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it goes wrong")]
 
 mod budgets;
+mod cache;
+mod cache_backends;
 mod failures;
 mod lambda_failures;
 mod lambdas;
+mod limits;
 mod needs;
 mod operations;
 mod options;
 mod program;
 mod random;
+mod random_options;
+mod scheduler;
 mod support;

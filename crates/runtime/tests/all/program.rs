@@ -54,17 +54,25 @@ impl Program {
     }
 
     pub(crate) async fn run(&self, source: &str, inputs: JsonValue) -> RunReport {
+        self.run_on(&self.runtime(), source, inputs).await
+    }
+
+    /// A runtime for several runs.
+    pub(crate) fn runtime(&self) -> Runtime {
+        Runtime::new(self.bench.config.clone())
+    }
+
+    pub(crate) async fn run_on(&self, runtime: &Runtime, source: &str, inputs: JsonValue) -> RunReport {
         let pipeline = self.load(source);
         let inputs = inputs_of(&pipeline, &inputs);
-        Runtime::new(self.bench.config.clone()).run(&pipeline, inputs, self.bench.options.clone()).await
+        runtime.run(&pipeline, inputs, self.bench.options.clone()).await
     }
 
     /// The outputs of a run that completes, as JSON.
     pub(crate) async fn outputs(&self, source: &str, inputs: JsonValue) -> JsonValue {
         let pipeline = self.load(source);
         let given = inputs_of(&pipeline, &inputs);
-        let runtime = Runtime::new(self.bench.config.clone());
-        let report = runtime.run(&pipeline, given, self.bench.options.clone()).await;
+        let report = self.runtime().run(&pipeline, given, self.bench.options.clone()).await;
         assert_eq!(report.status, RunStatus::Completed, "{source}\n{:?}", report.errors);
         let outputs = pipeline.outputs.iter().map(|output| {
             let value = report.output(&output.name).unwrap();

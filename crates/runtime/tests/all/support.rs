@@ -10,6 +10,7 @@ use constellation_rehydrate::{LoadedPipeline, rehydrate};
 use constellation_runtime::{Inputs, RunOptions, RunReport, RunStatus, Runtime, RuntimeConfig};
 use constellation_store_core::NodeIndex;
 use constellation_types::{FunctionSignature, Type, Value};
+use tokio::time::Instant;
 
 /// What a mock does with one attempt of a call.
 pub(crate) enum Act {
@@ -29,6 +30,8 @@ pub(crate) struct Mock {
     pub(crate) calls: AtomicUsize,
     /// Calls whose future ended by itself.
     pub(crate) finished: Arc<AtomicUsize>,
+    /// Calls whose future began and is not over.
+    pub(crate) gauge: Arc<Gauge>,
     /// The last context.
     pub(crate) context: std::sync::Mutex<Option<CallContext>>,
     script: Box<Script>,
@@ -48,9 +51,11 @@ impl Module for Mock {
     fn call(&self, arguments: &[Value], context: &CallContext) -> Outcome {
         self.calls.fetch_add(1, Ordering::SeqCst);
         *self.context.lock().unwrap() = Some(context.clone());
-        let finished = Arc::clone(&self.finished);
+        let (finished, gauge) = (Arc::clone(&self.finished), Arc::clone(&self.gauge));
+        let argument = arguments.first().cloned();
         let later = |after, result| {
             Outcome::Pending(Box::pin(async move {
+                let _in_flight = gauge.begin(argument);
                 tokio::time::sleep(Duration::from_millis(after)).await;
                 finished.fetch_add(1, Ordering::SeqCst);
                 result
@@ -78,6 +83,52 @@ impl Mock {
 
     pub(crate) fn n_finished(&self) -> usize {
         self.finished.load(Ordering::SeqCst)
+    }
+}
+
+/// The calls of a mock whose futures are polled.
+pub(crate) struct Gauge {
+    start: Instant,
+    now: AtomicUsize,
+    most: AtomicUsize,
+    begun: std::sync::Mutex<Vec<(u64, i64)>>,
+}
+
+impl Gauge {
+    fn new() -> Self {
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { start: Instant::now(), now, most, begun: std::sync::Mutex::default() }
+    }
+
+    fn begin(self: Arc<Self>, argument: Option<Value>) -> InFlight {
+        let argument = if let Some(Value::Int(argument)) = argument { argument } else { 0 };
+        let at = u64::try_from(self.start.elapsed().as_millis()).unwrap();
+        self.begun.lock().unwrap().push((at, argument));
+        self.most.fetch_max(1 + self.now.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+        InFlight(self)
+    }
+
+    /// When calls began, in milliseconds since the mock was made, and their first arguments.
+    pub(crate) fn begun(&self) -> Vec<(u64, i64)> {
+        self.begun.lock().unwrap().clone()
+    }
+
+    /// How many are in flight.
+    pub(crate) fn now(&self) -> usize {
+        self.now.load(Ordering::SeqCst)
+    }
+
+    /// How many were in flight at the same time.
+    pub(crate) fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+}
+
+struct InFlight(Arc<Gauge>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -115,6 +166,7 @@ impl Bench {
             spec,
             calls: AtomicUsize::new(0),
             finished: Arc::default(),
+            gauge: Arc::new(Gauge::new()),
             context: std::sync::Mutex::default(),
             script: Box::new(script),
         });
