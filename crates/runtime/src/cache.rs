@@ -26,6 +26,7 @@ pub use memory::InMemoryCache;
 
 use crate::budget::Budget;
 use crate::call::{Attempts, CallFailure};
+use crate::observe::Site;
 use crate::shared::Shared;
 use crate::{CacheConfig, CacheStatistics, Timer};
 use flight::{FlightKey, Flights};
@@ -89,13 +90,14 @@ impl Caches {
         &self,
         call: &LoadedCall,
         attempts: Attempts,
-        shared: &Shared,
+        site: Site<'_>,
     ) -> Result<Value, CallFailure> {
-        let Some(policy) = &call.cache else { return attempts.finish(call, shared).await };
+        let shared = &*site.run.shared;
+        let Some(policy) = &call.cache else { return attempts.finish(call, site).await };
         let backend = self.backend(policy, &shared.config.cache);
         let Some(key) = key::of(policy, attempts.arguments()) else {
             count(&self.bypassed);
-            return attempts.finish(call, shared).await;
+            return attempts.finish(call, site).await;
         };
         let flight = self.flights.join(FlightKey::new(key, call));
         let mut leads = false;
@@ -106,7 +108,7 @@ impl Caches {
                 return Ok(value);
             }
             count(&self.misses);
-            let result = attempts.finish(call, shared).await;
+            let result = attempts.finish(call, site).await;
             if let Ok(value) = &result {
                 self.store(backend, &key, call, policy, value, shared).await;
             }

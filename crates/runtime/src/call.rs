@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture, Either};
 use smallvec::SmallVec;
 
+use crate::observe::{CallWatch, Site};
 use crate::shared::Shared;
 use crate::{RunErrorKind, RuntimeConfig};
 
@@ -53,12 +54,17 @@ pub(crate) struct Attempts {
 /// An attempt that was started.
 enum Started {
     Over(Result<Value, CallFailure>),
-    Waiting(BoxFuture<'static, Result<Value, ModuleError>>),
+    Waiting(BoxFuture<'static, Result<Value, ModuleError>>, CallWatch),
 }
 
 /// Starts a call. A module that answers at once and is not attempted again costs no allocation here.
-pub(crate) fn first_attempt(call: &LoadedCall, arguments: Arguments, context: &CallContext) -> FirstAttempt {
-    match start(call, &arguments, context) {
+pub(crate) fn first_attempt(
+    call: &LoadedCall,
+    arguments: Arguments,
+    context: &CallContext,
+    site: Site<'_>,
+) -> FirstAttempt {
+    match start(call, &arguments, context, site) {
         Started::Over(result) if result.is_ok() || call.retry.further_attempts == 0 => {
             FirstAttempt::Done(result)
         }
@@ -77,8 +83,9 @@ impl Attempts {
     }
 
     /// Ends with the result of the first attempt that succeeds, or the failure of the last.
-    pub(crate) async fn finish(self, call: &LoadedCall, shared: &Shared) -> Result<Value, CallFailure> {
+    pub(crate) async fn finish(self, call: &LoadedCall, site: Site<'_>) -> Result<Value, CallFailure> {
         let Self { arguments, context, first: mut started } = self;
+        let shared = &*site.run.shared;
         let RuntimeConfig { default_timeout, timer, .. } = &shared.config;
         // A call that is given functions takes as long as their bodies do; the calls in them have timeouts of their
         // own, and the run has a deadline.
@@ -94,7 +101,7 @@ impl Attempts {
             };
             let current = started.take().unwrap_or_else(|| {
                 let number = u32::try_from(attempt).unwrap_or(u32::MAX);
-                start(call, &arguments, &context.clone().with_attempt(number))
+                start(call, &arguments, &context.clone().with_attempt(number), site)
             });
             let failure = match wait(current, call, timeout, shared).await {
                 Ok(value) => return Ok(value),
@@ -119,12 +126,14 @@ impl Attempts {
     }
 }
 
-fn start(call: &LoadedCall, arguments: &[Value], context: &CallContext) -> Started {
+fn start(call: &LoadedCall, arguments: &[Value], context: &CallContext, site: Site<'_>) -> Started {
+    let watch = site.watch(call, context);
+    let start = || call.module.call(arguments, context);
     // A module's defect is the failure of its call, not of the server.
-    match catch_unwind(AssertUnwindSafe(|| call.module.call(arguments, context))) {
-        Ok(Outcome::Ready(result)) => Started::Over(result.map_err(|error| failure_of(&error))),
-        Ok(Outcome::Pending(future)) => Started::Waiting(future),
-        Err(panic) => Started::Over(Err(panicked(&*panic))),
+    match catch_unwind(AssertUnwindSafe(|| watch.within(start))) {
+        Ok(Outcome::Ready(result)) => Started::Over(watch.end(result.map_err(|error| failure_of(&error)))),
+        Ok(Outcome::Pending(future)) => Started::Waiting(watch.instrument(future), watch),
+        Err(panic) => Started::Over(watch.end(Err(panicked(&*panic)))),
     }
 }
 
@@ -135,9 +144,9 @@ async fn wait(
     timeout: Option<Duration>,
     shared: &Shared,
 ) -> Result<Value, CallFailure> {
-    let future = match attempt {
+    let (future, watch) = match attempt {
         Started::Over(result) => return result,
-        Started::Waiting(future) => AssertUnwindSafe(future).catch_unwind(),
+        Started::Waiting(future, watch) => (AssertUnwindSafe(future).catch_unwind(), watch),
     };
     let _slot = match shared.slot(call) {
         Either::Left(slot) => slot,
@@ -150,7 +159,7 @@ async fn wait(
         },
         None => Ok(future.await),
     };
-    match ended {
+    watch.end(match ended {
         Ok(Ok(result)) => result.map_err(|error| failure_of(&error)),
         Ok(Err(panic)) => Err(panicked(&*panic)),
         Err(timeout) => Err(CallFailure {
@@ -158,7 +167,7 @@ async fn wait(
             message: format!("Operation timed out after {}ms", timeout.as_millis()),
             causes: Vec::new(),
         }),
-    }
+    })
 }
 
 fn failure_of(error: &ModuleError) -> CallFailure {

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{CacheBackend, Timer, TokioTimer};
+use crate::{CacheBackend, RunObserver, Timer, TokioTimer};
 
 /// The configuration of a [`Runtime`](crate::Runtime).
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct RuntimeConfig {
     pub scheduler: Option<SchedulerConfig>,
     /// The clock.
     pub timer: Arc<dyn Timer>,
+    /// Who is told of runs and calls: nobody by default.
+    pub observer: Option<Arc<dyn RunObserver>>,
 }
 
 impl Default for RuntimeConfig {
@@ -38,6 +40,7 @@ impl Default for RuntimeConfig {
             cache: CacheConfig::default(),
             scheduler: None,
             timer: Arc::new(TokioTimer::new()),
+            observer: None,
         }
     }
 }
@@ -95,4 +98,13 @@ pub struct RunOptions {
     pub max_value_bytes: Option<u64>,
     /// How long the run may take.
     pub max_duration: Option<Duration>,
+    /// What the run is called in its span.
+    pub run_id: Option<Arc<str>>,
+    /// Whether the report tells what became of each node: its status, and where its value comes from. What it tells of
+    /// nodes takes bytes of the budget for outputs, after the outputs themselves.
+    pub include_nodes: bool,
+    /// The same, and how long the run and its calls took.
+    pub include_timings: bool,
+    /// The same, and the values of the nodes.
+    pub include_values: bool,
 }

@@ -14,6 +14,7 @@ use crate::RunErrorKind;
 use crate::budget::Budget;
 use crate::call::CallFailure;
 use crate::coerce::coerce;
+use crate::details::Times;
 use crate::evaluate::{self, EvaluationError, as_record, boolean, evaluate, get, wrong_kind};
 use crate::run::Run;
 use crate::state::{Captured, Failure, Phase, States};
@@ -73,6 +74,8 @@ pub(crate) struct Frame {
     /// The inputs of the run; a body has none.
     inputs: Vec<Option<Value>>,
     pub(crate) calls: Calls,
+    /// When calls began and how long they took, if a run is to tell; a body has none.
+    pub(crate) times: Option<Box<Times>>,
 }
 
 impl Frame {
@@ -102,7 +105,16 @@ impl Frame {
 
     fn new(states: States, inputs: Vec<Option<Value>>, budget: Budget) -> Self {
         let calls = Calls::new();
-        Self { states, ready: Vec::new(), n_wanted: 0, failures: Vec::new(), budget, inputs, calls }
+        Self {
+            states,
+            ready: Vec::new(),
+            n_wanted: 0,
+            failures: Vec::new(),
+            budget,
+            inputs,
+            calls,
+            times: None,
+        }
     }
 
     /// Makes it as it was when it was new. No call may be in flight.
@@ -189,6 +201,9 @@ impl<'a> Driver<'a> {
     }
 
     fn decide(&mut self, node: NodeIndex, phase: Phase) {
+        if let Some(times) = &mut self.frame.times {
+            times.decided(node);
+        }
         let ready = &mut self.frame.ready;
         let woken = ready.len();
         self.frame.states.decide(node, phase, |waiter| ready.push(waiter));
@@ -329,6 +344,9 @@ impl<'a> Driver<'a> {
             }
             Operation::Call(call) => {
                 self.need_all(node, operation)?;
+                if let Some(times) = &mut self.frame.times {
+                    times.call_starts(node);
+                }
                 self.call(node, call)
             }
             Operation::List(_)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use constellation_store_core::NodeIndex;
 
+use crate::details::Asked;
 use crate::driver::Driver;
 use crate::output::OutputBudget;
 use crate::state::{Failure, Phase};
@@ -93,7 +94,7 @@ impl Driver<'_> {
         }
     }
 
-    pub(crate) fn report(self) -> RunReport {
+    pub(crate) fn report(self, asked: Asked) -> RunReport {
         let pipeline = self.pipeline;
         // What is in flight has nobody left to tell.
         self.frame.calls.clear();
@@ -145,7 +146,8 @@ impl Driver<'_> {
         }));
         errors.extend(self.run.stopped().cloned());
         let status = if errors.is_empty() { RunStatus::Completed } else { RunStatus::Failed };
-        RunReport { status, outputs, errors, missing_inputs: Vec::new(), pending_outputs }
+        let details = self.details(asked, &mut budget);
+        RunReport { status, outputs, errors, missing_inputs: Vec::new(), pending_outputs, details }
     }
 
     /// Where the failures of these nodes began, in the order of nodes.

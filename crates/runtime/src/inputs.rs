@@ -97,6 +97,7 @@ pub(crate) fn take_inputs(
                 reason: "the run did not start".into(),
             })
             .collect(),
+        details: None,
     };
     if !errors.is_empty() {
         return Err(Box::new(not_started(RunStatus::Failed, errors, Vec::new())));

@@ -35,6 +35,14 @@
 //!
 //! Nothing of this can deadlock; the comment on top of `limits.rs` tells why.
 //!
+//! # What it tells
+//!
+//! * [`RunReport`]: outputs, errors and what is missing; what became of each node when [`RunOptions`] ask for it.
+//! * To a [`RunObserver`]: that runs begin and end, and how attempts of calls end.
+//! * As spans of `tracing`: `run` (info) with `run_id`, `pipeline` and `status`, and in it `call` (debug) for each attempt
+//!   of a call, with `module`, `label`, `attempt` and `outcome`. The code of a module runs within the span of its call,
+//!   also after it has waited. Where no subscriber wants them they are not made.
+//!
 //! # Limitations
 //!
 //! * A module that computes without waiting cannot be interrupted, neither by a timeout nor by a deadline; the run
@@ -52,12 +60,14 @@ mod call;
 mod coerce;
 mod config;
 mod deep;
+mod details;
 mod driver;
 mod evaluate;
 mod explain;
 mod frames;
 mod inputs;
 mod limits;
+mod observe;
 mod output;
 mod report;
 mod run;
@@ -74,7 +84,9 @@ use shared::Shared;
 
 pub use cache::{CacheBackend, CacheEntry, CacheError, CacheKey, InMemoryCache};
 pub use config::{CacheConfig, RunOptions, RuntimeConfig, SchedulerConfig};
+pub use details::{NodeDetails, NodeStatus, Provenance, Resolution, RunDetails};
 pub use inputs::Inputs;
+pub use observe::{CallOutcome, RunObserver};
 pub use report::{MissingInput, PendingOutput, RunError, RunErrorKind, RunReport, RunStatus};
 pub use statistics::{CacheStatistics, RuntimeStatistics, SchedulerStatistics};
 pub use timer::{Timer, TokioTimer};

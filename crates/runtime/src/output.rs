@@ -68,7 +68,7 @@ impl OutputBudget {
         self.charge(2 + text.len() as u64 + escapes.sum::<u64>())
     }
 
-    fn charge(&mut self, bytes: u64) -> Result<(), Exhausted> {
+    pub(crate) fn charge(&mut self, bytes: u64) -> Result<(), Exhausted> {
         self.left = self.left.checked_sub(bytes).ok_or(Exhausted)?;
         Ok(())
     }

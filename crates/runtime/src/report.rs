@@ -6,6 +6,8 @@ use std::sync::Arc;
 use constellation_store_core::NodeIndex;
 use constellation_types::{Type, Value};
 
+use crate::RunDetails;
+
 /// How a run ended, and what came about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunReport {
@@ -19,6 +21,8 @@ pub struct RunReport {
     pub missing_inputs: Vec<MissingInput>,
     /// The outputs that did not come about.
     pub pending_outputs: Vec<PendingOutput>,
+    /// What its nodes came to, if that was asked for and the run has started.
+    pub details: Option<Box<RunDetails>>,
 }
 
 impl RunReport {
@@ -37,6 +41,17 @@ pub enum RunStatus {
     Suspended,
     /// Something failed; the outputs that do not depend on it came about.
     Failed,
+}
+
+impl RunStatus {
+    /// The status as text, such as `completed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Suspended => "suspended",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// An input that was left out, without a default and not optional.
@@ -100,6 +115,18 @@ pub enum RunErrorKind {
 }
 
 impl RunErrorKind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::Module,
+        Self::Timeout,
+        Self::Evaluation,
+        Self::ResourceExhausted,
+        Self::DeadlineExceeded,
+        Self::UnknownInput,
+        Self::InvalidInput,
+        Self::Internal,
+    ];
+
     /// The kind as text, such as `ResourceExhausted`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,10 +12,11 @@ use futures_util::future::{self, BoxFuture, Either};
 
 use crate::budget::Budget;
 use crate::deep::Deep;
+use crate::details::{Asked, Times};
 use crate::driver::{Calls, Driver, Ended, Frame};
 use crate::inputs::take_inputs;
 use crate::shared::Shared;
-use crate::{Inputs, RunError, RunErrorKind, RunOptions, RunReport};
+use crate::{Inputs, RunError, RunErrorKind, RunOptions, RunReport, observe};
 
 /// Nodes evaluated before other tasks get their turn.
 const STEPS_BETWEEN_YIELDS: u32 = 1024;
@@ -26,8 +27,19 @@ pub(crate) async fn run(
     inputs: Inputs,
     options: RunOptions,
 ) -> RunReport {
+    let span = observe::run_span(pipeline, options.run_id.as_deref());
+    observe::watch_run(span, &shared.config, evaluate(pipeline, shared, inputs, &options)).await
+}
+
+async fn evaluate(
+    pipeline: &Arc<LoadedPipeline>,
+    shared: &Arc<Shared>,
+    inputs: Inputs,
+    options: &RunOptions,
+) -> RunReport {
     let config = &shared.config;
-    let RunOptions { max_value_bytes, max_duration } = options;
+    let asked = Asked::of(options);
+    let RunOptions { max_value_bytes, max_duration, .. } = options;
     let mut budget = Budget::new(max_value_bytes.unwrap_or(config.max_value_bytes));
     let inputs = match take_inputs(pipeline, inputs, &mut budget) {
         Ok(inputs) => inputs,
@@ -43,10 +55,11 @@ pub(crate) async fn run(
         deep: Deep::default(),
     });
     let mut frame = shared.frames.take(pipeline, inputs, budget);
+    frame.times = asked.times.then(|| Box::new(Times::start(&config.timer)));
     // After the frame, so that what is in flight is told before it is dropped.
     let _end = EndOfRun(&run);
     drive(&run, &mut frame, max_duration.unwrap_or(config.max_duration)).await;
-    let report = Driver::new(&run, &mut frame).report();
+    let report = Driver::new(&run, &mut frame).report(asked);
     shared.frames.give_back(frame);
     report
 }

@@ -13,6 +13,7 @@ use crate::budget::Refused;
 use crate::call::{self, Arguments, Attempts, CallFailure, FirstAttempt};
 use crate::evaluate::{self, EvaluationError};
 use crate::limits::Limits;
+use crate::observe::Site;
 use crate::state::Failure;
 use crate::{RunErrorKind, body};
 
@@ -31,7 +32,7 @@ impl<'a> Driver<'a> {
             let attempts = Attempts::new(arguments, context.into_owned());
             return Err(self.go_on(node, call, attempts));
         }
-        match call::first_attempt(call, arguments, &context) {
+        match call::first_attempt(call, arguments, &context, Site { run: self.run, node }) {
             FirstAttempt::Done(result) => self.finish_call(node, call, result),
             FirstAttempt::GoesOn(attempts) => Err(self.go_on(node, call, attempts)),
         }
@@ -39,12 +40,15 @@ impl<'a> Driver<'a> {
 
     /// Puts a call in flight.
     fn go_on(&mut self, node: NodeIndex, call: &Arc<LoadedCall>, attempts: Attempts) -> Halt {
-        let (call, shared) = (Arc::clone(call), Arc::clone(&self.run.shared));
+        let (call, run) = (Arc::clone(call), Arc::clone(self.run));
         // Two futures, since that of a call without a cache is much smaller.
         self.frame.calls.push(if call.cache.is_some() {
-            Box::pin(async move { Ended::Call(node, shared.caches.result(&call, attempts, &shared).await) })
+            Box::pin(async move {
+                let site = Site { run: &run, node };
+                Ended::Call(node, run.shared.caches.result(&call, attempts, site).await)
+            })
         } else {
-            Box::pin(async move { Ended::Call(node, attempts.finish(&call, &shared).await) })
+            Box::pin(async move { Ended::Call(node, attempts.finish(&call, Site { run: &run, node }).await) })
         });
         Halt::Waiting
     }

@@ -5,6 +5,7 @@
 mod budgets;
 mod cache;
 mod cache_backends;
+mod details;
 mod failures;
 mod lambda_failures;
 mod lambdas;
@@ -17,3 +18,4 @@ mod random;
 mod random_options;
 mod scheduler;
 mod support;
+mod telling;

@@ -1,5 +1,6 @@
-//! Random graphs with random failures and delays, against a small recursive evaluator: every run ends, with the right
-//! status, values and errors, and calls what it must and nothing else.
+//! Random graphs with random failures, delays, timeouts and cancellations, against a small recursive evaluator: every
+//! run ends, with the right status of it and of each node, the right values and errors, and calls what it must and
+//! nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,12 +9,13 @@ use std::time::Duration;
 use constellation_module::{ModuleBuilder, ModuleError, Outcome};
 use constellation_rehydrate::Operation;
 use constellation_rehydrate::testkit::signature;
-use constellation_runtime::{Inputs, RunStatus};
+use constellation_runtime::{Inputs, NodeDetails, NodeStatus, RunErrorKind, RunReport, RunStatus};
 use constellation_store_core::{
     ArithmeticOperator, CallOptions, ComparisonOperator, NodeIndex, NodeKind, OnError,
 };
 use constellation_types::{FunctionSignature, Type, Value};
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use crate::support::{Act, Bench, Mock};
 
@@ -39,8 +41,10 @@ struct Call {
     arguments: Vec<usize>,
     /// How many attempts fail.
     failing: u32,
-    /// The time each attempt takes; none for an answer at once.
+    /// The time each attempt takes, an even number; none for an answer at once.
     delay: Option<u64>,
+    /// The time each attempt may take, an odd number.
+    timeout: Option<u64>,
     retry: u32,
     fallback: Option<usize>,
     skips: bool,
@@ -51,13 +55,14 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     let call = (
         prop::collection::vec(pick(), 0..3),
         prop_oneof![3 => Just(0), 1 => Just(1), 1 => Just(9)],
-        prop::option::of(0..50_u64),
+        prop::option::of((0..25_u64).prop_map(|half| 2 * half)),
+        prop::option::weighted(0.3, (0..25_u64).prop_map(|half| 2 * half + 1)),
         0..3_u32,
         prop::option::weighted(0.3, pick()),
         prop::bool::weighted(0.2),
     )
-        .prop_map(|(arguments, failing, delay, retry, fallback, skips)| {
-            Recipe::Call(Call { arguments, failing, delay, retry, fallback, skips })
+        .prop_map(|(arguments, failing, delay, timeout, retry, fallback, skips)| {
+            Recipe::Call(Call { arguments, failing, delay, timeout, retry, fallback, skips })
         });
     prop_oneof![
         1 => (-3..4_i64).prop_map(Recipe::Int),
@@ -187,9 +192,10 @@ impl Model<'_> {
             },
             Recipe::Call(call) => {
                 let arguments = self.ints(&call.arguments)?;
-                let attempts = call.failing.min(call.retry) as usize + 1;
-                self.attempts.insert(node, attempts);
-                if call.failing <= call.retry {
+                let times_out = call.timeout.zip(call.delay).is_some_and(|(timeout, delay)| delay > timeout);
+                let failing = if times_out { u32::MAX } else { call.failing };
+                self.attempts.insert(node, failing.min(call.retry) as usize + 1);
+                if failing <= call.retry {
                     return Ok(Value::Int(answer(&arguments)));
                 }
                 let result = match call.fallback {
@@ -243,7 +249,7 @@ fn build(recipes: &[Recipe]) -> (Bench, BTreeMap<usize, Arc<Mock>>) {
             }
             Recipe::Coalesce(v, d) => (Type::Int, NodeKind::Coalesce { value: index(v), default: index(d) }),
             Recipe::Call(call) => {
-                let Call { arguments, failing, delay, retry, fallback, skips } = call;
+                let Call { arguments, failing, delay, timeout, retry, fallback, skips } = call;
                 let parameters = vec![Type::Int; arguments.len()];
                 let name = format!("f{place}");
                 let mock = bench.mock(&name, &parameters, Type::Int, move |arguments, attempt| {
@@ -260,6 +266,7 @@ fn build(recipes: &[Recipe]) -> (Bench, BTreeMap<usize, Arc<Mock>>) {
                 let options = CallOptions {
                     retry: (retry > 0).then_some(retry.into()),
                     delay_ms: (retry > 1).then_some(7),
+                    timeout_ms: timeout,
                     fallback: fallback.map(index),
                     on_error: skips.then_some(OnError::Skip),
                     ..CallOptions::default()
@@ -279,7 +286,30 @@ fn paused() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
-fn check(recipes: Vec<Recipe>, picks: &BTreeSet<usize>) {
+/// Waits for a run that ends, which one with a paused clock does at once.
+async fn ends(run: impl Future<Output = RunReport>) -> RunReport {
+    tokio::time::timeout(Duration::from_hours(1), run).await.expect("a run ends")
+}
+
+/// Each node is what the model says. In a run that was cut, what is decided is.
+fn check_nodes(report: &RunReport, model: &Model<'_>, was_cut: bool) {
+    let details = report.details.as_ref().unwrap();
+    let is_listed = |recipe: &&Recipe| !matches!(recipe, Recipe::Int(_) | Recipe::Boolean(_));
+    assert_eq!(details.nodes.len(), model.recipes.iter().filter(is_listed).count());
+    for NodeDetails { node, status, value, .. } in &details.nodes {
+        match (status, model.known.get(&node.index())) {
+            (NodeStatus::Completed, Some(Ok(expected))) => assert_eq!(value.as_ref(), Some(expected)),
+            (NodeStatus::Failed { root }, Some(Err(roots))) => {
+                assert!(roots.contains(&root.index()), "{node:?}: {root:?} is not of {roots:?}");
+            }
+            (NodeStatus::NotNeeded, None) => {}
+            (NodeStatus::NotNeeded | NodeStatus::Unfinished, Some(_)) if was_cut => {}
+            (status, expected) => panic!("{node:?} is {status:?}, and not {expected:?}"),
+        }
+    }
+}
+
+fn check(recipes: Vec<Recipe>, picks: &BTreeSet<usize>, deadline: Option<u64>) {
     let recipes = settle(recipes);
     let outputs: BTreeSet<usize> =
         picks.iter().map(|pick| recipes.len() - 1 - pick % recipes.len()).collect();
@@ -290,7 +320,20 @@ fn check(recipes: Vec<Recipe>, picks: &BTreeSet<usize>) {
     for (output, node) in expected.iter().zip(&outputs) {
         bench.graph.output(&output.0, index(*node));
     }
-    let report = paused().block_on(bench.run());
+    bench.options.include_values = true;
+    bench.options.max_duration = deadline.map(Duration::from_millis);
+    let (report, elapsed) = paused().block_on(async {
+        let start = Instant::now();
+        let report = ends(bench.run()).await;
+        (report, start.elapsed())
+    });
+    if let Some(deadline) = deadline
+        && report.errors.iter().any(|error| error.kind == RunErrorKind::DeadlineExceeded)
+    {
+        assert_eq!((report.status, elapsed), (RunStatus::Failed, Duration::from_millis(deadline)));
+        return check_nodes(&report, &model, true);
+    }
+    check_nodes(&report, &model, false);
 
     let values: Vec<_> = expected
         .iter()
@@ -349,7 +392,7 @@ fn check_body(recipes: Vec<Recipe>, pick: usize) {
     let (pipeline, runtime, options) = bench.load();
     let Operation::Lambda(loaded) = &pipeline.nodes[lambda.index()].operation else { panic!() };
     let captures: Vec<usize> = loaded.captures.iter().map(|node| node.index()).collect();
-    let report = paused().block_on(runtime.run(&pipeline, Inputs::new(), options));
+    let report = paused().block_on(ends(runtime.run(&pipeline, Inputs::new(), options)));
 
     let mut model = Model { recipes: &recipes, known: BTreeMap::new(), attempts: BTreeMap::new() };
     let expected = match model.all(&captures) {
@@ -365,8 +408,14 @@ fn check_body(recipes: Vec<Recipe>, pick: usize) {
     }
 }
 
+/// Random graphs for each property.
+fn n_cases() -> u32 {
+    let is_nightly = std::env::var_os("CONSTELLATION_NIGHTLY").is_some_and(|value| !value.is_empty());
+    if is_nightly { 50_000 } else { 512 }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(n_cases()))]
 
     #[test]
     fn a_body_does_what_a_graph_does_each_time_anew(
@@ -381,7 +430,16 @@ proptest! {
         recipes in prop::collection::vec(recipe(), 1..40),
         outputs in prop::collection::btree_set(0..40_usize, 1..5),
     ) {
-        check(recipes, &outputs);
+        check(recipes, &outputs, None);
+    }
+
+    #[test]
+    fn every_run_ends_at_its_deadline_or_as_the_model_says(
+        recipes in prop::collection::vec(recipe(), 1..40),
+        outputs in prop::collection::btree_set(0..40_usize, 1..5),
+        deadline in 1..100_u64,
+    ) {
+        check(recipes, &outputs, Some(deadline));
     }
 
     #[test]
@@ -399,6 +457,9 @@ proptest! {
             let (pipeline, runtime, options) = bench.load();
             let run = runtime.run(&pipeline, Inputs::new(), options);
             drop(tokio::time::timeout(Duration::from_millis(after), run).await);
+            for context in mocks.values().filter_map(|mock| mock.context.lock().unwrap().clone()) {
+                assert!(context.cancellation().is_cancelled());
+            }
             let then = counts(&mocks);
             tokio::time::sleep(Duration::from_mins(1)).await;
             assert_eq!(counts(&mocks), then);

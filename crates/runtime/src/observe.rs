@@ -1,0 +1,195 @@
+//! What a runtime tells while it works: an observer of runs and calls, and a tracing span for each.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use constellation_module::{CallContext, ModuleError};
+use constellation_rehydrate::{LoadedCall, LoadedPipeline};
+use constellation_store_core::NodeIndex;
+use constellation_types::Value;
+use futures_util::future::BoxFuture;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+
+use crate::call::CallFailure;
+use crate::run::Run;
+use crate::{RunErrorKind, RunReport, RuntimeConfig};
+
+/// Is told what a runtime does, such as to count it. It is called where runs are driven, so it must not block.
+pub trait RunObserver: fmt::Debug + Send + Sync {
+    /// A run has begun. It ends with one call of [`RunObserver::run_ended`].
+    fn run_started(&self);
+
+    /// A run has ended after `duration`; without a report when its future was dropped.
+    fn run_ended(&self, report: Option<&RunReport>, duration: Duration);
+
+    /// An attempt of a call of `module` has ended, `duration` after it was started.
+    fn call_ended(&self, module: &str, outcome: CallOutcome, duration: Duration);
+}
+
+/// How an attempt of a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallOutcome {
+    /// The module gave a value.
+    Succeeded,
+    /// The module reported an error, or panicked.
+    Failed,
+    /// It took longer than it may.
+    TimedOut,
+    /// Nobody waits for it any more: the run has ended, or a call around it.
+    Cancelled,
+}
+
+impl CallOutcome {
+    /// All outcomes.
+    pub const ALL: [Self; 4] = [Self::Succeeded, Self::Failed, Self::TimedOut, Self::Cancelled];
+
+    /// The outcome as text, such as `timed_out`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    fn of(result: &Result<Value, CallFailure>) -> Self {
+        match result {
+            Ok(_) => Self::Succeeded,
+            Err(CallFailure { kind: RunErrorKind::Timeout, .. }) => Self::TimedOut,
+            Err(_) => Self::Failed,
+        }
+    }
+}
+
+/// The span of a run.
+pub(crate) fn run_span(pipeline: &LoadedPipeline, run_id: Option<&str>) -> Span {
+    let pipeline = &pipeline.image.structural_hash;
+    tracing::info_span!("run", run_id, %pipeline, status = Empty)
+}
+
+/// Waits for a run within its span, and tells the observer of it.
+pub(crate) async fn watch_run(
+    span: Span,
+    config: &RuntimeConfig,
+    run: impl Future<Output = RunReport>,
+) -> RunReport {
+    let watch = RunWatch::start(config);
+    let report = run.instrument(span.clone()).await;
+    span.record("status", report.status.as_str());
+    if let Some(watch) = watch {
+        watch.end(Some(&report));
+    }
+    report
+}
+
+/// A run that an observer is told of.
+struct RunWatch<'a> {
+    config: &'a RuntimeConfig,
+    observer: &'a dyn RunObserver,
+    start: Duration,
+    ended: bool,
+}
+
+impl<'a> RunWatch<'a> {
+    fn start(config: &'a RuntimeConfig) -> Option<Self> {
+        let observer = config.observer.as_deref()?;
+        observer.run_started();
+        Some(Self { config, observer, start: config.timer.now(), ended: false })
+    }
+
+    fn end(mut self, report: Option<&RunReport>) {
+        self.tell(report);
+    }
+
+    fn tell(&mut self, report: Option<&RunReport>) {
+        self.ended = true;
+        self.observer.run_ended(report, self.config.timer.now().saturating_sub(self.start));
+    }
+}
+
+impl Drop for RunWatch<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tell(None);
+        }
+    }
+}
+
+/// Whose call is made.
+#[derive(Clone, Copy)]
+pub(crate) struct Site<'a> {
+    pub(crate) run: &'a Arc<Run>,
+    pub(crate) node: NodeIndex,
+}
+
+impl Site<'_> {
+    /// Starts to watch an attempt.
+    pub(crate) fn watch(self, call: &LoadedCall, context: &CallContext) -> CallWatch {
+        let Self { run, node } = self;
+        let span = tracing::debug_span!(
+            "call",
+            module = &*call.name,
+            label = run.pipeline.label(node),
+            attempt = context.attempt(),
+            outcome = Empty
+        );
+        let observed = run.shared.config.observer.is_some().then(|| Observed {
+            run: Arc::clone(run),
+            module: Arc::clone(&call.name),
+            start: run.shared.config.timer.now(),
+        });
+        CallWatch { span, observed }
+    }
+}
+
+/// An attempt of a call that is watched, if anybody watches: its span is disabled otherwise.
+pub(crate) struct CallWatch {
+    span: Span,
+    observed: Option<Observed>,
+}
+
+struct Observed {
+    run: Arc<Run>,
+    module: Arc<str>,
+    start: Duration,
+}
+
+impl CallWatch {
+    /// Runs code of the module in the span of its call.
+    pub(crate) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.span.in_scope(work)
+    }
+
+    /// The same for code that waits.
+    pub(crate) fn instrument(
+        &self,
+        future: BoxFuture<'static, Result<Value, ModuleError>>,
+    ) -> BoxFuture<'static, Result<Value, ModuleError>> {
+        if self.span.is_disabled() { future } else { Box::pin(future.instrument(self.span.clone())) }
+    }
+
+    /// Tells how the attempt ended.
+    pub(crate) fn end(mut self, result: Result<Value, CallFailure>) -> Result<Value, CallFailure> {
+        self.tell(CallOutcome::of(&result));
+        result
+    }
+
+    fn tell(&mut self, outcome: CallOutcome) {
+        // Not again when it is dropped.
+        std::mem::replace(&mut self.span, Span::none()).record("outcome", outcome.as_str());
+        if let Some(Observed { run, module, start }) = self.observed.take()
+            && let RuntimeConfig { observer: Some(observer), timer, .. } = &run.shared.config
+        {
+            observer.call_ended(&module, outcome, timer.now().saturating_sub(start));
+        }
+    }
+}
+
+impl Drop for CallWatch {
+    fn drop(&mut self) {
+        self.tell(CallOutcome::Cancelled);
+    }
+}
