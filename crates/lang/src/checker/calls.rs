@@ -68,7 +68,11 @@ impl<'a> Checker<'_, 'a> {
             }
         }
         let result = checked.as_ref().map(|(_, result)| *result);
-        let options = self.options(options, result, span);
+        let is_given_function = function.is_some_and(|index| {
+            let parameters = &self.functions.signature(index).parameters;
+            parameters.iter().any(|parameter| matches!(parameter.ty, Type::Function(_)))
+        });
+        let options = self.options(options, result, is_given_function, span);
         let (index, (values, result)) = (function?, checked?);
         let (options, ty) = options?;
         let ty = ty.unwrap_or(result);

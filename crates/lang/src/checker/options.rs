@@ -13,11 +13,12 @@ const MANY_RETRIES: u64 = 10;
 
 impl<'a> Checker<'_, 'a> {
     /// The options, and the type of the call where they change it. `result` is the type that the function
-    /// returns, unless the call is wrong already.
+    /// returns, unless the call is wrong already; `is_given_function` says whether it takes one.
     pub(super) fn options(
         &mut self,
         options: &[CallOption<'a>],
         result: Option<Ty>,
+        is_given_function: bool,
         span: Span,
     ) -> Option<(CallOptions, Option<Ty>)> {
         let mut out = CallOptions::default();
@@ -25,7 +26,7 @@ impl<'a> Checker<'_, 'a> {
         for option in options {
             is_valid &= self.option(option, result, &mut out);
         }
-        self.warn(options, &out, span);
+        self.warn(options, &out, is_given_function, span);
         if !is_valid {
             return None;
         }
@@ -160,7 +161,7 @@ impl<'a> Checker<'_, 'a> {
         false
     }
 
-    fn warn(&mut self, options: &[CallOption<'a>], out: &CallOptions, span: Span) {
+    fn warn(&mut self, options: &[CallOption<'a>], out: &CallOptions, is_given_function: bool, span: Span) {
         let place = |name: &str| {
             let option = options.iter().rfind(|option| option.name.text == name);
             option.map(|option| option.name.span)
@@ -197,22 +198,22 @@ impl<'a> Checker<'_, 'a> {
                 self.sink.push(Diagnostic::warning(Code::OptionNotApplied, place, message));
             }
         }
+        for name in NOT_FOR_FUNCTIONS {
+            if let (Some(place), true) = (place(name), is_given_function) {
+                let message = format!("'{name}' has no effect on a call that is given a lambda");
+                let hint = format!("Write '{name}' at a call in the lambda, or remove it");
+                self.sink.push(Diagnostic::warning(Code::OptionNotApplied, place, message).suggest([hint]));
+            }
+        }
     }
 }
 
 /// Options that no runtime of this version applies. Who writes one must not believe that it holds.
-const NOT_APPLIED: [&str; 10] = [
-    "cache",
-    "cache_backend",
-    "throttle",
-    "concurrency",
-    "priority",
-    "batch",
-    "batch_timeout",
-    "window",
-    "checkpoint",
-    "join",
-];
+const NOT_APPLIED: [&str; 5] = ["batch", "batch_timeout", "window", "checkpoint", "join"];
+
+/// Options that do not apply to a call that is given a function: functions equal nothing, so that no two calls are
+/// equal, and a call that waits for others of its module could wait for those in its own body.
+const NOT_FOR_FUNCTIONS: [&str; 2] = ["cache", "concurrency"];
 
 /// The name of a unit as the messages of the reference implementation have it.
 fn unit_name(unit: &str) -> &'static str {

@@ -310,9 +310,11 @@ impl Code {
             Self::OptionNotApplied => Entry {
                 code: "OPTS004",
                 title: "Option not applied",
-                explanation: "The option is kept in the image, but nothing applies it yet.",
+                explanation: "The option is kept in the image, but nothing applies it: those of streams are not \
+                              there yet, and \
+                              `cache` and `concurrency` are not for a call that is given a lambda.",
                 example: "in text: String\nshort = trim(text) with checkpoint: 1min\nout short",
-                remedy: "Do not rely on it.",
+                remedy: "Do not rely on it; write `cache` and `concurrency` at a call in the lambda.",
             },
         }
     }

@@ -462,6 +462,10 @@ fn warnings() {
     finds("x = SlowQuery(\"q\") with ^retry^: 11\nout x", Code::HighRetry, message, None, &[hint]);
     let message = "'join' is kept in the image, but nothing applies it yet";
     finds("x = SlowQuery(\"q\") with ^join^: zip\nout x", Code::OptionNotApplied, message, None, &[]);
+    let message = "'cache' has no effect on a call that is given a lambda";
+    let hint = "Write 'cache' at a call in the lambda, or remove it";
+    let source = "in l: List<Int>\nx = map(l, (n) => n) with ^cache^: 1s\nout x";
+    finds(source, Code::OptionNotApplied, message, None, &[hint]);
     let compilation = compiled("x = SlowQuery(\"q\") with batch: 3, window: count(2)\nout x");
     let conflict = compilation.warnings().find(|warning| warning.code == Code::ConflictingOptions);
     let conflict = conflict.expect("only one of the two has an effect");

@@ -113,18 +113,16 @@ fn what_has_no_effect_is_a_warning() {
     );
     let both = of("batch: 5, window: count(3)");
     assert!(both[0].contains("mutually exclusive") && both.len() == 3, "{both:#?}");
-    let applied = "retry: 3, delay: 1s, backoff: fixed, timeout: 1s, fallback: q, on_error: skip, lazy";
+    let applied = "retry: 3, delay: 1s, backoff: fixed, timeout: 1s, fallback: q, on_error: skip, lazy, cache: 1s, \
+                   cache_backend: \"c\", throttle: 1/1s, concurrency: 1, priority: high";
     assert_eq!(of(applied), [""; 0]);
-    for (option, value) in [
-        ("cache", "1s"),
-        ("throttle", "1/1s"),
-        ("concurrency", "1"),
-        ("priority", "high"),
-        ("batch", "2"),
-        ("window", "count(2)"),
-        ("checkpoint", "1s"),
-        ("join", "zip"),
-    ] {
+    let with_lambda = warnings(
+        "use stdlib.collection in q: List<Int> x = map(q, (n) => n) with throttle: 1/1s, cache: 1s, concurrency: 1, \
+         priority: high, retry: 1 out x",
+    );
+    let of_lambda = |option| format!("'{option}' has no effect on a call that is given a lambda");
+    assert_eq!(with_lambda, ["cache", "concurrency"].map(of_lambda));
+    for (option, value) in [("batch", "2"), ("window", "count(2)"), ("checkpoint", "1s"), ("join", "zip")] {
         let warning = format!("'{option}' is kept in the image, but nothing applies it yet");
         assert_eq!(of(&format!("{option}: {value}")), [warning]);
     }
