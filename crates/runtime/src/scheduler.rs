@@ -156,3 +156,29 @@ impl Drop for Leaves<'_> {
         self.scheduler.state().waiting.remove(&self.place);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::TokioTimer;
+
+    #[tokio::test]
+    async fn a_slot_goes_to_the_next_when_the_first_in_line_leaves_at_that_moment() {
+        let config = SchedulerConfig::new(NonZeroUsize::MIN);
+        let scheduler = Arc::new(Scheduler::new(config, Arc::new(TokioTimer::new())));
+        let slot = scheduler.try_slot().unwrap();
+        let line_up = || scheduler.state().line_up(Duration::ZERO, 10).unwrap().1;
+        let (gone, next, last) = (line_up(), line_up(), line_up());
+        // As between the look at the line and the hand-over.
+        drop(gone);
+        drop(slot);
+        let slot = next.now_or_never().unwrap().unwrap();
+        drop(last);
+        drop(slot);
+        assert_eq!(scheduler.statistics(), SchedulerStatistics { in_flight: 0, waiting: 0, refused: 0 });
+    }
+}

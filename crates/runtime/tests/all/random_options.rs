@@ -58,11 +58,11 @@ fn source(recipes: &[Recipe]) -> String {
         let with = if options.is_empty() { String::new() } else { format!(" with {options}") };
         let call = match lambdas {
             0 => format!("{module}({argument}){with}"),
-            // The options stand at the call in the body and at the one around it.
+            // The options stand at the call in the body and at those around it.
             1 => format!("reduce([{argument}, 1, 2], 0, (s, m) => s + ({module}(m){with})){with}"),
             _ => format!(
-                "reduce(map([{argument}, n], (m) => reduce([m, 1], 0, (s, k) => s + ({module}(k){with}))), 0, (s, m) \
-                 => s + m){with}"
+                "reduce([{argument}, n], 0, (s, m) => s + (reduce([m, 1], 0, (t, k) => t + \
+                 ({module}(k){with})){with})){with}"
             ),
         };
         source += &format!("a{place} = {call}\nout a{place}\n");

@@ -188,7 +188,10 @@ async fn a_slot_is_handed_on_when_a_run_is_dropped() {
     for run in [&mut holds, &mut next, &mut leaves, &mut last] {
         assert!(run.now_or_never().is_none());
     }
+    let waiting = || runtime.statistics().scheduler.unwrap().waiting;
+    assert_eq!(waiting(), 3);
     drop(leaves);
+    assert_eq!(waiting(), 2);
     drop(holds);
     // It was given the slot, and never finds out.
     drop(next);
