@@ -141,7 +141,8 @@ impl Generator<'_, '_> {
             format!("backoff: {}", self.pick(&["exponential", "linear", "fixed"])),
             format!("cache: {n}{unit}"),
             "cache_backend: \"memory\"".to_owned(),
-            format!("throttle: {n}/{n}{unit}"),
+            // A run ends before its deadline, so a token must not be long in coming.
+            format!("throttle: {n}/{n}ms"),
             format!("concurrency: {n}"),
             format!("on_error: {}", self.pick(&["propagate", "skip", "log", "fail"])),
             self.pick(&["lazy", "lazy: true", "lazy: false"]).to_string(),
