@@ -34,6 +34,8 @@ pub struct LoadedPipeline {
     pub outputs: Vec<LoadedOutput>,
     /// The nodes that every run needs, in ascending order: the outputs, and the certain operands of these nodes.
     pub certain: Vec<NodeIndex>,
+    /// Whether there is a lambda among the nodes.
+    pub has_lambdas: bool,
 }
 
 impl LoadedPipeline {
@@ -58,7 +60,8 @@ impl LoadedPipeline {
             })
             .collect();
         let certain = certain(spec.outputs.iter().map(|output| output.node), NodeIndex(0), &nodes);
-        Self { image, types, nodes, inputs, outputs, certain }
+        let has_lambdas = nodes.iter().any(|node| matches!(node.operation, Operation::Lambda(_)));
+        Self { image, types, nodes, inputs, outputs, certain, has_lambdas }
     }
 
     /// The type at `index` of the type table.

@@ -25,7 +25,7 @@ pub use key::CacheKey;
 pub use memory::InMemoryCache;
 
 use crate::budget::Budget;
-use crate::call::{Attempts, CallFailure};
+use crate::call::{Attempts, CallResult};
 use crate::observe::Site;
 use crate::shared::Shared;
 use crate::{CacheConfig, CacheStatistics, Timer};
@@ -86,18 +86,13 @@ impl Caches {
 
     /// The result of a call: one that was kept, that of an equal call in flight, or that of its own
     /// attempts.
-    pub(crate) async fn result(
-        &self,
-        call: &LoadedCall,
-        attempts: Attempts,
-        site: Site<'_>,
-    ) -> Result<Value, CallFailure> {
+    pub(crate) async fn result(&self, call: &LoadedCall, attempts: Attempts, site: Site<'_>) -> CallResult {
         let shared = &*site.run.shared;
-        let Some(policy) = &call.cache else { return attempts.finish(call, site).await };
+        let Some(policy) = &call.cache else { return attempts.finish(None, call, site).await };
         let backend = self.backend(policy, &shared.config.cache);
-        let Some(key) = key::of(policy, attempts.arguments()) else {
+        let Some(key) = key::of(policy, &attempts.arguments) else {
             count(&self.bypassed);
-            return attempts.finish(call, site).await;
+            return attempts.finish(None, call, site).await;
         };
         let flight = self.flights.join(FlightKey::new(key, call));
         let mut leads = false;
@@ -108,7 +103,7 @@ impl Caches {
                 return Ok(value);
             }
             count(&self.misses);
-            let result = attempts.finish(call, site).await;
+            let result = attempts.finish(None, call, site).await;
             if let Ok(value) = &result {
                 self.store(backend, &key, call, policy, value, shared).await;
             }

@@ -1,5 +1,7 @@
 //! One call of a module with its attempts: timeout, retry, delay.
 
+mod pending;
+
 use std::any::Any;
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,13 +11,12 @@ use constellation_module::{CallContext, ModuleError, Outcome};
 use constellation_rehydrate::{LoadedCall, RetryPolicy};
 use constellation_store_core::Backoff;
 use constellation_types::Value;
-use futures_util::FutureExt;
-use futures_util::future::{self, BoxFuture, Either};
-use smallvec::SmallVec;
+use futures_util::future::{BoxFuture, Either};
 
 use crate::observe::{CallWatch, Site};
-use crate::shared::Shared;
 use crate::{RunErrorKind, RuntimeConfig};
+
+pub(crate) use pending::{PendingAttempt, RecentTimeouts, Timeout};
 
 /// The longest delay before another attempt.
 const MAX_DELAY: Duration = Duration::from_secs(30);
@@ -26,7 +27,8 @@ const MAX_TOLD: usize = 10;
 /// Sources told of one error.
 const MAX_SOURCES: usize = 10;
 
-pub(crate) type Arguments = SmallVec<[Value; 4]>;
+/// What a call came to: its failure is boxed, so that the usual case is small.
+pub(crate) type CallResult = Result<Value, Box<CallFailure>>;
 
 /// Why a call failed, after all of its attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,61 +38,38 @@ pub(crate) struct CallFailure {
     pub(crate) causes: Vec<String>,
 }
 
-/// What the first attempt of a call came to.
-pub(crate) enum FirstAttempt {
-    /// The call is over.
-    Done(Result<Value, CallFailure>),
-    /// It waits, or is attempted again.
-    GoesOn(Attempts),
-}
-
-/// A call that is not over, and its first attempt if that was started.
+/// What further attempts of a call are made of.
+#[derive(Debug)]
 pub(crate) struct Attempts {
-    arguments: Arguments,
-    context: CallContext,
-    first: Option<Started>,
+    pub(crate) arguments: Vec<Value>,
+    pub(crate) context: CallContext,
 }
 
 /// An attempt that was started.
-enum Started {
-    Over(Result<Value, CallFailure>),
-    Waiting(BoxFuture<'static, Result<Value, ModuleError>>, CallWatch),
+pub(crate) enum Started {
+    Over(CallResult),
+    Waiting(Waiting),
 }
 
-/// Starts a call. A module that answers at once and is not attempted again costs no allocation here.
-pub(crate) fn first_attempt(
-    call: &LoadedCall,
-    arguments: Arguments,
-    context: &CallContext,
-    site: Site<'_>,
-) -> FirstAttempt {
-    match start(call, &arguments, context, site) {
-        Started::Over(result) if result.is_ok() || call.retry.further_attempts == 0 => {
-            FirstAttempt::Done(result)
-        }
-        first => FirstAttempt::GoesOn(Attempts { arguments, context: context.clone(), first: Some(first) }),
-    }
+/// An attempt whose module answers later.
+pub(crate) struct Waiting {
+    future: BoxFuture<'static, Result<Value, ModuleError>>,
+    watch: Option<Box<CallWatch>>,
 }
 
 impl Attempts {
-    /// The attempts of a call of which nothing was started.
-    pub(crate) fn new(arguments: Arguments, context: CallContext) -> Self {
-        Self { arguments, context, first: None }
-    }
-
-    pub(crate) fn arguments(&self) -> &[Value] {
-        &self.arguments
-    }
-
-    /// Ends with the result of the first attempt that succeeds, or the failure of the last.
-    pub(crate) async fn finish(self, call: &LoadedCall, site: Site<'_>) -> Result<Value, CallFailure> {
-        let Self { arguments, context, first: mut started } = self;
+    /// Ends with the result of the first attempt that succeeds, or the failure of the last. The first of them may have
+    /// been started.
+    pub(crate) async fn finish(
+        self,
+        mut started: Option<Started>,
+        call: &LoadedCall,
+        site: Site<'_>,
+    ) -> CallResult {
+        let Self { arguments, context } = self;
         let shared = &*site.run.shared;
-        let RuntimeConfig { default_timeout, timer, .. } = &shared.config;
-        // A call that is given functions takes as long as their bodies do; the calls in them have timeouts of their
-        // own, and the run has a deadline.
-        let default_timeout = call.functions.is_empty().then_some(*default_timeout);
-        let timeout = call.timeout.or(call.module.spec().timeout).or(default_timeout);
+        let timer = &shared.config.timer;
+        let timeout = timeout_of(call, &shared.config);
         let mut told = Vec::new();
         let mut attempt: u64 = 1;
         loop {
@@ -103,11 +82,28 @@ impl Attempts {
                 let number = u32::try_from(attempt).unwrap_or(u32::MAX);
                 start(call, &arguments, &context.clone().with_attempt(number), site)
             });
-            let failure = match wait(current, call, timeout, shared).await {
+            let result = match current {
+                Started::Over(result) => result,
+                Started::Waiting(waiting) => {
+                    let slot = match shared.slot(call) {
+                        Either::Left(slot) => Ok(slot),
+                        Either::Right(slot) => slot.await.map(Some),
+                    };
+                    match slot {
+                        // Its future is not polled before it has its slot.
+                        Ok(slot) => {
+                            let timeout = timeout.map(|timeout| Timeout::after(timeout, &**timer));
+                            PendingAttempt::new(waiting, slot, timeout).await
+                        }
+                        Err(failure) => Err(failure),
+                    }
+                }
+            };
+            drop(turn);
+            let failure = match result {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
-            drop(turn);
             if attempt > call.retry.further_attempts {
                 return Err(exhausted(attempt, told, failure));
             }
@@ -126,51 +122,45 @@ impl Attempts {
     }
 }
 
-fn start(call: &LoadedCall, arguments: &[Value], context: &CallContext, site: Site<'_>) -> Started {
-    let watch = site.watch(call, context);
-    let start = || call.module.call(arguments, context);
-    // A module's defect is the failure of its call, not of the server.
-    match catch_unwind(AssertUnwindSafe(|| watch.within(start))) {
-        Ok(Outcome::Ready(result)) => Started::Over(watch.end(result.map_err(|error| failure_of(&error)))),
-        Ok(Outcome::Pending(future)) => Started::Waiting(watch.instrument(future), watch),
-        Err(panic) => Started::Over(watch.end(Err(panicked(&*panic)))),
-    }
+/// How long an attempt may take.
+pub(crate) fn timeout_of(call: &LoadedCall, config: &RuntimeConfig) -> Option<Duration> {
+    // A call that is given functions takes as long as their bodies do; the calls in them have timeouts of their own,
+    // and the run has a deadline.
+    let default = call.functions.is_empty().then_some(config.default_timeout);
+    call.timeout.or(call.module.spec().timeout).or(default)
 }
 
-/// The end of an attempt. Its future is not polled before it has its slot.
-async fn wait(
-    attempt: Started,
+/// Starts an attempt. A module that answers at once costs no allocation here.
+pub(crate) fn start(
     call: &LoadedCall,
-    timeout: Option<Duration>,
-    shared: &Shared,
-) -> Result<Value, CallFailure> {
-    let (future, watch) = match attempt {
-        Started::Over(result) => return result,
-        Started::Waiting(future, watch) => (AssertUnwindSafe(future).catch_unwind(), watch),
+    arguments: &[Value],
+    context: &CallContext,
+    site: Site<'_>,
+) -> Started {
+    let watch = site.watch(call, context);
+    let start = || match &watch {
+        None => call.module.call(arguments, context),
+        Some(watch) => watch.within(|| call.module.call(arguments, context)),
     };
-    let _slot = match shared.slot(call) {
-        Either::Left(slot) => slot,
-        Either::Right(slot) => Some(slot.await?),
+    // A module's defect is the failure of its call, not of the server.
+    let result = match catch_unwind(AssertUnwindSafe(start)) {
+        Ok(Outcome::Pending(future)) => {
+            let future = match &watch {
+                None => future,
+                Some(watch) => watch.instrument(future),
+            };
+            return Started::Waiting(Waiting { future, watch });
+        }
+        Ok(Outcome::Ready(result)) => result.map_err(|error| failure_of(&error)),
+        Err(panic) => Err(panicked(&*panic)),
     };
-    let ended = match timeout {
-        Some(timeout) => match future::select(future, shared.config.timer.sleep(timeout)).await {
-            Either::Left((ended, _)) => Ok(ended),
-            Either::Right(((), _)) => Err(timeout),
-        },
-        None => Ok(future.await),
-    };
-    watch.end(match ended {
-        Ok(Ok(result)) => result.map_err(|error| failure_of(&error)),
-        Ok(Err(panic)) => Err(panicked(&*panic)),
-        Err(timeout) => Err(CallFailure {
-            kind: RunErrorKind::Timeout,
-            message: format!("Operation timed out after {}ms", timeout.as_millis()),
-            causes: Vec::new(),
-        }),
-    })
+    if let Some(watch) = watch {
+        watch.end(&result);
+    }
+    Started::Over(result)
 }
 
-fn failure_of(error: &ModuleError) -> CallFailure {
+fn failure_of(error: &ModuleError) -> Box<CallFailure> {
     let mut causes = Vec::new();
     let mut source = error.source();
     while let Some(cause) = source
@@ -179,33 +169,33 @@ fn failure_of(error: &ModuleError) -> CallFailure {
         causes.push(cause.to_string());
         source = cause.source();
     }
-    CallFailure { kind: RunErrorKind::Module, message: error.to_string(), causes }
+    Box::new(CallFailure { kind: RunErrorKind::Module, message: error.to_string(), causes })
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> CallFailure {
+fn panicked(panic: &(dyn Any + Send)) -> Box<CallFailure> {
     let text = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
-    CallFailure {
+    Box::new(CallFailure {
         kind: RunErrorKind::Module,
         message: format!("the module panicked: {text}"),
         causes: Vec::new(),
-    }
+    })
 }
 
 /// The failure of a call whose attempts are used up. A single attempt keeps its own error.
-fn exhausted(attempts: u64, told: Vec<String>, last: CallFailure) -> CallFailure {
+fn exhausted(attempts: u64, told: Vec<String>, last: Box<CallFailure>) -> Box<CallFailure> {
     if attempts == 1 {
         return last;
     }
-    let CallFailure { kind, message, causes } = last;
-    CallFailure {
+    let CallFailure { kind, message, causes } = *last;
+    Box::new(CallFailure {
         kind,
         message: format!("Operation failed after {attempts} attempts: {message}"),
         causes: causes.into_iter().chain(told).collect(),
-    }
+    })
 }
 
 /// The delay after the failed attempt of this number, from 1.

@@ -2,17 +2,20 @@
 
 mod calls;
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use constellation_rehydrate::{LoadedCase, LoadedPipeline, Operation};
 use constellation_store_core::NodeIndex;
 use constellation_types::{Value, write_text};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use crate::RunErrorKind;
 use crate::budget::Budget;
-use crate::call::CallFailure;
+use crate::call::{CallResult, PendingAttempt, RecentTimeouts};
 use crate::coerce::coerce;
 use crate::details::Times;
 use crate::evaluate::{self, EvaluationError, as_record, boolean, evaluate, get, wrong_kind};
@@ -51,12 +54,34 @@ impl From<crate::budget::Exhausted> for Halt {
 }
 
 /// What is in flight.
-pub(crate) type Calls = FuturesUnordered<BoxFuture<'static, Ended>>;
+pub(crate) type Calls = FuturesUnordered<InFlight>;
+
+/// Something in flight. The usual case is not boxed.
+pub(crate) enum InFlight {
+    /// The only attempt of a call, which waits for nothing but its module.
+    Attempt(NodeIndex, PendingAttempt),
+    /// Anything else.
+    Other(BoxFuture<'static, Ended>),
+}
+
+impl Future for InFlight {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
+        match &mut *self {
+            Self::Attempt(node, attempt) => {
+                let node = *node;
+                attempt.poll_unpin(context).map(|result| Ended::Call(node, result))
+            }
+            Self::Other(future) => future.poll_unpin(context),
+        }
+    }
+}
 
 /// Something that was in flight has ended.
 pub(crate) enum Ended {
     /// The call of a node.
-    Call(NodeIndex, Result<Value, CallFailure>),
+    Call(NodeIndex, CallResult),
     /// A body that was handed to the driver of the run, whose answer is elsewhere.
     Body,
 }
@@ -74,6 +99,9 @@ pub(crate) struct Frame {
     /// The inputs of the run; a body has none.
     inputs: Vec<Option<Value>>,
     pub(crate) calls: Calls,
+    timeouts: RecentTimeouts,
+    /// Room for the arguments of a call.
+    arguments: Vec<Value>,
     /// When calls began and how long they took, if a run is to tell; a body has none.
     pub(crate) times: Option<Box<Times>>,
 }
@@ -113,6 +141,8 @@ impl Frame {
             budget,
             inputs,
             calls,
+            timeouts: RecentTimeouts::default(),
+            arguments: Vec::new(),
             times: None,
         }
     }
@@ -123,6 +153,8 @@ impl Frame {
         self.ready.clear();
         self.n_wanted = 0;
         self.failures.clear();
+        self.timeouts.clear();
+        self.arguments.clear();
         self.inputs.clear();
     }
 }
@@ -155,6 +187,7 @@ impl<'a> Driver<'a> {
         steps
     }
 
+    #[inline]
     fn next(&mut self, certain: &[NodeIndex]) -> Option<NodeIndex> {
         if let Some(node) = self.frame.ready.pop() {
             return Some(node);
@@ -176,6 +209,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Takes a wanted node as far as it goes.
+    #[inline]
     fn advance(&mut self, node: NodeIndex) {
         let state = self.frame.states.get_mut(node);
         if !matches!(state.phase, Phase::Wanted) {
@@ -190,6 +224,7 @@ impl<'a> Driver<'a> {
         self.conclude(node, result);
     }
 
+    #[inline]
     fn conclude(&mut self, node: NodeIndex, result: Result<Value, Halt>) {
         match result {
             Ok(value) => self.decide(node, Phase::Done(value)),
@@ -200,6 +235,7 @@ impl<'a> Driver<'a> {
         }
     }
 
+    #[inline]
     fn decide(&mut self, node: NodeIndex, phase: Phase) {
         if let Some(times) = &mut self.frame.times {
             times.decided(node);
@@ -236,6 +272,7 @@ impl<'a> Driver<'a> {
 
     /// Goes on when all the operands that the operation certainly needs have values. All of them are wanted, also
     /// when one has failed: what runs must not depend on what is ready first.
+    #[inline]
     fn need_all(&mut self, node: NodeIndex, operation: &Operation) -> Result<(), Halt> {
         let mut ready = true;
         operation.for_each_certain_operand(|operand| ready &= self.frame.states.is_done(operand));

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use crate::call::CallFailure;
+use crate::call::CallResult;
 use crate::run::Run;
 use crate::{RunErrorKind, RunReport, RuntimeConfig};
 
@@ -55,10 +55,10 @@ impl CallOutcome {
         }
     }
 
-    fn of(result: &Result<Value, CallFailure>) -> Self {
+    fn of(result: &CallResult) -> Self {
         match result {
             Ok(_) => Self::Succeeded,
-            Err(CallFailure { kind: RunErrorKind::Timeout, .. }) => Self::TimedOut,
+            Err(failure) if failure.kind == RunErrorKind::Timeout => Self::TimedOut,
             Err(_) => Self::Failed,
         }
     }
@@ -76,6 +76,9 @@ pub(crate) async fn watch_run(
     config: &RuntimeConfig,
     run: impl Future<Output = RunReport>,
 ) -> RunReport {
+    if span.is_disabled() && config.observer.is_none() {
+        return run.await;
+    }
     let watch = RunWatch::start(config);
     let report = run.instrument(span.clone()).await;
     span.record("status", report.status.as_str());
@@ -126,8 +129,8 @@ pub(crate) struct Site<'a> {
 }
 
 impl Site<'_> {
-    /// Starts to watch an attempt.
-    pub(crate) fn watch(self, call: &LoadedCall, context: &CallContext) -> CallWatch {
+    /// Starts to watch an attempt, if anybody wants to know of it.
+    pub(crate) fn watch(self, call: &LoadedCall, context: &CallContext) -> Option<Box<CallWatch>> {
         let Self { run, node } = self;
         let span = tracing::debug_span!(
             "call",
@@ -136,16 +139,20 @@ impl Site<'_> {
             attempt = context.attempt(),
             outcome = Empty
         );
-        let observed = run.shared.config.observer.is_some().then(|| Observed {
+        let observer = &run.shared.config.observer;
+        if span.is_disabled() && observer.is_none() {
+            return None;
+        }
+        let observed = observer.is_some().then(|| Observed {
             run: Arc::clone(run),
             module: Arc::clone(&call.name),
             start: run.shared.config.timer.now(),
         });
-        CallWatch { span, observed }
+        Some(Box::new(CallWatch { span, observed }))
     }
 }
 
-/// An attempt of a call that is watched, if anybody watches: its span is disabled otherwise.
+/// An attempt of a call that somebody watches. Boxed, since usually nobody does.
 pub(crate) struct CallWatch {
     span: Span,
     observed: Option<Observed>,
@@ -172,9 +179,8 @@ impl CallWatch {
     }
 
     /// Tells how the attempt ended.
-    pub(crate) fn end(mut self, result: Result<Value, CallFailure>) -> Result<Value, CallFailure> {
-        self.tell(CallOutcome::of(&result));
-        result
+    pub(crate) fn end(mut self: Box<Self>, result: &CallResult) {
+        self.tell(CallOutcome::of(result));
     }
 
     fn tell(&mut self, outcome: CallOutcome) {

@@ -99,7 +99,10 @@ impl Run {
     /// What of the driver's own ends next; none when nothing is in flight, or the run ends early.
     fn next(&self, calls: &mut Calls) -> impl Future<Output = Option<Ended>> + Unpin {
         future::poll_fn(|context| {
-            self.deep.take(calls, context);
+            // Bodies are handed in, and stop the run from elsewhere, only where there are bodies.
+            if self.pipeline.has_lambdas {
+                self.deep.take(calls, context);
+            }
             match calls.poll_next_unpin(context) {
                 Poll::Pending if self.is_stopped() => Poll::Ready(None),
                 next => next,
@@ -172,8 +175,10 @@ async fn drive(run: &Arc<Run>, frame: &mut Frame, max_duration: Duration) {
         if run.is_stopped() || frame.calls.is_empty() {
             return;
         }
-        let elapsed = timer.now().saturating_sub(start);
-        let deadline = deadline.get_or_insert_with(|| timer.sleep(max_duration.saturating_sub(elapsed)));
+        let deadline = deadline.get_or_insert_with(|| {
+            let elapsed = timer.now().saturating_sub(start);
+            timer.sleep(max_duration.saturating_sub(elapsed))
+        });
         let event = match future::select(run.next(&mut frame.calls), deadline).await {
             Either::Left((ended, _)) => Some(ended),
             Either::Right(((), _)) => None,

@@ -40,7 +40,7 @@ impl Shared {
     pub(crate) fn slot<'a>(
         &'a self,
         call: &LoadedCall,
-    ) -> Either<Option<Slot>, BoxFuture<'a, Result<Slot, CallFailure>>> {
+    ) -> Either<Option<Slot>, BoxFuture<'a, Result<Slot, Box<CallFailure>>>> {
         let Some(scheduler) = self.scheduler.as_ref().filter(|_| call.functions.is_empty()) else {
             return Either::Left(None);
         };
@@ -52,14 +52,14 @@ impl Shared {
         Either::Right(Box::pin(async move {
             scheduler.slot(priority).await.map_err(|Overloaded| {
                 let SchedulerConfig { max_in_flight, max_waiting, aging: _ } = scheduler.config();
-                CallFailure {
+                Box::new(CallFailure {
                     kind: RunErrorKind::Overloaded,
                     message: format!(
                         "too many calls: {max_in_flight} are in flight and {max_waiting} wait; try again later, or \
                          raise the bounds of the scheduler"
                     ),
                     causes: Vec::new(),
-                }
+                })
             })
         }))
     }

@@ -92,20 +92,24 @@ impl States {
     }
 
     /// The state of a node that is not captured.
+    #[inline]
     pub(crate) fn get(&self, node: NodeIndex) -> &State {
         &self.nodes[node.index() - self.first.index()]
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, node: NodeIndex) -> &mut State {
         &mut self.nodes[node.index() - self.first.index()]
     }
 
     /// How far a node is; none for one that is captured, which has its value.
+    #[inline]
     pub(crate) fn phase(&self, node: NodeIndex) -> Option<&Phase> {
         (node >= self.first).then(|| &self.get(node).phase)
     }
 
     /// The value of a node, if it has one.
+    #[inline]
     pub(crate) fn value(&self, node: NodeIndex) -> Option<&Value> {
         match self.phase(node) {
             Some(Phase::Done(value)) => Some(value),
@@ -118,6 +122,7 @@ impl States {
     }
 
     /// Sees to it that an idle node is wanted. Whether it was idle.
+    #[inline]
     pub(crate) fn want(&mut self, node: NodeIndex) -> bool {
         let state = self.get_mut(node);
         let idle = matches!(state.phase, Phase::Idle);
@@ -148,12 +153,14 @@ impl States {
     }
 
     /// Whether a node has its value.
+    #[inline]
     pub(crate) fn is_done(&self, node: NodeIndex) -> bool {
         matches!(self.phase(node), None | Some(Phase::Done(_)))
     }
 
     /// Decides a node, and calls `wake` with each node that can go on now: since nothing is missing any more, or
     /// since what it waited for failed.
+    #[inline]
     pub(crate) fn decide(&mut self, node: NodeIndex, phase: Phase, wake: impl FnMut(NodeIndex)) {
         let failed = matches!(phase, Phase::Failed(_));
         let state = self.get_mut(node);

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use constellation_rehydrate::{LoadedCall, RetryPolicy};
 use constellation_store_core::Throttle;
-use constellation_types::Value;
 use tokio::sync::OnceCell;
 
 use super::CacheKey;
-use crate::call::CallFailure;
+use crate::call::CallResult;
 
 /// What a flight came to, once that is known.
-type Outcome = OnceCell<Result<Value, CallFailure>>;
+type Outcome = OnceCell<CallResult>;
 
 type InFlight = HashMap<FlightKey, Arc<Outcome>>;
 

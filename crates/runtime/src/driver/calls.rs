@@ -1,16 +1,16 @@
 //! Calls of modules, and what their results are in the nodes' types.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use constellation_module::Function;
+use constellation_module::{CallContext, Function};
 use constellation_rehydrate::{LoadedCall, LoadedLambda, Operation, Recovery};
 use constellation_store_core::NodeIndex;
 use constellation_types::Value;
+use futures_util::future::Either;
 
-use super::{Driver, Ended, Halt, value_of};
+use super::{Driver, Ended, Frame, Halt, InFlight, value_of};
 use crate::budget::Refused;
-use crate::call::{self, Arguments, Attempts, CallFailure, FirstAttempt};
+use crate::call::{self, Attempts, CallFailure, CallResult, PendingAttempt, Started, Waiting};
 use crate::evaluate::{self, EvaluationError};
 use crate::limits::Limits;
 use crate::observe::Site;
@@ -19,37 +19,77 @@ use crate::{RunErrorKind, body};
 
 impl<'a> Driver<'a> {
     pub(super) fn call(&mut self, node: NodeIndex, call: &'a Arc<LoadedCall>) -> Result<Value, Halt> {
-        let mut arguments = Arguments::with_capacity(call.arguments.len());
-        for argument in &call.arguments {
-            arguments.push(value_of(&self.frame.states, *argument)?.clone());
-        }
-        let context = if call.functions.is_empty() {
-            Cow::Borrowed(&self.run.context)
-        } else {
-            Cow::Owned(self.run.context.clone().with_functions(self.functions(call)?))
-        };
+        self.take_arguments(call)?;
         if call.cache.is_some() || Limits::apply_to(call) {
-            let attempts = Attempts::new(arguments, context.into_owned());
-            return Err(self.go_on(node, call, attempts));
+            return Err(self.go_on(node, call, None));
         }
-        match call::first_attempt(call, arguments, &context, Site { run: self.run, node }) {
-            FirstAttempt::Done(result) => self.finish_call(node, call, result),
-            FirstAttempt::GoesOn(attempts) => Err(self.go_on(node, call, attempts)),
+        let site = Site { run: self.run, node };
+        let started = if call.functions.is_empty() {
+            call::start(call, &self.frame.arguments, &self.run.context, site)
+        } else {
+            call::start(call, &self.frame.arguments, &self.context(call)?, site)
+        };
+        let is_tried_again = call.retry.further_attempts > 0;
+        match started {
+            Started::Over(result) if result.is_ok() || !is_tried_again => {
+                self.finish_call(node, call, result)
+            }
+            Started::Waiting(waiting) if !is_tried_again => Err(self.wait_for(node, call, waiting)),
+            started => Err(self.go_on(node, call, Some(started))),
         }
     }
 
-    /// Puts a call in flight.
-    fn go_on(&mut self, node: NodeIndex, call: &Arc<LoadedCall>, attempts: Attempts) -> Halt {
+    /// Puts the arguments of a call into the room that one call after the other uses.
+    fn take_arguments(&mut self, call: &LoadedCall) -> evaluate::Result<()> {
+        let Frame { states, arguments, .. } = &mut *self.frame;
+        arguments.clear();
+        for argument in &call.arguments {
+            arguments.push(value_of(states, *argument)?.clone());
+        }
+        Ok(())
+    }
+
+    /// What a call may know, with the functions that it is given.
+    fn context(&self, call: &LoadedCall) -> evaluate::Result<CallContext> {
+        Ok(if call.functions.is_empty() {
+            self.run.context.clone()
+        } else {
+            self.run.context.clone().with_functions(self.functions(call)?)
+        })
+    }
+
+    /// Puts the only attempt of a call in flight.
+    fn wait_for(&mut self, node: NodeIndex, call: &Arc<LoadedCall>, waiting: Waiting) -> Halt {
+        let shared = &self.run.shared;
+        let Either::Left(slot) = shared.slot(call) else {
+            return self.go_on(node, call, Some(Started::Waiting(waiting)));
+        };
+        let timeout = call::timeout_of(call, &shared.config)
+            .map(|timeout| self.frame.timeouts.after(timeout, &*shared.config.timer));
+        let attempt = PendingAttempt::new(waiting, slot, timeout);
+        self.frame.calls.push(InFlight::Attempt(node, attempt));
+        Halt::Waiting
+    }
+
+    /// Puts a call in flight with all of its attempts, of which the first may have been started.
+    fn go_on(&mut self, node: NodeIndex, call: &Arc<LoadedCall>, started: Option<Started>) -> Halt {
+        let context = match self.context(call) {
+            Ok(context) => context,
+            Err(error) => return error.into(),
+        };
+        let attempts = Attempts { arguments: std::mem::take(&mut self.frame.arguments), context };
         let (call, run) = (Arc::clone(call), Arc::clone(self.run));
         // Two futures, since that of a call without a cache is much smaller.
-        self.frame.calls.push(if call.cache.is_some() {
+        self.frame.calls.push(InFlight::Other(if call.cache.is_some() {
             Box::pin(async move {
                 let site = Site { run: &run, node };
                 Ended::Call(node, run.shared.caches.result(&call, attempts, site).await)
             })
         } else {
-            Box::pin(async move { Ended::Call(node, attempts.finish(&call, Site { run: &run, node }).await) })
-        });
+            Box::pin(async move {
+                Ended::Call(node, attempts.finish(started, &call, Site { run: &run, node }).await)
+            })
+        }));
         Halt::Waiting
     }
 
@@ -78,29 +118,37 @@ impl<'a> Driver<'a> {
         &mut self,
         node: NodeIndex,
         call: &'a LoadedCall,
-        result: Result<Value, CallFailure>,
+        result: CallResult,
     ) -> Result<Value, Halt> {
         if self.run.is_stopped() {
             // A body in the call wanted too much. What is told is that, not what became of the call.
             return Err(Halt::Waiting);
         }
-        let result = result.and_then(|value| match self.frame.budget.admit(&value, &call.result) {
-            Ok(()) => Ok(Ok(value)),
-            Err(Refused::Exhausted) => Ok(Err(EvaluationError::Exhausted)),
-            Err(Refused::Mismatch { expected, found }) => Err(CallFailure {
-                kind: RunErrorKind::Internal,
-                message: format!(
-                    "module {} gave a value of another type than its signature says: expected {expected}, got \
-                     {found}",
-                    call.name
-                ),
-                causes: Vec::new(),
-            }),
-        });
-        let CallFailure { kind, message, causes } = match result {
-            Ok(value) => return Ok(self.succeed(call, value?)?),
-            Err(failure) => failure,
-        };
+        match result {
+            Ok(value) => match self.frame.budget.admit(&value, &call.result) {
+                Ok(()) => Ok(self.succeed(call, value)?),
+                Err(Refused::Exhausted) => Err(EvaluationError::Exhausted.into()),
+                Err(Refused::Mismatch { expected, found }) => {
+                    let message = format!(
+                        "module {} gave a value of another type than its signature says: expected {expected}, got \
+                         {found}",
+                        call.name
+                    );
+                    let failure = CallFailure { kind: RunErrorKind::Internal, message, causes: Vec::new() };
+                    self.call_failed(node, call, failure)
+                }
+            },
+            Err(failure) => self.call_failed(node, call, *failure),
+        }
+    }
+
+    fn call_failed(
+        &mut self,
+        node: NodeIndex,
+        call: &'a LoadedCall,
+        failure: CallFailure,
+    ) -> Result<Value, Halt> {
+        let CallFailure { kind, message, causes } = failure;
         let failure = self.frame.failures.len();
         self.frame.states.get_mut(node).own_failure = Some(failure);
         self.frame.failures.push(Failure::Root {
@@ -117,6 +165,7 @@ impl<'a> Driver<'a> {
     }
 
     /// What a result is in the node's type.
+    #[inline]
     pub(super) fn succeed(&mut self, call: &LoadedCall, value: Value) -> evaluate::Result<Value> {
         match &call.recovery {
             Recovery::Propagate | Recovery::Zero { value: _, log: _ } => Ok(value),
