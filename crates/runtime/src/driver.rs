@@ -380,7 +380,12 @@ impl<'a> Driver<'a> {
                 Err(EvaluationError::Internal("a lambda where a value is needed".into()).into())
             }
             Operation::Call(call) => {
-                self.need_all(node, operation)?;
+                if !(call.functions.is_empty() && self.take_arguments(call)) {
+                    self.need_all(node, operation)?;
+                    if !self.take_arguments(call) {
+                        return Err(EvaluationError::Internal("an argument has no value".into()).into());
+                    }
+                }
                 if let Some(times) = &mut self.frame.times {
                     times.call_starts(node);
                 }

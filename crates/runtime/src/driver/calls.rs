@@ -18,8 +18,8 @@ use crate::state::Failure;
 use crate::{RunErrorKind, body};
 
 impl<'a> Driver<'a> {
+    /// The result of a call whose arguments have been taken.
     pub(super) fn call(&mut self, node: NodeIndex, call: &'a Arc<LoadedCall>) -> Result<Value, Halt> {
-        self.take_arguments(call)?;
         if call.cache.is_some() || Limits::apply_to(call) {
             return Err(self.go_on(node, call, None));
         }
@@ -39,14 +39,18 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Puts the arguments of a call into the room that one call after the other uses.
-    fn take_arguments(&mut self, call: &LoadedCall) -> evaluate::Result<()> {
+    /// Puts the arguments of a call into the room that one call after the other uses. Whether all of them have values.
+    #[inline]
+    pub(super) fn take_arguments(&mut self, call: &LoadedCall) -> bool {
         let Frame { states, arguments, .. } = &mut *self.frame;
         arguments.clear();
         for argument in &call.arguments {
-            arguments.push(value_of(states, *argument)?.clone());
+            match states.value(*argument) {
+                Some(value) => arguments.push(value.clone()),
+                None => return false,
+            }
         }
-        Ok(())
+        true
     }
 
     /// What a call may know, with the functions that it is given.
