@@ -1,6 +1,7 @@
 //! Random programs with random options on one runtime, some of them dropped on the way: nothing waits in a circle, and
 //! nothing is left behind.
 
+use std::fmt::Write;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -65,7 +66,7 @@ fn source(recipes: &[Recipe]) -> String {
                  ({module}(k){with})){with})){with}"
             ),
         };
-        source += &format!("a{place} = {call}\nout a{place}\n");
+        writeln!(source, "a{place} = {call}\nout a{place}").unwrap();
     }
     source
 }

@@ -55,7 +55,7 @@ impl Module for Mock {
         let argument = arguments.first().cloned();
         let later = |after, result| {
             Outcome::Pending(Box::pin(async move {
-                let _in_flight = gauge.begin(argument);
+                let _in_flight = gauge.begin(argument.as_ref());
                 tokio::time::sleep(Duration::from_millis(after)).await;
                 finished.fetch_add(1, Ordering::SeqCst);
                 result
@@ -100,8 +100,8 @@ impl Gauge {
         Self { start: Instant::now(), now, most, begun: std::sync::Mutex::default() }
     }
 
-    fn begin(self: Arc<Self>, argument: Option<Value>) -> InFlight {
-        let argument = if let Some(Value::Int(argument)) = argument { argument } else { 0 };
+    fn begin(self: Arc<Self>, argument: Option<&Value>) -> InFlight {
+        let argument = if let Some(Value::Int(argument)) = argument { *argument } else { 0 };
         let at = u64::try_from(self.start.elapsed().as_millis()).unwrap();
         self.begun.lock().unwrap().push((at, argument));
         self.most.fetch_max(1 + self.now.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
