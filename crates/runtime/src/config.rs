@@ -8,6 +8,20 @@ use std::time::Duration;
 use crate::{CacheBackend, RunObserver, Timer, TokioTimer};
 
 /// The configuration of a [`Runtime`](crate::Runtime).
+///
+/// ```
+/// # use std::num::NonZeroUsize;
+/// # use std::sync::Arc;
+/// use constellation_runtime::{InMemoryCache, Runtime, RuntimeConfig, SchedulerConfig};
+///
+/// let mut config = RuntimeConfig::default();
+/// config.scheduler = Some(SchedulerConfig::new(NonZeroUsize::new(256).expect("256 is not 0")));
+/// // What programs name with `cache_backend: "rates"`.
+/// let rates = InMemoryCache::new(500, 1024 * 1024, Arc::clone(&config.timer));
+/// config.cache.backends.insert("rates".into(), Arc::new(rates));
+/// let runtime = Runtime::new(config);
+/// assert_eq!(runtime.statistics().scheduler.map(|calls| calls.in_flight), Some(0));
+/// ```
 #[derive(Debug, Clone)]
 pub struct RuntimeConfig {
     /// How many bytes of values a run may make, unless it is told otherwise: 256 MiB by default.
