@@ -236,7 +236,7 @@ impl Builder {
         };
         // Before anything is committed, so that no failure can have made it so.
         let is_for_reading = store.status().await.is_ok_and(|status| status.read_only.is_some());
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(&registry));
         let service = PipelineService::with_metrics(store, registry, &limits, Arc::clone(&metrics));
         let service = Arc::new(service);
         let loaded = load(&service, loader.as_ref()).await;

@@ -25,6 +25,8 @@ pub struct Limits {
     pub max_compilations: usize,
     /// Runs at one time; further ones wait.
     pub max_executions: usize,
+    /// Time for a run, from when it begins; a request may ask for less.
+    pub max_execution_duration: Duration,
     /// Loaded pipelines that are kept in memory; the least recently used are dropped and loaded again when they
     /// are needed.
     pub max_loaded_pipelines: usize,
@@ -44,6 +46,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(30),
             max_compilations: std::thread::available_parallelism().map_or(2, usize::from),
             max_executions: 256,
+            max_execution_duration: Duration::from_mins(5),
             max_loaded_pipelines: 1024,
             drain_delay: Duration::ZERO,
             drain_deadline: Duration::from_secs(30),

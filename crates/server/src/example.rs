@@ -71,8 +71,11 @@ impl PipelineService {
             let examples = rehydrate(Arc::new(PipelineImage::new(graph, metadata)), self.registry())
                 .map_err(|error| ServiceError::Internal(error.to_string()))?;
             let examples = Arc::new(examples);
-            let options =
-                RunOptions { max_value_bytes: Some(MAX_VALUE_BYTES), max_duration: Some(MAX_DURATION) };
+            let options = RunOptions {
+                max_value_bytes: Some(MAX_VALUE_BYTES),
+                max_duration: Some(MAX_DURATION),
+                ..RunOptions::default()
+            };
             let report = Runtime::default().run(&examples, Inputs::new(), options).await;
             for output in &examples.outputs {
                 let Some(value) = report.output(&output.name) else { continue };

@@ -7,6 +7,7 @@ mod layer;
 mod pipelines;
 mod programs;
 mod respond;
+mod runs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

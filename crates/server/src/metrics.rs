@@ -1,7 +1,11 @@
 //! Metrics in the text format of Prometheus. All counters are there from the start, at 0, and labels are bounded.
 
+mod runs;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use constellation_module::ModuleRegistry;
 use constellation_store_core::StoreStatus;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -10,41 +14,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+pub(crate) use runs::RunMetrics;
+
 /// The media type of [`Metrics::encode`].
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Seconds; from an answer out of memory to a slow module.
 const DURATION_BUCKETS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ExecutionStatus {
-    /// All outputs are there.
-    Completed,
-    /// An input is missing, so nothing ran.
-    Suspended,
-    /// A node failed.
-    Failed,
-}
-
-impl ExecutionStatus {
-    const ALL: [Self; 3] = [Self::Completed, Self::Suspended, Self::Failed];
-
-    /// As it stands in answers and labels.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Suspended => "suspended",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ExecutionLabels {
-    status: &'static str,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -58,7 +35,7 @@ struct RequestLabels {
 pub(crate) struct Metrics {
     registry: Registry,
     compilations: Counter,
-    executions: Family<ExecutionLabels, Counter>,
+    runs: Arc<RunMetrics>,
     store_images: Gauge,
     store_commits: Counter,
     store_warnings: Gauge,
@@ -67,7 +44,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// For a server with these modules.
+    pub(crate) fn new(modules: &ModuleRegistry) -> Self {
         let mut registry = Registry::with_prefix("constellation");
         let compilations = Counter::default();
         registry.register(
@@ -75,11 +53,7 @@ impl Metrics {
             "Programs that were compiled; a program that was found again is not counted",
             compilations.clone(),
         );
-        let executions = Family::<ExecutionLabels, Counter>::default();
-        for status in ExecutionStatus::ALL {
-            drop(executions.get_or_create(&ExecutionLabels { status: status.as_str() }));
-        }
-        registry.register("executions", "Runs, by how they ended", executions.clone());
+        let runs = Arc::new(RunMetrics::register(&mut registry, modules));
         let store_images = Gauge::default();
         registry.register("store_images", "Images in the store", store_images.clone());
         let store_commits = Counter::default();
@@ -110,7 +84,7 @@ impl Metrics {
         Self {
             registry,
             compilations,
-            executions,
+            runs,
             store_images,
             store_commits,
             store_warnings,
@@ -131,8 +105,9 @@ impl Metrics {
         self.store_commits.inc();
     }
 
-    pub(crate) fn executed(&self, status: ExecutionStatus) {
-        self.executions.get_or_create(&ExecutionLabels { status: status.as_str() }).inc();
+    /// What counts runs.
+    pub(crate) fn runs(&self) -> &Arc<RunMetrics> {
+        &self.runs
     }
 
     /// `route` is the pattern that matched, never the path of a request.
@@ -158,6 +133,11 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::registry_with_parameter;
+
+    fn metrics() -> Metrics {
+        Metrics::new(&registry_with_parameter("a"))
+    }
 
     #[track_caller]
     fn assert_has(text: &str, line: &str) {
@@ -167,12 +147,23 @@ mod tests {
     #[test]
     fn every_metric_is_there_from_the_start_at_zero() {
         // Also while the store does not answer.
-        let text = Metrics::new().encode(None);
+        let text = metrics().encode(None);
         for line in [
             "constellation_compilations_total 0",
             "constellation_executions_total{status=\"completed\"} 0",
             "constellation_executions_total{status=\"suspended\"} 0",
             "constellation_executions_total{status=\"failed\"} 0",
+            "constellation_executions_total{status=\"cancelled\"} 0",
+            "constellation_execution_duration_seconds_count{status=\"completed\"} 0",
+            "constellation_executions_in_flight 0",
+            "constellation_execution_failures_total{kind=\"Module\"} 0",
+            "constellation_execution_failures_total{kind=\"ResourceExhausted\"} 0",
+            "constellation_execution_failures_total{kind=\"DeadlineExceeded\"} 0",
+            "constellation_module_calls_total{module=\"Double\",outcome=\"succeeded\"} 0",
+            "constellation_module_calls_total{module=\"Double\",outcome=\"failed\"} 0",
+            "constellation_module_calls_total{module=\"Double\",outcome=\"timed_out\"} 0",
+            "constellation_module_calls_total{module=\"Double\",outcome=\"cancelled\"} 0",
+            "constellation_module_call_duration_seconds_count{module=\"Double\"} 0",
             "constellation_store_images 0",
             "constellation_store_warnings 0",
             "constellation_store_read_only 0",
@@ -184,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_gauges_of_the_store_follow_its_status() {
-        let metrics = Metrics::new();
+        let metrics = metrics();
         let status = StoreStatus {
             images: 3,
             warnings: vec!["a file is damaged".into()],
@@ -202,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_request_is_counted_by_route_method_and_status() {
-        let metrics = Metrics::new();
+        let metrics = metrics();
         metrics.answered("/pipelines/{ref}", "GET", 404, Duration::from_millis(2));
         let text = metrics.encode(None);
         let line = "constellation_http_request_duration_seconds_count\

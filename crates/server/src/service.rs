@@ -3,6 +3,7 @@
 mod cache;
 mod heal;
 mod places;
+mod run;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,11 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use constellation_lang::{Compilation, Diagnostic, FunctionTable, compile, tokenize};
 use constellation_module::ModuleRegistry;
 use constellation_rehydrate::{LoadedPipeline, RehydrateError, Rehydrator};
-use constellation_runtime::{Inputs, RunOptions, RunReport, Runtime};
+use constellation_runtime::Runtime;
 use constellation_store_core::{
     ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageMetadata, Operation, Origin, Outcome,
     PipelineImage, PipelineName, PipelineStore, Precondition, Reference, SourceHash, StoreError,
-    StructuralHash, SyntacticKey, SystemClock,
+    StructuralHash, SyntacticKey, SystemClock, Timestamp,
 };
 use tokio::sync::Semaphore;
 
@@ -22,7 +23,7 @@ use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::metrics::Metrics;
 use cache::PipelineCache;
-use places::Places;
+use places::KnownPlaces;
 
 /// A source of at most so many bytes is cut into tokens where the request runs: handing it to another thread
 /// would take longer.
@@ -53,7 +54,7 @@ pub struct PipelineService {
     /// What was compiled and may not be committed yet.
     fresh: Mutex<HashMap<SyntacticKey, Weak<LoadedPipeline>>>,
     /// Where nodes of pipelines that failed were written.
-    places: Mutex<Places>,
+    places: Mutex<KnownPlaces>,
     /// Why names cannot be run, for operators.
     problems: Mutex<BTreeMap<PipelineName, String>>,
     /// Held while a pipeline is compiled again and stored.
@@ -157,7 +158,8 @@ enum LoadFailure {
 impl PipelineService {
     /// A service over a store, with the modules that its programs may call.
     pub fn new(store: Arc<dyn PipelineStore>, registry: ModuleRegistry, limits: &Limits) -> Self {
-        Self::with_metrics(store, registry, limits, Arc::new(Metrics::new()))
+        let metrics = Arc::new(Metrics::new(&registry));
+        Self::with_metrics(store, registry, limits, metrics)
     }
 
     pub(crate) fn with_metrics(
@@ -170,7 +172,7 @@ impl PipelineService {
             store,
             functions: Arc::new(FunctionTable::new(registry.signatures().cloned())),
             rehydrator: Rehydrator::new(registry),
-            runtime: Runtime::default(),
+            runtime: run::runtime(limits, &metrics),
             clock: Arc::new(SystemClock),
             metrics,
             cache: PipelineCache::new(limits.max_loaded_pipelines),
@@ -187,6 +189,11 @@ impl PipelineService {
     /// The store.
     pub fn store(&self) -> &Arc<dyn PipelineStore> {
         &self.store
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The modules.
@@ -355,12 +362,6 @@ impl PipelineService {
                 })
             }
         }
-    }
-
-    /// Runs a pipeline.
-    pub async fn run(&self, pipeline: &Arc<LoadedPipeline>, inputs: Inputs) -> RunReport {
-        let _slot = self.run_slots.acquire().await.expect("the semaphore is never closed");
-        self.runtime.run(pipeline, inputs, RunOptions::default()).await
     }
 
     /// Applies a commit, and counts it.

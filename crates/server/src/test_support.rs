@@ -1,8 +1,8 @@
 //! What the tests of this crate share: a server in memory, calls without sockets, a store that refuses.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -86,6 +86,19 @@ pub(crate) async fn post(router: &Router, path: &str, body: impl fmt::Display) -
 
 pub(crate) async fn put(router: &Router, path: &str, body: impl fmt::Display) -> Answer {
     send(router, Request::put(path).body(Body::from(body.to_string())).unwrap()).await
+}
+
+/// Does some work with a subscriber of its own, which hears of all of it. As long as there is a single one in a process,
+/// what it wants to hear of is asked on the thread that gets to a place first, which may be that of another test; so
+/// there is another one.
+pub(crate) fn with_subscriber<T>(
+    subscriber: impl tracing::Subscriber + Send + Sync + 'static,
+    work: impl FnOnce() -> T,
+) -> T {
+    static OTHER: LazyLock<tracing::Dispatch> =
+        LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+    LazyLock::force(&OTHER);
+    tracing::subscriber::with_default(subscriber, work)
 }
 
 /// Why [`RefusingStore`] refuses.

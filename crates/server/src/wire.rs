@@ -1,6 +1,7 @@
 //! The JSON of the HTTP API: member names, their order and explicit nulls are those of the reference
 //! implementation. What this server adds stands last.
 
+mod run;
 mod type_text;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use constellation_types::{Json, Type, Value};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub(crate) use run::{ComputedNodesBody, MetadataBody, OptionsBody, PositionBody, RunErrorBody, ToldBody};
 pub(crate) use type_text::type_text;
 
 /// The body of every error that is not the route's own.
@@ -51,12 +53,16 @@ pub(crate) struct ExecuteRequest {
     /// The older name of `ref`, which wins.
     pub(crate) dag_name: Option<String>,
     pub(crate) inputs: InputsBody,
+    #[serde(default, deserialize_with = "run::options")]
+    pub(crate) options: OptionsBody,
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct RunRequest {
     pub(crate) source: String,
     pub(crate) inputs: InputsBody,
+    #[serde(default, deserialize_with = "run::options")]
+    pub(crate) options: OptionsBody,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,6 +105,8 @@ pub(crate) struct ExecuteResponse {
     pub(crate) missing_inputs: Option<BTreeMap<String, String>>,
     pub(crate) pending_outputs: Option<Vec<String>>,
     pub(crate) resumption_count: Option<u32>,
+    #[serde(flatten)]
+    pub(crate) told: ToldBody,
 }
 
 /// The answer to `/run`.
@@ -116,6 +124,8 @@ pub(crate) struct RunResponse {
     pub(crate) pending_outputs: Option<Vec<String>>,
     pub(crate) resumption_count: Option<u32>,
     pub(crate) diagnostics: Vec<DiagnosticBody>,
+    #[serde(flatten)]
+    pub(crate) told: ToldBody,
 }
 
 impl RunResponse {
@@ -129,6 +139,7 @@ impl RunResponse {
             missing_inputs,
             pending_outputs,
             resumption_count,
+            told,
         } = executed;
         Self {
             success,
@@ -142,6 +153,7 @@ impl RunResponse {
             pending_outputs,
             resumption_count,
             diagnostics: Vec::new(),
+            told,
         }
     }
 }
@@ -303,7 +315,7 @@ mod tests {
         let text = serde_json::to_string(&RunResponse::new(ExecuteResponse::default())).unwrap();
         assert_eq!(
             text,
-            r#"{"success":false,"outputs":{},"structuralHash":null,"compilationErrors":[],"error":null,"status":null,"executionId":null,"missingInputs":null,"pendingOutputs":null,"resumptionCount":null,"diagnostics":[]}"#
+            r#"{"success":false,"outputs":{},"structuralHash":null,"compilationErrors":[],"error":null,"status":null,"executionId":null,"missingInputs":null,"pendingOutputs":null,"resumptionCount":null,"diagnostics":[],"errors":[],"pendingReasons":null,"metadata":null,"computedNodes":null}"#
         );
         let text = serde_json::to_string(&CompileResponse::default()).unwrap();
         assert_eq!(

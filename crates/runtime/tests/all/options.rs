@@ -9,7 +9,7 @@ use constellation_store_core::{Backoff, CallOptions, NodeIndex, OnError};
 use constellation_types::{Type, Value};
 use tokio::time::Instant;
 
-use crate::support::{Act, Bench};
+use crate::support::{Act, Bench, with_subscriber};
 
 /// A graph whose output `x` is a call of a module without parameters.
 fn bench_with(
@@ -253,7 +253,7 @@ impl tracing::Subscriber for Warnings {
 fn log_warns_of_the_failure_and_skip_does_not() {
     for (on_error, expected) in [(OnError::Skip, 0), (OnError::Log, 1)] {
         let warnings = Warnings::default();
-        tracing::subscriber::with_default(warnings.clone(), || {
+        with_subscriber(warnings.clone(), || {
             let options = CallOptions { on_error: Some(on_error), ..CallOptions::default() };
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(run(options, fail_until(9)));

@@ -1,7 +1,7 @@
 //! Modules that do as they are told, and short ways to run a graph.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use constellation_module::{CallContext, Module, ModuleError, ModuleRegistry, ModuleSpec, Outcome};
@@ -233,4 +233,17 @@ pub(crate) async fn value_with_inputs(
         Some(value) => Ok(value.clone()),
         None => Err(report.errors[0].message.clone()),
     }
+}
+
+/// Does some work with a subscriber of its own, which hears of all of it. As long as there is a single one in a process,
+/// what it wants to hear of is asked on the thread that gets to a place first, which may be that of another test; so
+/// there is another one.
+pub(crate) fn with_subscriber<T>(
+    subscriber: impl tracing::Subscriber + Send + Sync + 'static,
+    work: impl FnOnce() -> T,
+) -> T {
+    static OTHER: LazyLock<tracing::Dispatch> =
+        LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+    LazyLock::force(&OTHER);
+    tracing::subscriber::with_default(subscriber, work)
 }

@@ -15,7 +15,7 @@ use tracing::{Level, Span, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::support::{Act, Bench};
+use crate::support::{Act, Bench, with_subscriber};
 
 /// Notes what it is told.
 #[derive(Debug, Default)]
@@ -154,7 +154,7 @@ fn spans_of(level: Level, build: impl FnOnce(&mut Bench)) -> Vec<Seen> {
     build(&mut bench);
     let spans = Arc::default();
     let subscriber = tracing_subscriber::registry().with(Spans(level, Arc::clone(&spans)));
-    tracing::subscriber::with_default(subscriber, || {
+    with_subscriber(subscriber, || {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {

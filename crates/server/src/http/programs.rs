@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use constellation_rehydrate::LoadedPipeline;
-use constellation_runtime::{Inputs, RunError, RunReport, RunStatus};
+use constellation_runtime::Inputs;
 use constellation_store_core::{Origin, PipelineName, Precondition, Reference, StoreError};
 use constellation_types::decode_json;
 
@@ -16,13 +16,12 @@ use super::body::{BodyError, read_json};
 use super::conditions;
 use super::layer::RequestId;
 use super::respond::{Failure, json};
+use super::runs::run_pipeline;
 use crate::error::ServiceError;
-use crate::metrics::ExecutionStatus;
 use crate::service::Target;
-use crate::stopwatch::new_id;
 use crate::wire::{
-    CompileRequest, CompileResponse, DiagnosticBody, ExecuteRequest, ExecuteResponse, InputsBody,
-    OutputsBody, RunRequest, RunResponse, type_text,
+    CompileRequest, CompileResponse, DiagnosticBody, ExecuteRequest, ExecuteResponse, InputsBody, RunRequest,
+    RunResponse,
 };
 
 /// How alike two names must be for one to be suggested for the other.
@@ -105,7 +104,8 @@ pub(super) async fn execute(
         let body = ExecuteResponse { error: Some(message), ..ExecuteResponse::default() };
         json(StatusCode::BAD_REQUEST, &body)
     };
-    let ExecuteRequest { reference, dag_name, inputs } = match read_json(&app, &headers, body).await {
+    let ExecuteRequest { reference, dag_name, inputs, options } = match read_json(&app, &headers, body).await
+    {
         Ok(request) => request,
         Err(BodyError::Malformed(message)) => {
             return refuse(format!(
@@ -131,7 +131,7 @@ pub(super) async fn execute(
     match decode_inputs(&pipeline, &inputs) {
         Ok(inputs) => {
             let source = app.service.source_of(&reference, &pipeline);
-            json(StatusCode::OK, &run_pipeline(&app, &pipeline, inputs, source).await)
+            json(StatusCode::OK, &run_pipeline(&app, &pipeline, inputs, options, source).await)
         }
         Err(message) => refuse(message),
     }
@@ -144,7 +144,7 @@ pub(super) async fn run(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let RunRequest { source, inputs } = match read_json(&app, &headers, body).await {
+    let RunRequest { source, inputs, options } = match read_json(&app, &headers, body).await {
         Ok(request) => request,
         Err(BodyError::Malformed(message)) => {
             let message =
@@ -174,7 +174,7 @@ pub(super) async fn run(
     let (status, executed) = match decode_inputs(&found.pipeline, &inputs) {
         Ok(inputs) => {
             let source = std::future::ready(Some(Arc::clone(&found.source)));
-            (StatusCode::OK, run_pipeline(&app, &found.pipeline, inputs, source).await)
+            (StatusCode::OK, run_pipeline(&app, &found.pipeline, inputs, options, source).await)
         }
         Err(message) => {
             (StatusCode::BAD_REQUEST, ExecuteResponse { error: Some(message), ..ExecuteResponse::default() })
@@ -230,62 +230,4 @@ fn unknown_input(pipeline: &LoadedPipeline, name: &str) -> String {
         Some((_, nearest)) => format!("Unknown input '{shown}'; did you mean '{nearest}'?"),
         None => format!("Unknown input '{shown}'; the pipeline has: {}", inputs.join(", ")),
     }
-}
-
-/// Runs a pipeline. `source` is asked only when something fails, to tell where.
-async fn run_pipeline(
-    app: &App,
-    pipeline: &Arc<LoadedPipeline>,
-    inputs: Inputs,
-    source: impl Future<Output = Option<Arc<str>>>,
-) -> ExecuteResponse {
-    let execution_id = new_id();
-    let RunReport { status, outputs, errors, missing_inputs, pending_outputs } =
-        app.service.run(pipeline, inputs).await;
-    let status = match status {
-        RunStatus::Completed => ExecutionStatus::Completed,
-        RunStatus::Suspended => ExecutionStatus::Suspended,
-        RunStatus::Failed => ExecutionStatus::Failed,
-    };
-    app.metrics.executed(status);
-    let outputs = outputs.into_iter().filter_map(|(name, value)| {
-        let output = pipeline.outputs.iter().find(|output| output.name == name)?;
-        Some((name.to_string(), value, pipeline.ty(output.ty).clone()))
-    });
-    let errors = describe(app, pipeline, &errors, source).await;
-    let missing = missing_inputs.iter().map(|input| (input.name.to_string(), type_text(&input.ty)));
-    let pending: Vec<String> = pending_outputs.iter().map(|output| output.name.to_string()).collect();
-    ExecuteResponse {
-        success: status != ExecutionStatus::Failed,
-        outputs: OutputsBody(outputs.collect()),
-        error: (!errors.is_empty()).then(|| errors.join("; ")),
-        status: Some(status.as_str()),
-        execution_id: Some(execution_id),
-        missing_inputs: (!missing_inputs.is_empty()).then(|| missing.collect()),
-        pending_outputs: (!pending.is_empty()).then_some(pending),
-        resumption_count: Some(0),
-    }
-}
-
-/// The errors of a run, with the places of the nodes that failed.
-async fn describe(
-    app: &App,
-    pipeline: &LoadedPipeline,
-    errors: &[RunError],
-    source: impl Future<Output = Option<Arc<str>>>,
-) -> Vec<String> {
-    let mut places = None;
-    if errors.iter().any(|error| error.node.is_some())
-        && let Some(source) = source.await
-    {
-        places = app.service.places(pipeline, source).await;
-    }
-    let describe = |error: &RunError| {
-        let place = error.node.zip(places.as_ref()).and_then(|(node, places)| places.get(node.index()));
-        match place {
-            Some(place) => format!("{error} (line {}, column {})", place.line, place.column),
-            None => error.to_string(),
-        }
-    };
-    errors.iter().map(describe).collect()
 }

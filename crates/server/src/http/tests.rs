@@ -1,5 +1,7 @@
 //! Every route and every shape of error, without sockets.
 
+mod runs;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -134,7 +136,7 @@ async fn run_answers_in_the_shape_of_the_reference() {
     assert_eq!(hash.as_str().unwrap().len(), 64);
     assert_eq!(
         body.to_string(),
-        r#"{"success":true,"outputs":{"c":5},"structuralHash":null,"compilationErrors":[],"error":null,"status":"completed","executionId":null,"missingInputs":null,"pendingOutputs":null,"resumptionCount":0,"diagnostics":[]}"#
+        r#"{"success":true,"outputs":{"c":5},"structuralHash":null,"compilationErrors":[],"error":null,"status":"completed","executionId":null,"missingInputs":null,"pendingOutputs":null,"resumptionCount":0,"diagnostics":[],"errors":[],"pendingReasons":null,"metadata":null,"computedNodes":null}"#
     );
     assert_eq!(metric(&router, "constellation_executions_total{status=\"completed\"}").await, 1);
 }
@@ -221,7 +223,7 @@ async fn partial_inputs_suspend_and_tell_what_is_missing() {
     assert!(body["executionId"].take().is_string());
     assert_eq!(
         body.to_string(),
-        r#"{"success":true,"outputs":{},"error":null,"status":"suspended","executionId":null,"missingInputs":{"text":"CString"},"pendingOutputs":["loud"],"resumptionCount":0}"#
+        r#"{"success":true,"outputs":{},"error":null,"status":"suspended","executionId":null,"missingInputs":{"text":"CString"},"pendingOutputs":["loud"],"resumptionCount":0,"errors":[],"pendingReasons":null,"metadata":null,"computedNodes":null}"#
     );
     assert_eq!(metric(&router, "constellation_executions_total{status=\"suspended\"}").await, 1);
 

@@ -3,29 +3,62 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
-use constellation_lang::{Compilation, LineIndex, Position, compile, tokenize};
+use constellation_lang::syntax::Declaration;
+use constellation_lang::{Compilation, FunctionTable, LineIndex, Position, compile, parse, tokenize};
 use constellation_rehydrate::LoadedPipeline;
+use constellation_runtime::RunError;
 use constellation_store_core::{Reference, SourceHash, StructuralHash};
 
 use super::{PipelineService, blocking};
 
-/// The places of nodes, by pipeline and source.
-pub(super) type Places = HashMap<(StructuralHash, SourceHash), Arc<[Position]>>;
+/// The places of what was written in a source.
+#[derive(Debug)]
+pub(crate) enum Places {
+    /// Those of all nodes, by index.
+    Nodes(Vec<Position>),
+    /// Those of the names of inputs and variables, when the source no longer gives this graph: it is of another
+    /// registry or compiler.
+    Names(HashMap<String, Position>),
+}
+
+impl Places {
+    /// Where what failed was written.
+    pub(crate) fn of(&self, error: &RunError) -> Option<Position> {
+        match self {
+            Self::Nodes(positions) => positions.get(error.node?.index()).copied(),
+            Self::Names(positions) => positions.get(error.label.as_deref()?).copied(),
+        }
+    }
+
+    /// Compiles the source, or reads it when that does not lead to the same graph.
+    fn find(source: &str, functions: &FunctionTable, structural_hash: StructuralHash) -> Self {
+        let tokens = tokenize(source);
+        let lines = LineIndex::new(source);
+        let Compilation { dag_spec, diagnostics: _, node_spans } = compile(&tokens, functions);
+        if dag_spec.is_some_and(|dag| dag.structural_hash() == structural_hash) {
+            return Self::Nodes(node_spans.iter().map(|span| lines.position(span.start)).collect());
+        }
+        let (tree, _) = parse(&tokens);
+        let names = tree.declarations.iter().filter_map(|declaration| match declaration {
+            Declaration::Input { name, .. } | Declaration::Assignment { name, .. } => Some(name),
+            _ => None,
+        });
+        Self::Names(names.map(|name| (name.text.to_owned(), lines.position(name.span.start))).collect())
+    }
+}
+
+/// Places, by pipeline and source.
+pub(super) type KnownPlaces = HashMap<(StructuralHash, SourceHash), Arc<Places>>;
 
 /// How many pipelines' places are kept. A pipeline that fails once often fails again.
 const MAX_KEPT: usize = 128;
 
 impl PipelineService {
-    /// The places of all nodes in `source`, by index. None when the source is not that of the pipeline, or has
-    /// another graph by now.
+    /// The places of all nodes in `source`, as far as they can be found.
     ///
     /// An image has no places, since layout does not change what a program is. So the source is compiled once
     /// more; this is no compilation of a pipeline, and is not counted as one.
-    pub(crate) async fn places(
-        &self,
-        pipeline: &LoadedPipeline,
-        source: Arc<str>,
-    ) -> Option<Arc<[Position]>> {
+    pub(crate) async fn places(&self, pipeline: &LoadedPipeline, source: Arc<str>) -> Option<Arc<Places>> {
         let structural_hash = pipeline.image.structural_hash;
         let key = (structural_hash, SourceHash::of_bytes(source.as_bytes()));
         if let Some(places) = self.places.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
@@ -33,17 +66,11 @@ impl PipelineService {
         }
         let slot = Arc::clone(&self.compile_slots).acquire_owned().await.ok()?;
         let functions = Arc::clone(&self.functions);
-        let compiled = blocking(move || {
+        let found = blocking(move || {
             let _slot = slot;
-            let Compilation { dag_spec, diagnostics: _, node_spans } =
-                compile(&tokenize(&source), &functions);
-            if dag_spec?.structural_hash() != structural_hash {
-                return None;
-            }
-            let lines = LineIndex::new(&source);
-            Some(node_spans.iter().map(|span| lines.position(span.start)).collect::<Arc<[Position]>>())
+            Places::find(&source, &functions, structural_hash)
         });
-        let places = compiled.await.ok()??;
+        let places = Arc::new(found.await.ok()?);
         let mut kept = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MAX_KEPT {
             kept.clear();

@@ -1,0 +1,105 @@
+//! A run and what an answer tells of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use constellation_lang::Position;
+use constellation_rehydrate::LoadedPipeline;
+use constellation_runtime::{Inputs, RunError, RunOptions, RunReport, RunStatus};
+
+use super::App;
+use crate::stopwatch::new_id;
+use crate::wire::{
+    ComputedNodesBody, ExecuteResponse, MetadataBody, OptionsBody, OutputsBody, PositionBody, RunErrorBody,
+    ToldBody, type_text,
+};
+
+/// Runs a pipeline. `source` is asked only when something fails, to tell where.
+pub(super) async fn run_pipeline(
+    app: &App,
+    pipeline: &Arc<LoadedPipeline>,
+    inputs: Inputs,
+    asked: OptionsBody,
+    source: impl Future<Output = Option<Arc<str>>>,
+) -> ExecuteResponse {
+    let execution_id = new_id();
+    let options = RunOptions {
+        run_id: Some(execution_id.as_str().into()),
+        max_duration: asked.timeout_ms.map(|timeout| Duration::from_millis(timeout.get())),
+        include_nodes: asked.wants_nodes(),
+        include_timings: asked.include_timings,
+        include_values: asked.include_computed_nodes,
+        ..RunOptions::default()
+    };
+    let started_at = app.service.now();
+    let RunReport { status, outputs, errors, missing_inputs, pending_outputs, details } =
+        app.service.run(pipeline, inputs, options).await;
+    let details = details.as_deref();
+    let metadata =
+        asked.wants_metadata().then(|| MetadataBody::new(&asked, started_at, app.service.now(), details));
+    let computed_nodes = asked.include_computed_nodes.then(|| ComputedNodesBody::new(pipeline, details));
+    let outputs = outputs.into_iter().filter_map(|(name, value)| {
+        let output = pipeline.outputs.iter().find(|output| output.name == name)?;
+        Some((name.to_string(), value, pipeline.ty(output.ty).clone()))
+    });
+    let errors = place(app, pipeline, errors, source).await;
+    let texts: Vec<String> = errors.iter().map(text_of).collect();
+    let missing = missing_inputs.iter().map(|input| (input.name.to_string(), type_text(&input.ty)));
+    let pending: Vec<String> = pending_outputs.iter().map(|output| output.name.to_string()).collect();
+    let reasons = pending_outputs.into_iter().map(|output| (output.name.to_string(), output.reason));
+    ExecuteResponse {
+        success: status != RunStatus::Failed,
+        outputs: OutputsBody(outputs.collect()),
+        error: (!texts.is_empty()).then(|| texts.join("; ")),
+        status: Some(status.as_str()),
+        execution_id: Some(execution_id),
+        missing_inputs: (!missing_inputs.is_empty()).then(|| missing.collect()),
+        pending_outputs: (!pending.is_empty()).then_some(pending),
+        resumption_count: Some(0),
+        told: ToldBody {
+            errors: errors.into_iter().map(body_of).collect(),
+            pending_reasons: (status == RunStatus::Failed).then(|| reasons.collect()),
+            metadata,
+            computed_nodes,
+        },
+    }
+}
+
+/// The errors of a run, with the places of what failed.
+async fn place(
+    app: &App,
+    pipeline: &LoadedPipeline,
+    errors: Vec<RunError>,
+    source: impl Future<Output = Option<Arc<str>>>,
+) -> Vec<(RunError, Option<Position>)> {
+    let mut places = None;
+    if errors.iter().any(|error| error.node.is_some())
+        && let Some(source) = source.await
+    {
+        places = app.service.places(pipeline, source).await;
+    }
+    let placed = errors.into_iter().map(|error| {
+        let place = places.as_ref().and_then(|places| places.of(&error));
+        (error, place)
+    });
+    placed.collect()
+}
+
+fn text_of((error, place): &(RunError, Option<Position>)) -> String {
+    match place {
+        Some(place) => format!("{error} (line {}, column {})", place.line, place.column),
+        None => error.to_string(),
+    }
+}
+
+fn body_of((error, place): (RunError, Option<Position>)) -> RunErrorBody {
+    let RunError { kind, module, label, node: _, message, causes } = error;
+    RunErrorBody {
+        kind: kind.as_str(),
+        message,
+        module: module.map(|module| module.to_string()),
+        label,
+        causes,
+        position: place.map(|place| PositionBody { line: place.line, column: place.column }),
+    }
+}

@@ -1,0 +1,145 @@
+//! Metrics of runs and of the calls in them, as the runtime tells of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use constellation_module::ModuleRegistry;
+use constellation_runtime::{CallOutcome, RunErrorKind, RunObserver, RunReport, RunStatus};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::DURATION_BUCKETS;
+
+/// Seconds. Fewer than for runs, since there is a histogram for each module.
+const CALL_BUCKETS: [f64; 6] = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0];
+
+/// The status of a run whose client went away.
+const CANCELLED: &str = "cancelled";
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatusLabels {
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    module: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModuleLabels {
+    module: String,
+}
+
+/// Counts runs and calls. The labels are bounded by the modules of the server.
+#[derive(Debug)]
+pub(crate) struct RunMetrics {
+    in_flight: Gauge,
+    /// By status.
+    runs: HashMap<&'static str, Measured>,
+    /// By kind.
+    failures: HashMap<RunErrorKind, Counter>,
+    /// By module. Looked up here without the lock of a family.
+    calls: HashMap<Arc<str>, CallMetrics>,
+}
+
+#[derive(Debug)]
+struct Measured {
+    count: Counter,
+    duration: Histogram,
+}
+
+#[derive(Debug)]
+struct CallMetrics {
+    outcomes: HashMap<CallOutcome, Counter>,
+    duration: Histogram,
+}
+
+impl RunMetrics {
+    /// Registers the metrics, all at 0.
+    pub(super) fn register(registry: &mut Registry, modules: &ModuleRegistry) -> Self {
+        let in_flight = Gauge::default();
+        registry.register("executions_in_flight", "Runs that have begun and not ended", in_flight.clone());
+
+        let counts = Family::<StatusLabels, Counter>::default();
+        let durations =
+            Family::<StatusLabels, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
+        let statuses = [RunStatus::Completed, RunStatus::Suspended, RunStatus::Failed].map(RunStatus::as_str);
+        let runs = statuses.into_iter().chain([CANCELLED]).map(|status| {
+            let labels = StatusLabels { status };
+            let count = counts.get_or_create(&labels).clone();
+            (status, Measured { count, duration: durations.get_or_create(&labels).clone() })
+        });
+        let runs = runs.collect();
+        registry.register("executions", "Runs, by how they ended", counts);
+        registry.register("execution_duration_seconds", "Time that runs took, by how they ended", durations);
+
+        let kinds = Family::<KindLabels, Counter>::default();
+        let failures = RunErrorKind::ALL
+            .map(|kind| (kind, kinds.get_or_create(&KindLabels { kind: kind.as_str() }).clone()));
+        registry.register(
+            "execution_failures",
+            "Failures that runs reported, by kind; a budget was used up for ResourceExhausted and DeadlineExceeded",
+            kinds,
+        );
+
+        let counts = Family::<CallLabels, Counter>::default();
+        let durations =
+            Family::<ModuleLabels, Histogram>::new_with_constructor(|| Histogram::new(CALL_BUCKETS));
+        let calls = modules.iter().map(|module| {
+            let name = Arc::clone(&module.spec().signature.module);
+            let outcomes = CallOutcome::ALL.map(|outcome| {
+                let labels = CallLabels { module: name.to_string(), outcome: outcome.as_str() };
+                (outcome, counts.get_or_create(&labels).clone())
+            });
+            let duration = durations.get_or_create(&ModuleLabels { module: name.to_string() }).clone();
+            (name, CallMetrics { outcomes: outcomes.into(), duration })
+        });
+        let calls = calls.collect();
+        registry.register("module_calls", "Attempts of calls of modules, by how they ended", counts);
+        registry.register(
+            "module_call_duration_seconds",
+            "Time that attempts of calls took, however they ended",
+            durations,
+        );
+        Self { in_flight, runs, failures: failures.into(), calls }
+    }
+}
+
+impl RunObserver for RunMetrics {
+    fn run_started(&self) {
+        self.in_flight.inc();
+    }
+
+    fn run_ended(&self, report: Option<&RunReport>, duration: Duration) {
+        self.in_flight.dec();
+        let status = report.map_or(CANCELLED, |report| report.status.as_str());
+        if let Some(Measured { count, duration: durations }) = self.runs.get(status) {
+            count.inc();
+            durations.observe(duration.as_secs_f64());
+        }
+        let errors = report.iter().flat_map(|report| &report.errors);
+        for failures in errors.filter_map(|error| self.failures.get(&error.kind)) {
+            failures.inc();
+        }
+    }
+
+    fn call_ended(&self, module: &str, outcome: CallOutcome, duration: Duration) {
+        let Some(CallMetrics { outcomes, duration: durations }) = self.calls.get(module) else { return };
+        durations.observe(duration.as_secs_f64());
+        if let Some(count) = outcomes.get(&outcome) {
+            count.inc();
+        }
+    }
+}

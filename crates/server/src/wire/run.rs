@@ -1,0 +1,213 @@
+//! What requests ask of a run, and what answers tell of it, beyond what the reference does.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use constellation_rehydrate::LoadedPipeline;
+use constellation_runtime::{NodeDetails, NodeStatus, Provenance, Resolution, RunDetails};
+use constellation_store_core::{NodeIndex, StrictJson, Timestamp};
+use constellation_types::{Json, Type, Value};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The `options` of a request. A member that is not there is not asked for; one that nobody knows is refused, since it
+/// would go unnoticed otherwise.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the names of the reference's library")]
+pub(crate) struct OptionsBody {
+    /// Milliseconds that the run may take, at most the server's limit.
+    pub(crate) timeout_ms: Option<NonZeroU64>,
+    pub(crate) include_timings: bool,
+    pub(crate) include_provenance: bool,
+    pub(crate) include_resolution_sources: bool,
+    pub(crate) include_node_statuses: bool,
+    pub(crate) include_computed_nodes: bool,
+}
+
+impl OptionsBody {
+    /// Whether something is asked for that is told by node, beside times and values.
+    pub(crate) fn wants_nodes(&self) -> bool {
+        self.include_provenance || self.include_resolution_sources || self.include_node_statuses
+    }
+
+    pub(crate) fn wants_metadata(&self) -> bool {
+        self.include_timings || self.wants_nodes()
+    }
+}
+
+/// Options that are an object, or null: the derived code would take an array of their values too.
+pub(super) fn options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OptionsBody, D::Error> {
+    match Option::<StrictJson>::deserialize(deserializer)? {
+        None => Ok(OptionsBody::default()),
+        Some(StrictJson(json @ serde_json::Value::Object(_))) => {
+            serde_json::from_value(json).map_err(|error| D::Error::custom(format!("'options': {error}")))
+        }
+        Some(_) => Err(D::Error::custom("'options' is an object")),
+    }
+}
+
+/// The last members of the answers to `/execute` and `/run`.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ToldBody {
+    pub(crate) errors: Vec<RunErrorBody>,
+    /// Why outputs of a run that failed did not come about.
+    pub(crate) pending_reasons: Option<BTreeMap<String, String>>,
+    pub(crate) metadata: Option<MetadataBody>,
+    pub(crate) computed_nodes: Option<ComputedNodesBody>,
+}
+
+/// A failure, at the node where it began.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunErrorBody {
+    pub(crate) kind: &'static str,
+    pub(crate) message: String,
+    pub(crate) module: Option<String>,
+    pub(crate) label: Option<String>,
+    pub(crate) causes: Vec<String>,
+    pub(crate) position: Option<PositionBody>,
+}
+
+/// A place in a source; both from 1.
+#[derive(Debug, Serialize)]
+pub(crate) struct PositionBody {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+/// What was asked for of a run, each by the names of nodes.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MetadataBody {
+    started_at: String,
+    completed_at: String,
+    total_duration_ms: Option<f64>,
+    node_timings_ms: Option<ByNode<f64>>,
+    provenance: Option<ByNode<String>>,
+    resolution_sources: Option<ByNode<&'static str>>,
+    node_statuses: Option<ByNode<NodeStatusBody>>,
+    /// Nodes that are left out, since they do not fit the limit for outputs.
+    omitted_nodes: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeStatusBody {
+    status: &'static str,
+    /// The node whose failure is the reason; null for one that did not fail.
+    because: Option<String>,
+}
+
+/// Something of some nodes, in the order of the graph.
+#[derive(Debug)]
+struct ByNode<T>(Vec<(String, T)>);
+
+impl<T> ByNode<T> {
+    fn of(details: Option<&RunDetails>, tell: impl Fn(&NodeDetails) -> Option<T>) -> Self {
+        let nodes = details.into_iter().flat_map(|details| &details.nodes);
+        Self(nodes.filter_map(|node| Some((node.name.clone(), tell(node)?))).collect())
+    }
+}
+
+impl<T: Serialize> Serialize for ByNode<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, told)| (name, told)))
+    }
+}
+
+impl MetadataBody {
+    /// A run that did not start has no details.
+    pub(crate) fn new(
+        asked: &OptionsBody,
+        started_at: Timestamp,
+        completed_at: Timestamp,
+        details: Option<&RunDetails>,
+    ) -> Self {
+        let names: HashMap<NodeIndex, &str> = details
+            .into_iter()
+            .flat_map(|details| &details.nodes)
+            .map(|node| (node.node, &*node.name))
+            .collect();
+        let status = |node: &NodeDetails| {
+            let (status, root) = match node.status {
+                NodeStatus::Completed => ("completed", None),
+                NodeStatus::Failed { root } => ("failed", Some(root)),
+                NodeStatus::NotNeeded => ("notNeeded", None),
+                NodeStatus::Unfinished => ("unfinished", None),
+            };
+            let name = |root: NodeIndex| {
+                names.get(&root).map_or_else(|| format!("node {}", root.0), |name| (*name).to_owned())
+            };
+            Some(NodeStatusBody { status, because: root.map(name) })
+        };
+        Self {
+            started_at: started_at.to_string(),
+            completed_at: completed_at.to_string(),
+            total_duration_ms: details.and_then(|details| details.duration).map(milliseconds),
+            node_timings_ms: asked
+                .include_timings
+                .then(|| ByNode::of(details, |node| node.duration.map(milliseconds))),
+            provenance: asked.include_provenance.then(|| ByNode::of(details, |node| Some(provenance(node)))),
+            resolution_sources: asked
+                .include_resolution_sources
+                .then(|| ByNode::of(details, |node| node.resolution.map(resolution_source))),
+            node_statuses: asked.include_node_statuses.then(|| ByNode::of(details, status)),
+            omitted_nodes: details.map_or(0, |details| details.n_omitted),
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// In the words of the reference.
+fn provenance(node: &NodeDetails) -> String {
+    match &node.provenance {
+        Provenance::Input => "<input>".to_owned(),
+        Provenance::Operation => "<inline-transform>".to_owned(),
+        Provenance::Module(module) => module.to_string(),
+    }
+}
+
+fn resolution_source(resolution: Resolution) -> &'static str {
+    match resolution {
+        Resolution::Input => "input",
+        Resolution::Default => "default",
+        Resolution::Module => "module",
+        Resolution::Fallback => "fallback",
+        Resolution::Recovery => "recovery",
+        // What is not known here was computed all the same.
+        _ => "operation",
+    }
+}
+
+/// The values of nodes, each written by its type.
+#[derive(Debug)]
+pub(crate) struct ComputedNodesBody(ByNode<Typed>);
+
+#[derive(Debug)]
+struct Typed(Value, Type);
+
+impl ComputedNodesBody {
+    pub(crate) fn new(pipeline: &LoadedPipeline, details: Option<&RunDetails>) -> Self {
+        Self(ByNode::of(details, |node| {
+            let ty = pipeline.ty(pipeline.nodes[node.node.index()].ty);
+            Some(Typed(node.value.clone()?, ty.clone()))
+        }))
+    }
+}
+
+impl Serialize for ComputedNodesBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl Serialize for Typed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(value, ty) = self;
+        Json { value, ty }.serialize(serializer)
+    }
+}
