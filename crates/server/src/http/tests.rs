@@ -1,5 +1,6 @@
 //! Every route and every shape of error, without sockets.
 
+mod restarts;
 mod runs;
 
 use std::sync::Arc;
