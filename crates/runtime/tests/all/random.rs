@@ -411,7 +411,7 @@ fn check_body(recipes: Vec<Recipe>, pick: usize) {
 /// Random graphs for each property.
 fn n_cases() -> u32 {
     let is_nightly = std::env::var_os("CONSTELLATION_NIGHTLY").is_some_and(|value| !value.is_empty());
-    if is_nightly { 50_000 } else { 512 }
+    if is_nightly { 10_000 } else { 512 }
 }
 
 proptest! {

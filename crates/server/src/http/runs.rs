@@ -78,11 +78,11 @@ async fn place(
     {
         places = app.service.places(pipeline, source).await;
     }
-    let placed = errors.into_iter().map(|error| {
+    let with_place = |error| {
         let place = places.as_ref().and_then(|places| places.of(&error));
         (error, place)
-    });
-    placed.collect()
+    };
+    errors.into_iter().map(with_place).collect()
 }
 
 fn text_of((error, place): &(RunError, Option<Position>)) -> String {

@@ -1,6 +1,6 @@
 //! What answers, metrics and spans tell of a run; what ends it early.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -307,7 +307,7 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Spans {
         struct Text(String);
         impl tracing::field::Visit for Text {
             fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
-                self.0 += &format!(" {}={value:?}", field.name());
+                write!(self.0, " {}={value:?}", field.name()).unwrap();
             }
         }
         let mut text = Text(attributes.metadata().name().to_owned());
