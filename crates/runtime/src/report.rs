@@ -174,3 +174,27 @@ impl fmt::Display for RunError {
 }
 
 impl std::error::Error for RunError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_kinds_are_among_all_kinds() {
+        for (place, kind) in RunErrorKind::ALL.into_iter().enumerate() {
+            // A kind that is not here does not compile, and one that is not there leaves a gap.
+            let expected = match kind {
+                RunErrorKind::Module => 0,
+                RunErrorKind::Timeout => 1,
+                RunErrorKind::Evaluation => 2,
+                RunErrorKind::ResourceExhausted => 3,
+                RunErrorKind::DeadlineExceeded => 4,
+                RunErrorKind::UnknownInput => 5,
+                RunErrorKind::InvalidInput => 6,
+                RunErrorKind::Internal => 7,
+            };
+            assert_eq!(place, expected);
+        }
+        assert_eq!(RunErrorKind::ALL.last(), Some(&RunErrorKind::Internal));
+    }
+}
