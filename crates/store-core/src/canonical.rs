@@ -71,7 +71,7 @@ fn compare_keys(left: &str, right: &str) -> std::cmp::Ordering {
 }
 
 /// `serde_json` escapes what RFC 8785 escapes, in the same way.
-fn write_string(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     if !text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
@@ -79,6 +79,14 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
         return;
     }
     serde_json::to_writer(out, text).expect("writing a string to memory succeeds");
+}
+
+pub(crate) fn write_integer(integer: u64, out: &mut Vec<u8>) {
+    if integer <= MAX_EXACT_INTEGER {
+        out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes());
+    } else {
+        write_number(&integer.into(), out);
+    }
 }
 
 fn write_number(number: &serde_json::Number, out: &mut Vec<u8>) {

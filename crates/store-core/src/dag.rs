@@ -18,6 +18,7 @@
 //!   what the body refers to outside of it stands before the region.
 //! * `types` are numbered by first use: the types of the inputs, then those of the nodes, parts before wholes.
 
+mod canonical;
 mod literal;
 mod options;
 mod types;

@@ -124,11 +124,6 @@ struct ImageDocument<'a> {
 }
 
 impl DagSpec {
-    /// The canonical JSON of the graph, which its hash is taken of.
-    pub fn canonical_json(&self) -> Vec<u8> {
-        to_canonical(self).expect("a graph's float literals are finite")
-    }
-
     /// The hash that names an image of this graph.
     pub fn structural_hash(&self) -> StructuralHash {
         StructuralHash::of_bytes(&self.canonical_json())
@@ -207,7 +202,7 @@ impl PipelineImage {
         };
         // serde also reads `"label": null`, and an array for a struct. Such an image would change its hash when it
         // is written again.
-        if to_canonical(&dag_spec).ok().as_deref() != Some(graph.canonical()) {
+        if dag_spec.canonical_json() != graph.canonical() {
             return Err(invalid("its dagSpec is not written in the one way that the format has".into()));
         }
         dag_spec.validate().map_err(|error| invalid(error.to_string()))?;

@@ -7,7 +7,7 @@ use constellation_types::{Type, is_identifier};
 
 use super::types::resolve;
 use super::{
-    CallOptions, DagSpec, InputSpec, MatchCase, NodeIndex, NodeKind, NodeSpec, OutputSpec, Pattern, Region,
+    CallOptions, DagSpec, InputSpec, Literal, MatchCase, NodeIndex, NodeKind, NodeSpec, OutputSpec, Pattern, Region,
     Requirement, Throttle, TypeIndex, Window,
 };
 
@@ -271,6 +271,10 @@ impl Validator<'_> {
                         return invalid(place, "has a case whose body does not bind what its pattern does");
                     }
                 }
+            }
+            // JSON has no text for it, and a source neither.
+            NodeKind::Literal(Literal::Float(float)) if !float.is_finite() => {
+                return invalid(place, format!("is the float {float}, which is not finite"));
             }
             NodeKind::Literal(_)
             | NodeKind::List { items: _ }

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use super::{CHECKSUM, DAG_SPEC, METADATA, PipelineImage, STRUCTURAL_HASH, VERSION, hash_mismatch};
-use crate::canonical::to_canonical;
 use crate::{ErrorKind, Result, StoreError, StructuralHash};
 
 /// The members of a document.
@@ -31,7 +30,7 @@ impl PipelineImage {
         dag_spec.validate().map_err(|error| invalid(error.to_string()))?;
         check_extra(extra, &MEMBERS, MAX_DEPTH - 1).map_err(invalid)?;
         check_extra(&metadata.extra, &METADATA_MEMBERS, MAX_DEPTH - 2).map_err(invalid)?;
-        let graph = to_canonical(dag_spec).map_err(|error| invalid(error.to_string()))?;
+        let graph = dag_spec.canonical_json();
         let actual = StructuralHash::of_bytes(&graph);
         if actual == *structural_hash { Ok(graph) } else { Err(hash_mismatch(*structural_hash, actual)) }
     }

@@ -9,10 +9,6 @@ use serde_json::{Map, json};
 use super::{Value, to_canonical};
 use crate::canonical::canonical_json;
 use crate::canonical::tests::json as any_json;
-use crate::{
-    Argument, CallOptions, ComparisonOperator, DagSpec, InputSpec, Literal, NodeIndex, NodeKind, NodeSpec,
-    OutputSpec, TypeIndex, TypeSpec,
-};
 
 fn both<T: Serialize>(value: &T) -> (String, String) {
     let direct = to_canonical(value).unwrap();
@@ -145,69 +141,7 @@ fn everything() -> impl Strategy<Value = Everything> {
     )
 }
 
-/// Graphs that need not be well formed: canonical JSON is taken of any.
-fn graph() -> impl Strategy<Value = DagSpec> {
-    let index = || any::<u32>().prop_map(NodeIndex);
-    let ty = || any::<u32>().prop_map(TypeIndex);
-    let literal = prop_oneof![
-        any::<i64>().prop_map(Literal::Int),
-        any::<f64>().prop_filter("a literal is finite", |float| float.is_finite()).prop_map(Literal::Float),
-        any::<String>().prop_map(Literal::String),
-        any::<bool>().prop_map(Literal::Bool),
-    ];
-    let options = any::<(Option<u64>, Option<String>, Option<bool>, Option<u8>)>().prop_map(
-        |(retry, cache_backend, lazy, priority)| CallOptions {
-            retry,
-            cache_backend,
-            lazy,
-            priority,
-            ..CallOptions::default()
-        },
-    );
-    let argument = (any::<String>(), index()).prop_map(|(name, node)| Argument { name, node });
-    let arguments = proptest::collection::vec(argument, 0..3);
-    let operation = prop_oneof![
-        Just(NodeKind::Parameter),
-        any::<String>().prop_map(|name| NodeKind::Input { name }),
-        literal.prop_map(NodeKind::Literal),
-        (index(), index()).prop_map(|(left, right)| NodeKind::Compare {
-            operator: ComparisonOperator::LessOrEqual,
-            left,
-            right
-        }),
-        (any::<(String, u32)>(), arguments, options).prop_map(|((module, major), arguments, options)| {
-            NodeKind::Call { module, major, arguments, options: Box::new(options) }
-        }),
-    ];
-    let node = (any::<Option<String>>(), ty(), operation).prop_map(|(label, ty, operation)| NodeSpec {
-        label,
-        ty,
-        operation,
-    });
-    let input = (any::<String>(), ty(), proptest::option::of(index()))
-        .prop_map(|(name, ty, default)| InputSpec { name, ty, default, examples: vec![] });
-    let output = (any::<String>(), index()).prop_map(|(name, node)| OutputSpec { name, node });
-    (
-        proptest::collection::vec(input, 0..3),
-        proptest::collection::vec(output, 0..3),
-        proptest::collection::vec(node, 0..8),
-    )
-        .prop_map(|(inputs, outputs, nodes)| DagSpec {
-            inputs,
-            outputs,
-            types: vec![TypeSpec::Nothing, TypeSpec::List(TypeIndex(0))],
-            nodes,
-            requires: vec![],
-        })
-}
-
 proptest! {
-    #[test]
-    fn graphs_are_written_as_their_values(graph in graph()) {
-        let (direct, expected) = both(&graph);
-        prop_assert_eq!(direct, expected);
-    }
-
     #[test]
     fn values_are_written_as_values(value in any_json()) {
         let (direct, expected) = both(&value);
