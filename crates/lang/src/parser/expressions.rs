@@ -539,7 +539,9 @@ impl<'a> Parser<'_, 'a> {
                 otherwise = Some(parser.expression()?);
                 return Ok(());
             }
-            if parser.text() == "otherwise-" && parser.kind_at(1) == TokenKind::Greater {
+            // With an arrow behind, it is a comparison with a variable of that name.
+            let is_otherwise = parser.text() == "otherwise-" && parser.kind_at(1) == TokenKind::Greater;
+            if is_otherwise && !parser.has_arrow_in_item() {
                 return Err(parser.error("'otherwise ->'", Some(HYPHEN_HINT.to_owned())));
             }
             let condition = parser.expression()?;

@@ -84,13 +84,35 @@ impl Parser<'_, '_> {
         }
     }
 
+    /// Whether an arrow stands in the list item at hand, outside of brackets.
+    pub(super) fn has_arrow_in_item(&self) -> bool {
+        let mut at = self.at;
+        loop {
+            match self.tokens[at].kind {
+                TokenKind::Arrow => return true,
+                TokenKind::EndOfFile
+                | TokenKind::Comma
+                | TokenKind::RightParenthesis
+                | TokenKind::RightBracket
+                | TokenKind::RightBrace
+                | TokenKind::StringMiddle
+                | TokenKind::StringTail => return false,
+                _ => at = self.behind_group(at),
+            }
+        }
+    }
+
     /// Skips one token, or all that is between brackets.
     pub(super) fn skip_group(&mut self) {
-        let mut last = self.at;
-        while let Some(partner) = self.partners[last] {
-            last = partner as usize;
+        self.at = self.behind_group(self.at);
+    }
+
+    /// The token behind one, or behind all that is between brackets.
+    fn behind_group(&self, mut at: usize) -> usize {
+        while let Some(partner) = self.partners[at] {
+            at = partner as usize;
         }
-        self.at = last + 1;
+        at + 1
     }
 
     pub(super) fn is_declaration_start(&self) -> bool {

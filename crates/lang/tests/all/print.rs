@@ -77,6 +77,7 @@ fn parentheses_stand_where_they_are_needed() {
         "match match a { _ -> 1 } { _ -> 2 }.b",
         "match (if (a) b else c) { { d, e } -> 1, is T -> f, _ -> 2 }",
         "branch { a -> b, otherwise- -> d, otherwise -> branch { otherwise -> c } }.e",
+        "branch { otherwise- > 1 -> b, otherwise- > f({ x: a }) -> d, otherwise -> c }",
         "f((a) => (b: List<{ x: Int, y: {} }>) => a + b, () => 1)",
         "((a) => a) + 1",
         "f(a).b",

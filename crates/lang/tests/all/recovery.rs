@@ -170,6 +170,12 @@ fn diagnostics_help_on() {
         ("in o: Optional<Int> x = add(o, 1) out x", Code::TypeMismatch, "optional ?? default"),
         ("in b: Boolean x = branch { b->1, otherwise -> 2 } out x", Code::Syntax, "put a space"),
         ("in b: Boolean x = branch { otherwise->2 } out x", Code::Syntax, "put a space"),
+        ("in b: Boolean x = branch { otherwise->if (b) 1 else 2 } out x", Code::Syntax, "put a space"),
+        (
+            "in b: Boolean x = branch { otherwise->branch { b -> 1, otherwise -> 2 } } out x",
+            Code::Syntax,
+            "put a space",
+        ),
         ("in l: List<Int> x = l[0] out x", Code::Syntax, "There is no indexing"),
         ("x = trim(\"a\") with retrys: 3 out x", Code::Syntax, "Did you mean 'retry'?"),
         ("in a: Int x = a < 1 < 2 out x", Code::Syntax, "a < b and b < c"),

@@ -7,8 +7,8 @@ use constellation_types::{Type, is_identifier};
 
 use super::types::resolve;
 use super::{
-    CallOptions, DagSpec, InputSpec, Literal, MatchCase, NodeIndex, NodeKind, NodeSpec, OutputSpec, Pattern, Region,
-    Requirement, Throttle, TypeIndex, Window,
+    CallOptions, DagSpec, InputSpec, Literal, MatchCase, NodeIndex, NodeKind, NodeSpec, OutputSpec, Pattern,
+    Region, Requirement, Throttle, TypeIndex, Window,
 };
 
 /// Numbers in an image are below this: beyond, a double does not tell neighbours apart.

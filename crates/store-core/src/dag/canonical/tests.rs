@@ -59,7 +59,8 @@ fn options() -> impl Strategy<Value = CallOptions> {
     let number = || option::of(number());
     let window = prop_oneof![
         self::number().prop_map(|size_ms| Window::Tumbling { size_ms }),
-        (self::number(), self::number()).prop_map(|(size_ms, slide_ms)| Window::Sliding { size_ms, slide_ms }),
+        (self::number(), self::number())
+            .prop_map(|(size_ms, slide_ms)| Window::Sliding { size_ms, slide_ms }),
         self::number().prop_map(|size| Window::Count { size }),
     ];
     let join = prop_oneof![
@@ -102,8 +103,12 @@ fn options() -> impl Strategy<Value = CallOptions> {
 }
 
 fn region() -> impl Strategy<Value = Region> {
-    (index(), index(), any::<u32>(), index())
-        .prop_map(|(start, end, parameters, result)| Region { start, end, parameters, result })
+    (index(), index(), any::<u32>(), index()).prop_map(|(start, end, parameters, result)| Region {
+        start,
+        end,
+        parameters,
+        result,
+    })
 }
 
 fn match_case() -> impl Strategy<Value = MatchCase> {
@@ -196,12 +201,9 @@ fn graph() -> impl Strategy<Value = DagSpec> {
     let input = (text(), ty(), option::of(index()), vec(index(), 0..3))
         .prop_map(|(name, ty, default, examples)| InputSpec { name, ty, default, examples });
     let output = (text(), index()).prop_map(|(name, node)| OutputSpec { name, node });
-    let requirement =
-        (text(), any::<u32>(), any::<[u8; 32]>()).prop_map(|(name, major, bytes)| Requirement {
-            name,
-            major,
-            signature: SignatureHash::from_bytes(bytes),
-        });
+    let requirement = (text(), any::<u32>(), any::<[u8; 32]>()).prop_map(|(name, major, bytes)| {
+        Requirement { name, major, signature: SignatureHash::from_bytes(bytes) }
+    });
     (vec(input, 0..3), vec(output, 0..3), vec(types(), 0..8), vec(node, 0..16), vec(requirement, 0..3))
         .prop_map(|(inputs, outputs, types, nodes, requires)| DagSpec {
             inputs,
