@@ -11,10 +11,11 @@ mod operators;
 mod options;
 mod type_expressions;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use constellation_store_core::{NodeIndex, NodeKind};
 use constellation_types::FunctionSignature;
+use hashbrown::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::functions::FunctionTable;
@@ -76,7 +77,7 @@ pub(crate) struct Checker<'t, 'a> {
     outputs: BTreeMap<&'a str, Span>,
     assignments: Vec<Assignment<'a>>,
     signatures: HashMap<usize, Interned>,
-    modules: BTreeMap<(String, u32), &'t FunctionSignature>,
+    modules: BTreeMap<(&'t str, u32), &'t FunctionSignature>,
     scope: ScopeId,
     label: Option<&'a str>,
     /// An example is checked: it is data, as a caller would send it.
@@ -254,13 +255,13 @@ impl<'a> Checker<'_, 'a> {
             return None;
         }
         let program = Program {
-            graph: &self.graph,
+            graph: &mut self.graph,
             types: &self.types,
             inputs: &self.inputs,
             outputs: &outputs,
             modules: &self.modules,
         };
-        match number(&program) {
+        match number(program) {
             Ok(numbered) => {
                 self.warn_unused(&numbered.is_reached);
                 Some(numbered)

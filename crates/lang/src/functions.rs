@@ -1,9 +1,10 @@
 //! The functions that a program can call, and how their names are found.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use constellation_store_core::RegistryHash;
 use constellation_types::{FunctionSignature, Type};
+use hashbrown::HashMap;
 
 use crate::LOWERING_VERSION;
 use crate::token::update_with_length;
@@ -19,8 +20,10 @@ pub struct FunctionTable {
     namespaces: BTreeSet<String>,
     /// Every namespace and every dotted prefix of one.
     importable: BTreeSet<String>,
-    /// For each simple name, the hash of its signatures, sorted.
-    hashes: BTreeMap<String, [u8; 32]>,
+    /// For each simple name, the hash of its signatures, sorted by name.
+    hashes: Vec<(String, [u8; 32])>,
+    /// The place of each simple name in `hashes`.
+    places: HashMap<String, usize>,
 }
 
 /// What a name stands for.
@@ -53,6 +56,8 @@ impl FunctionTable {
         }
         table.hashes =
             hashers.into_iter().map(|(name, hasher)| (name, *hasher.finalize().as_bytes())).collect();
+        table.places =
+            table.hashes.iter().enumerate().map(|(place, (name, _))| (name.clone(), place)).collect();
         table.signatures = signatures;
         table
     }
@@ -91,7 +96,7 @@ impl FunctionTable {
     }
 
     pub(crate) fn simple_names(&self) -> impl Iterator<Item = &str> {
-        self.hashes.keys().map(String::as_str)
+        self.hashes.iter().map(|(name, _)| name.as_str())
     }
 
     pub(crate) fn find_full(&self, full_name: &str) -> Lookup<'_> {
@@ -115,10 +120,13 @@ impl FunctionTable {
     pub(crate) fn hash_of<'n>(&self, names: impl Iterator<Item = &'n str>) -> RegistryHash {
         let mut hasher = blake3::Hasher::new();
         update_with_length(&mut hasher, &LOWERING_VERSION.to_le_bytes());
-        let names: BTreeSet<&str> = names.filter(|name| self.hashes.contains_key(*name)).collect();
-        for name in names {
+        let mut is_named = vec![false; self.hashes.len()];
+        for place in names.filter_map(|name| self.places.get(name)) {
+            is_named[*place] = true;
+        }
+        for ((name, hash), _) in self.hashes.iter().zip(is_named).filter(|(_, is_named)| *is_named) {
             update_with_length(&mut hasher, name.as_bytes());
-            update_with_length(&mut hasher, &self.hashes[name]);
+            update_with_length(&mut hasher, hash);
         }
         RegistryHash::from_bytes(*hasher.finalize().as_bytes())
     }

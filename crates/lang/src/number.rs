@@ -4,15 +4,16 @@
 //! the nodes outside of it that it refers to, in the order of first use, so that a body is contiguous. Nothing
 //! here recurses: a chain of operators is as deep as the program is long.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use constellation_store_core::{
     DagSpec, InputSpec, MatchCase, NodeIndex, NodeKind, NodeSpec, OutputSpec, Pattern, Region, Requirement,
     SignatureHash, TypeIndex, TypeTable,
 };
 use constellation_types::FunctionSignature;
+use hashbrown::HashMap;
 
-use crate::graph::{CasePattern, Graph, Operation, ScopeId};
+use crate::graph::{CasePattern, Graph, Operation, Scope, ScopeId};
 use crate::span::Span;
 use crate::types::{Ty, Types};
 
@@ -29,12 +30,13 @@ pub(crate) struct Input {
 
 /// A program without errors.
 pub(crate) struct Program<'p, 'a> {
-    pub(crate) graph: &'p Graph<'a>,
+    /// Its operations are moved to the numbered graph.
+    pub(crate) graph: &'p mut Graph<'a>,
     pub(crate) types: &'p Types,
     pub(crate) inputs: &'p BTreeMap<&'a str, Input>,
     pub(crate) outputs: &'p BTreeMap<&'a str, NodeIndex>,
     /// The signature behind each module name and major version.
-    pub(crate) modules: &'p BTreeMap<(String, u32), &'p FunctionSignature>,
+    pub(crate) modules: &'p BTreeMap<(&'p str, u32), &'p FunctionSignature>,
 }
 
 pub(crate) struct Numbered {
@@ -51,14 +53,12 @@ pub(crate) struct Numbered {
 pub(crate) struct TooManyCaptures;
 
 /// Brings a program into canonical order.
-pub(crate) fn number(program: &Program<'_, '_>) -> Result<Numbered, TooManyCaptures> {
+pub(crate) fn number(program: Program<'_, '_>) -> Result<Numbered, TooManyCaptures> {
     let captures = captures(program.graph)?;
     let mut order = Order::new(program.graph, &captures);
-    for node in program.outputs.values() {
-        order.reach(*node);
-    }
-    for input in program.inputs.values() {
-        input.examples.iter().for_each(|example| order.reach(*example));
+    let examples = program.inputs.values().flat_map(|input| &input.examples);
+    for root in program.outputs.values().chain(examples) {
+        order.reach(program.graph, *root);
     }
     Ok(order.into_spec(program))
 }
@@ -112,9 +112,8 @@ enum Step {
     End(ScopeId),
 }
 
-struct Order<'p, 'a> {
-    graph: &'p Graph<'a>,
-    captures: &'p HashMap<NodeIndex, Vec<NodeIndex>>,
+struct Order<'c> {
+    captures: &'c HashMap<NodeIndex, Vec<NodeIndex>>,
     /// The nodes in canonical order.
     nodes: Vec<NodeIndex>,
     /// For each node, its place in that order.
@@ -123,19 +122,18 @@ struct Order<'p, 'a> {
     regions: Vec<(NodeIndex, NodeIndex)>,
 }
 
-impl<'p, 'a> Order<'p, 'a> {
-    fn new(graph: &'p Graph<'a>, captures: &'p HashMap<NodeIndex, Vec<NodeIndex>>) -> Self {
+impl<'c> Order<'c> {
+    fn new(graph: &Graph<'_>, captures: &'c HashMap<NodeIndex, Vec<NodeIndex>>) -> Self {
         Self {
-            graph,
             captures,
-            nodes: Vec::new(),
+            nodes: Vec::with_capacity(graph.nodes.len()),
             numbers: vec![None; graph.nodes.len()],
             regions: vec![(NodeIndex(0), NodeIndex(0)); graph.scopes.len()],
         }
     }
 
     /// Numbers a node after all that it needs.
-    fn reach(&mut self, root: NodeIndex) {
+    fn reach(&mut self, graph: &Graph<'_>, root: NodeIndex) {
         let mut steps = vec![Step::Visit(root)];
         while let Some(step) = steps.pop() {
             match step {
@@ -144,7 +142,7 @@ impl<'p, 'a> Order<'p, 'a> {
                         continue;
                     }
                     steps.push(Step::Emit(index));
-                    let operation = &self.graph.node(index).operation;
+                    let operation = &graph.node(index).operation;
                     for scope in operation.scopes().rev() {
                         steps.extend([Step::End(scope), Step::Begin(scope)]);
                     }
@@ -157,7 +155,7 @@ impl<'p, 'a> Order<'p, 'a> {
                 Step::Emit(index) => self.emit(index),
                 Step::Begin(scope) => {
                     self.regions[scope.index()].0 = self.next();
-                    let scope = &self.graph.scopes[scope.index()];
+                    let scope = &graph.scopes[scope.index()];
                     scope.parameters.iter().for_each(|parameter| self.emit(*parameter));
                     steps.push(Step::Visit(scope.result));
                 }
@@ -181,7 +179,7 @@ impl<'p, 'a> Order<'p, 'a> {
         self.numbers[index.index()].expect("what a numbered node needs is numbered")
     }
 
-    fn into_spec(self, program: &Program<'_, '_>) -> Numbered {
+    fn into_spec(self, program: Program<'_, '_>) -> Numbered {
         let mut table = Table { specs: TypeTable::new(), indices: HashMap::new(), types: program.types };
         let inputs = program.inputs.iter().map(|(name, input)| InputSpec {
             name: (*name).to_owned(),
@@ -194,14 +192,17 @@ impl<'p, 'a> Order<'p, 'a> {
         let mut nodes = Vec::with_capacity(self.nodes.len());
         let mut spans = Vec::with_capacity(self.nodes.len());
         for index in &self.nodes {
-            let node = self.graph.node(*index);
+            let Graph { nodes: unordered, scopes } = &mut *program.graph;
+            let node = &mut unordered[index.index()];
             let ty = table.index_of(node.ty);
-            let operation = self.operation(*index, &mut table);
-            if let Operation::Plain(NodeKind::Call { module, major, .. }) = &node.operation {
-                requires.entry((module, *major)).or_insert_with(|| {
-                    let signature = program.modules.get(&(module.clone(), *major));
-                    SignatureHash::of(signature.expect("a call was made from a signature"))
-                });
+            let operation = std::mem::replace(&mut node.operation, Operation::Plain(NodeKind::Parameter));
+            let operation = self.operation(*index, operation, scopes, &mut table);
+            if let NodeKind::Call { module, major, .. } = &operation {
+                let signature = program.modules.get(&(module.as_str(), *major));
+                let signature = signature.expect("a call was made from a signature");
+                requires
+                    .entry((&signature.module, signature.major))
+                    .or_insert_with(|| SignatureHash::of(signature));
             }
             nodes.push(NodeSpec { label: node.label.map(str::to_owned), ty, operation });
             spans.push(node.span);
@@ -219,10 +220,15 @@ impl<'p, 'a> Order<'p, 'a> {
         Numbered { dag_spec, spans, is_reached: self.numbers.iter().map(Option::is_some).collect() }
     }
 
-    fn operation(&self, index: NodeIndex, table: &mut Table<'_>) -> NodeKind {
-        match &self.graph.node(index).operation {
-            Operation::Plain(kind) => {
-                let mut kind = kind.clone();
+    fn operation(
+        &self,
+        index: NodeIndex,
+        operation: Operation,
+        scopes: &[Scope],
+        table: &mut Table<'_>,
+    ) -> NodeKind {
+        match operation {
+            Operation::Plain(mut kind) => {
                 map_operands(&mut kind, |operand| self.number_of(operand));
                 kind
             }
@@ -230,26 +236,26 @@ impl<'p, 'a> Order<'p, 'a> {
                 let outside = self.captures.get(&index).into_iter().flatten();
                 let mut captures: Vec<NodeIndex> = outside.map(|node| self.number_of(*node)).collect();
                 captures.sort_unstable();
-                NodeKind::Lambda { captures, body: self.region(*scope) }
+                NodeKind::Lambda { captures, body: self.region(scope, scopes) }
             }
             Operation::Match { scrutinee, cases } => {
-                let to_case = |(chosen, scope): &(CasePattern, ScopeId)| MatchCase {
+                let to_case = |(chosen, scope): (CasePattern, ScopeId)| MatchCase {
                     pattern: match chosen {
-                        CasePattern::Fields(names) => Pattern::Fields(names.clone()),
-                        CasePattern::Is(ty) => Pattern::Is(table.index_of(*ty)),
+                        CasePattern::Fields(names) => Pattern::Fields(names),
+                        CasePattern::Is(ty) => Pattern::Is(table.index_of(ty)),
                         CasePattern::Any => Pattern::Any,
                     },
-                    body: self.region(*scope),
+                    body: self.region(scope, scopes),
                 };
-                let cases = cases.iter().map(to_case).collect();
-                NodeKind::Match { scrutinee: self.number_of(*scrutinee), cases }
+                let cases = cases.into_iter().map(to_case).collect();
+                NodeKind::Match { scrutinee: self.number_of(scrutinee), cases }
             }
         }
     }
 
-    fn region(&self, scope: ScopeId) -> Region {
+    fn region(&self, scope: ScopeId, scopes: &[Scope]) -> Region {
         let (start, end) = self.regions[scope.index()];
-        let scope = &self.graph.scopes[scope.index()];
+        let scope = &scopes[scope.index()];
         let parameters = u32::try_from(scope.parameters.len()).expect("a body has few parameters");
         Region { start, end, parameters, result: self.number_of(scope.result) }
     }

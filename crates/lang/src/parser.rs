@@ -9,7 +9,7 @@ mod options;
 mod recovery;
 mod types;
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 pub(crate) use self::expressions::Operator;
 pub(crate) use self::options::is_option_name;

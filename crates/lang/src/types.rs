@@ -3,11 +3,11 @@
 //! All work on types is counted, and past a bound the compilation is given up: programs can be written whose
 //! types together are much larger than the program.
 
-use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use constellation_types::{Field, MAX_TYPE_DEPTH, MAX_TYPE_SIZE, RecordType, Type, merge_types};
+use hashbrown::HashMap;
 
 /// How many members a union has at most, so that comparing each with each is fast.
 pub(crate) const MAX_UNION_MEMBERS: usize = 256;

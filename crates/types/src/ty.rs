@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+
 use crate::bounds::Measure;
 
 /// A type of the language. Cloning is cheap: composite types are shared.
@@ -62,11 +65,11 @@ impl RecordType {
     /// as in the language.
     pub fn new(fields: impl IntoIterator<Item = Field>) -> Self {
         let mut unique: Vec<Field> = Vec::new();
-        let mut places = std::collections::HashMap::new();
+        let mut places = HashMap::new();
         for field in fields {
             match places.entry(Arc::clone(&field.name)) {
-                std::collections::hash_map::Entry::Occupied(place) => unique[*place.get()] = field,
-                std::collections::hash_map::Entry::Vacant(place) => {
+                Entry::Occupied(place) => unique[*place.get()] = field,
+                Entry::Vacant(place) => {
                     place.insert(unique.len());
                     unique.push(field);
                 }

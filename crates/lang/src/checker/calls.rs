@@ -78,7 +78,7 @@ impl<'a> Checker<'_, 'a> {
         let ty = ty.unwrap_or(result);
         let functions = self.functions;
         let signature = functions.signature(index);
-        self.modules.insert((signature.module.to_string(), signature.major), signature);
+        self.modules.insert((&signature.module, signature.major), signature);
         let arguments = signature
             .parameters
             .iter()

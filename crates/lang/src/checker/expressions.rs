@@ -1,9 +1,8 @@
 //! Expressions: inference, checking against an expected type, and what chooses between values.
 
-use std::collections::{HashMap, HashSet};
-
 use constellation_store_core::{BranchCase, Literal, NodeKind};
 use constellation_types::Type;
+use hashbrown::{HashMap, HashSet};
 
 use super::operators::{MIXED_NUMBERS, is_number_union};
 use super::{Checker, Value};

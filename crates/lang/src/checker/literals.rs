@@ -1,9 +1,8 @@
 //! Literals of composite values.
 
-use std::collections::HashMap;
-
 use constellation_store_core::{FieldValue, Literal, NodeKind};
 use constellation_types::{RecordType, Type};
+use hashbrown::HashMap;
 
 use super::{Checker, Value};
 use crate::diagnostic::{Code, Diagnostic};
@@ -85,8 +84,8 @@ impl<'a> Checker<'_, 'a> {
         hint: Option<Ty>,
         span: Span,
     ) -> Option<Value> {
-        let mut hints: HashMap<&str, Ty> = HashMap::new();
         let hinted = hint.map(|hint| self.types.get(hint).clone());
+        let mut hints: HashMap<&str, Ty> = HashMap::new();
         if let Some(Type::Record(record)) = &hinted {
             self.types.charge(record.fields().len());
             for field in record.fields() {

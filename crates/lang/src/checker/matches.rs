@@ -1,9 +1,8 @@
 //! `match`: which members of a union a pattern chooses, what it binds, and whether every member has a case.
 
-use std::collections::{HashMap, HashSet};
-
 use constellation_store_core::NodeKind;
 use constellation_types::Type;
+use hashbrown::{HashMap, HashSet};
 
 use super::{Checker, Value, Variable};
 use crate::diagnostic::{Code, Diagnostic};

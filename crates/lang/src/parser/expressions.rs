@@ -2,6 +2,8 @@
 //!
 //! Operators are read by precedence with two stacks, so that only brackets and bodies recurse.
 
+use smallvec::SmallVec;
+
 use super::{Failed, Parsed, Parser};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::Span;
@@ -49,17 +51,20 @@ impl Operator {
     }
 }
 
+// Most expressions are one operand, and most of the others two.
+type Operands = SmallVec<[ExpressionId; 4]>;
+type Operators = SmallVec<[(Operator, Span); 4]>;
+
 impl<'a> Parser<'_, 'a> {
     pub(super) fn expression(&mut self) -> Parsed<ExpressionId> {
         if self.is_lambda() {
             return self.lambda();
         }
-        let mut operands: Vec<ExpressionId> = Vec::new();
-        let mut operators: Vec<(Operator, Span)> = Vec::new();
+        let mut operands = Operands::new();
+        let mut operators = Operators::new();
         loop {
             self.prefix_operators(&mut operators);
-            let operand = self.operand()?;
-            operands.push(operand);
+            operands.push(self.operand()?);
             let Some(operator) = self.binary_operator() else { break };
             while let Some((last, _)) = operators.last().copied() {
                 let is_same = last.precedence() == operator.precedence();
@@ -85,7 +90,7 @@ impl<'a> Parser<'_, 'a> {
         Ok(operands.pop().expect("an operand was read"))
     }
 
-    fn prefix_operators(&mut self, operators: &mut Vec<(Operator, Span)>) {
+    fn prefix_operators(&mut self, operators: &mut Operators) {
         loop {
             let operator = match self.kind() {
                 TokenKind::Keyword(Keyword::Not) if !self.is_used_as_name(Keyword::Not) => Operator::Not,
@@ -123,11 +128,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// Applies the last operator to the last operands.
-    fn reduce(
-        &mut self,
-        operands: &mut Vec<ExpressionId>,
-        operators: &mut Vec<(Operator, Span)>,
-    ) -> Parsed<()> {
+    fn reduce(&mut self, operands: &mut Operands, operators: &mut Operators) -> Parsed<()> {
         let (operator, operator_span) = operators.pop().expect("the caller saw one");
         let right = operands.pop().expect("each operator has an operand behind it");
         let (right_span, right_height) = self.measure(right);

@@ -1,11 +1,11 @@
 //! The type table of a graph.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use constellation_types::{
     FunctionType, MAX_TYPE_DEPTH, MAX_TYPE_SIZE, RecordType, Type, UnionType, is_identifier,
 };
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::TypeIndex;
@@ -176,7 +176,7 @@ pub(super) fn resolve(specs: &[TypeSpec]) -> Result<Vec<Type>, InvalidDag> {
             TypeSpec::Map { key, value } => Type::map(part(key)?, part(value)?),
             TypeSpec::Record(fields) => {
                 let mut parts = Vec::with_capacity(fields.len());
-                let mut names = std::collections::HashSet::with_capacity(fields.len());
+                let mut names = HashSet::with_capacity(fields.len());
                 for FieldSpec { name, ty } in fields {
                     if !is_identifier(name) || !names.insert(name) {
                         return Err(invalid(format!("has a field '{name}' twice, or not an identifier")));
