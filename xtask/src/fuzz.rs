@@ -3,6 +3,9 @@
 use xshell::{Shell, cmd};
 
 use crate::flags::Fuzz;
+use crate::tools;
+
+const CARGO_FUZZ_VERSION: &str = "0.13.2";
 
 /// Tells the tests which target to fuzz.
 const TARGET_VARIABLE: &str = "CONSTELLATION_FUZZ_TARGET";
@@ -24,9 +27,8 @@ pub(crate) fn run(shell: &Shell, flags: &Fuzz) -> anyhow::Result<()> {
             .run()?;
         return Ok(());
     }
-    let is_installed =
-        cmd!(shell, "cargo fuzz --version").ignore_stdout().ignore_stderr().quiet().run().is_ok();
-    anyhow::ensure!(is_installed, "cargo-fuzz is not installed: cargo install cargo-fuzz");
+    tools::install_toolchain(shell, "nightly")?;
+    tools::install(shell, "fuzz", CARGO_FUZZ_VERSION)?;
     for name in TARGETS.into_iter().filter(|name| target.is_none_or(|target| target == *name)) {
         // What it finds new goes into the first folder, which is not checked in.
         let (found, corpus) = (format!("fuzz/corpus/{name}"), format!("properties/tests/corpus/{name}"));

@@ -11,6 +11,7 @@ mod lint;
 mod mutants;
 mod test;
 mod tidy;
+mod tools;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use xshell::{Shell, cmd};
 
 use self::survivors::Outcome;
 use crate::flags::Mutants;
+use crate::tools;
 
 const VERSION: &str = "27.1.0";
 
@@ -63,7 +64,7 @@ pub(crate) fn run(shell: &Shell, flags: &Mutants) -> anyhow::Result<()> {
             "mutants of '{name}' are not tested; name one of store-core, store-mem and store-fs",
         );
     }
-    install(shell)?;
+    tools::install(shell, "mutants", VERSION)?;
     let accepted = survivors::parse(&shell.read_file(ACCEPTED)?).context(ACCEPTED)?;
     let mut outcome = Outcome::default();
     let is_chosen =
@@ -76,14 +77,6 @@ pub(crate) fn run(shell: &Shell, flags: &Mutants) -> anyhow::Result<()> {
     }
     let complaints = survivors::judge(&accepted, &outcome);
     ensure!(complaints.is_empty(), "see docs/testing.md:\n{}", complaints.join("\n"));
-    Ok(())
-}
-
-fn install(shell: &Shell) -> anyhow::Result<()> {
-    let installed = cmd!(shell, "cargo mutants --version").quiet().ignore_status().ignore_stderr().read()?;
-    if installed != format!("cargo-mutants {VERSION}") {
-        cmd!(shell, "cargo install --locked cargo-mutants --version {VERSION}").run()?;
-    }
     Ok(())
 }
 

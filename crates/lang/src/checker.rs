@@ -95,7 +95,7 @@ pub(crate) fn check(tree: &SyntaxTree<'_>, functions: &FunctionTable, sink: &mut
         functions,
         sink,
         types: Types::new(),
-        graph: Graph::new(),
+        graph: Graph::with_capacity(tree.expressions.len()),
         declared_types: HashMap::new(),
         variables: HashMap::new(),
         wildcards: HashSet::new(),

@@ -83,8 +83,12 @@ pub(crate) struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
-    pub(crate) fn new() -> Self {
-        Self { nodes: Vec::new(), scopes: vec![Scope { parameters: Vec::new(), result: NodeIndex(0) }] }
+    /// A graph of about so many nodes.
+    pub(crate) fn with_capacity(n_nodes: usize) -> Self {
+        Self {
+            nodes: Vec::with_capacity(n_nodes),
+            scopes: vec![Scope { parameters: Vec::new(), result: NodeIndex(0) }],
+        }
     }
 
     pub(crate) fn node(&self, index: NodeIndex) -> &Node<'a> {

@@ -64,8 +64,9 @@ impl RecordType {
     /// A record type with these fields. Of several fields of one name the last wins, in the place of the first,
     /// as in the language.
     pub fn new(fields: impl IntoIterator<Item = Field>) -> Self {
-        let mut unique: Vec<Field> = Vec::new();
-        let mut places = HashMap::new();
+        let fields = fields.into_iter();
+        let mut unique: Vec<Field> = Vec::with_capacity(fields.size_hint().0);
+        let mut places = HashMap::with_capacity(fields.size_hint().0);
         for field in fields {
             match places.entry(Arc::clone(&field.name)) {
                 Entry::Occupied(place) => unique[*place.get()] = field,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use constellation_store_core::{Argument, NodeKind};
 use constellation_types::{Field, FunctionType, RecordType, Type};
+use smallvec::SmallVec;
 
 use super::{Checker, Interned, Value, Variable};
 use crate::diagnostic::{Code, Diagnostic};
@@ -139,7 +140,7 @@ impl<'a> Checker<'_, 'a> {
     fn find_simple(&mut self, name: &str, span: Span) -> Option<usize> {
         let functions = self.functions;
         let imports_nothing = self.wildcards.is_empty() && self.aliases.is_empty();
-        let candidates: Vec<usize> = functions
+        let candidates: SmallVec<[usize; 8]> = functions
             .indices_named(name)
             .iter()
             .copied()

@@ -3,6 +3,7 @@
 use constellation_store_core::{BranchCase, Literal, NodeKind};
 use constellation_types::Type;
 use hashbrown::{HashMap, HashSet};
+use smallvec::SmallVec;
 
 use super::operators::{MIXED_NUMBERS, is_number_union};
 use super::{Checker, Value};
@@ -22,7 +23,7 @@ impl<'a> Checker<'_, 'a> {
         if self.sink.is_full() || self.types.is_exhausted() {
             return None;
         }
-        let mut operators = Vec::new();
+        let mut operators: SmallVec<[(ExpressionId, ExpressionId); 4]> = SmallVec::new();
         let mut first = id;
         loop {
             let next = match &self.expression(first).kind {

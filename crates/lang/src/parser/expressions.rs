@@ -2,6 +2,8 @@
 //!
 //! Operators are read by precedence with two stacks, so that only brackets and bodies recurse.
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 use super::{Failed, Parsed, Parser};
@@ -355,7 +357,7 @@ impl<'a> Parser<'_, 'a> {
         let digits = self.text();
         let span = start.to(self.token().span);
         self.at += 1;
-        let text = if is_negative { format!("-{digits}") } else { digits.to_owned() };
+        let text = if is_negative { Cow::from(format!("-{digits}")) } else { Cow::from(digits) };
         let kind = if is_float {
             text.parse().ok().filter(|float: &f64| float.is_finite()).map(ExpressionKind::Float)
         } else if digits.len() > 1 && digits.starts_with('0') {
