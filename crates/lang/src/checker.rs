@@ -88,8 +88,12 @@ pub(crate) struct Checker<'t, 'a> {
     has_unknown_imports: bool,
 }
 
-/// Checks a tree and brings its graph into canonical order; none when there is an error.
-pub(crate) fn check(tree: &SyntaxTree<'_>, functions: &FunctionTable, sink: &mut Sink) -> Option<Numbered> {
+/// Checks a tree; [`Checker::lower`] gives its graph.
+pub(crate) fn check<'t, 'a>(
+    tree: &'t SyntaxTree<'a>,
+    functions: &'t FunctionTable,
+    sink: &'t mut Sink,
+) -> Checker<'t, 'a> {
     let mut checker = Checker {
         tree,
         functions,
@@ -121,7 +125,7 @@ pub(crate) fn check(tree: &SyntaxTree<'_>, functions: &FunctionTable, sink: &mut
             break;
         }
     }
-    checker.finish()
+    checker
 }
 
 /// Where a declaration is named.
@@ -240,7 +244,8 @@ impl<'a> Checker<'_, 'a> {
         }
     }
 
-    fn finish(mut self) -> Option<Numbered> {
+    /// Brings the graph into canonical order; none when there was an error.
+    pub(crate) fn lower(mut self) -> Option<Numbered> {
         let mut outputs = BTreeMap::new();
         for name in self.outputs.keys() {
             let variable = &self.variables[name];

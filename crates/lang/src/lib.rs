@@ -72,13 +72,42 @@ impl Compilation {
 /// Equal token streams and equal functions give equal graphs. Every error that can be told apart is reported;
 /// what follows from an earlier error is not.
 pub fn compile(source: &TokenizedSource<'_>, functions: &FunctionTable) -> Compilation {
-    stack::with_room(|| compile_here(source, functions))
+    compile_in_phases(source, functions, |_| {})
 }
 
-fn compile_here(source: &TokenizedSource<'_>, functions: &FunctionTable) -> Compilation {
+/// A part of a compilation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// From tokens to a tree.
+    Parsing,
+    /// From a tree to types and nodes.
+    Checking,
+    /// From nodes to a graph in canonical order.
+    Lowering,
+}
+
+/// Compiles as [`compile`] does, and calls `ended` at the end of each phase, for who measures them. All phases end,
+/// in the order of [`Phase`], whatever errors there are.
+pub fn compile_in_phases(
+    source: &TokenizedSource<'_>,
+    functions: &FunctionTable,
+    ended: impl FnMut(Phase),
+) -> Compilation {
+    stack::with_room(|| compile_here(source, functions, ended))
+}
+
+fn compile_here(
+    source: &TokenizedSource<'_>,
+    functions: &FunctionTable,
+    mut ended: impl FnMut(Phase),
+) -> Compilation {
     let mut sink = Sink::default();
     let tree = parser::parse_into(source, &mut sink);
-    let numbered = checker::check(&tree, functions, &mut sink);
+    ended(Phase::Parsing);
+    let checker = checker::check(&tree, functions, &mut sink);
+    ended(Phase::Checking);
+    let numbered = checker.lower();
+    ended(Phase::Lowering);
     let diagnostics = sink.finish(source.source());
     let (dag_spec, node_spans) = numbered.map(|numbered| (numbered.dag_spec, numbered.spans)).unzip();
     debug_assert!(dag_spec.as_ref().is_none_or(|dag: &DagSpec| dag.validate().is_ok()));

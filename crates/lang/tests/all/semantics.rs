@@ -1,6 +1,8 @@
 //! What expressions mean: types, conversions, generic functions, lambdas, matches, imports.
 
-use crate::support::{dag, errors, print, type_of_x, warnings};
+use constellation_lang::{Phase, compile, compile_in_phases, tokenize};
+
+use crate::support::{dag, errors, library, print, type_of_x, warnings};
 
 #[track_caller]
 fn has_type(source: &str, expected: &str) {
@@ -11,6 +13,17 @@ fn has_type(source: &str, expected: &str) {
 fn fails(source: &str, expected: &str) {
     let errors = errors(source);
     assert!(errors.len() == 1 && errors[0].contains(expected), "{source}\n{errors:#?}");
+}
+
+#[test]
+fn phases_end_in_order_whatever_errors_there_are() {
+    for source in ["x = 1 out x", "x = ) out x", "x = 1 + true out x", ""] {
+        let mut ended = Vec::new();
+        let (tokens, library) = (tokenize(source), library());
+        let compilation = compile_in_phases(&tokens, &library, |phase| ended.push(phase));
+        assert_eq!(ended, [Phase::Parsing, Phase::Checking, Phase::Lowering], "{source}");
+        assert_eq!(compilation.dag_spec, compile(&tokens, &library).dag_spec, "{source}");
+    }
 }
 
 #[test]
