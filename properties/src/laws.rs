@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use constellation_lang::{Keyword, TokenKind, TokenizedSource, parse, print, tokenize};
 use constellation_runtime::{RunErrorKind, RunReport};
 use constellation_store_core::{DagSpec, Literal, NodeKind, PipelineImage};
-use constellation_types::{Json, decode_json};
+use constellation_types::{Json, Type, decode_json};
 use fastrand::Rng;
 
 use crate::world::image;
@@ -216,7 +216,14 @@ impl Laws<'_> {
                 let ty = compiled.ty(output.ty);
                 let json = serde_json::to_value(Json { value, ty }).map_err(|error| error.to_string())?;
                 let read = decode_json(&json, ty, &output.name).map_err(|error| error.to_string());
-                if read.as_ref() != Ok(value) {
+                let is_the_same = match &read {
+                    Ok(read) if is_told_apart(ty) => read == value,
+                    Ok(read) => {
+                        serde_json::to_value(Json { value: read, ty }).is_ok_and(|again| again == json)
+                    }
+                    Err(_) => false,
+                };
+                if !is_the_same {
                     return Err(format!("'{}' is no {ty}: {value:?} reads back as {read:?}", output.name));
                 }
             }
@@ -240,6 +247,25 @@ pub(crate) fn is_sound(report: &RunReport) -> Held {
         writeln!(defects, "missing inputs: {:?}", report.missing_inputs).expect("a string takes all text");
     }
     if defects.is_empty() { Ok(()) } else { Err(format!("its run fails: {defects}")) }
+}
+
+/// Whether JSON tells all values of a type apart. It has one `null` for both kinds of none that an optional of an
+/// optional has; such a type comes about where a generic function is called with optionals.
+fn is_told_apart(ty: &Type) -> bool {
+    match ty {
+        Type::Optional(inner) => !matches!(**inner, Type::Optional(_)) && is_told_apart(inner),
+        Type::List(inner) | Type::Seq(inner) => is_told_apart(inner),
+        Type::Map(key, value) => is_told_apart(key) && is_told_apart(value),
+        Type::Record(record) => record.fields().iter().all(|field| is_told_apart(&field.ty)),
+        Type::Union(union) => union.members().iter().all(is_told_apart),
+        Type::Nothing
+        | Type::String
+        | Type::Int
+        | Type::Float
+        | Type::Boolean
+        | Type::Function(_)
+        | Type::Variable(_) => true,
+    }
 }
 
 /// The names in a declaration.

@@ -44,7 +44,7 @@ impl std::error::Error for DecodeError {}
 /// | `Map` | an array of `[key, value]` pairs, or an object when the keys are strings; a repeated key keeps the last value |
 /// | record | an object; a missing optional field is none, and further members are ignored |
 /// | union | `{"tag": T, "value": v}`, or an object that fits one of the record members, the one with most fields |
-/// | `Optional` | `null`, or the inner value |
+/// | `Optional` | `null`, or the inner value; `null` for an optional of an optional is the outer none |
 ///
 /// # Errors
 ///
