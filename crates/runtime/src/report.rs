@@ -116,9 +116,10 @@ pub enum RunErrorKind {
 
 impl RunErrorKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Module,
         Self::Timeout,
+        Self::Overloaded,
         Self::Evaluation,
         Self::ResourceExhausted,
         Self::DeadlineExceeded,
@@ -186,12 +187,13 @@ mod tests {
             let expected = match kind {
                 RunErrorKind::Module => 0,
                 RunErrorKind::Timeout => 1,
-                RunErrorKind::Evaluation => 2,
-                RunErrorKind::ResourceExhausted => 3,
-                RunErrorKind::DeadlineExceeded => 4,
-                RunErrorKind::UnknownInput => 5,
-                RunErrorKind::InvalidInput => 6,
-                RunErrorKind::Internal => 7,
+                RunErrorKind::Overloaded => 2,
+                RunErrorKind::Evaluation => 3,
+                RunErrorKind::ResourceExhausted => 4,
+                RunErrorKind::DeadlineExceeded => 5,
+                RunErrorKind::UnknownInput => 6,
+                RunErrorKind::InvalidInput => 7,
+                RunErrorKind::Internal => 8,
             };
             assert_eq!(place, expected);
         }
