@@ -3,7 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Data, DataStruct, DeriveInput, Error, Fields, Ident, LitStr, Path, Result, Token};
+use syn::{
+    Attribute, Data, DataStruct, DeriveInput, Error, Field, Fields, Ident, LitStr, Path, Result, Token,
+};
 
 use crate::rename::Rule;
 
@@ -13,19 +15,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let module = &container.module;
     let (body, is_input) = match &input.data {
         Data::Struct(data) => expand_struct(data, &container, &input.ident)?,
-        Data::Enum(data) => {
-            for variant in &data.variants {
-                if !matches!(variant.fields, Fields::Unit) {
-                    let message = format!(
-                        "`{}::{}` carries data, and modules do not take or give unions yet: `DataType` can be derived \
-                         for structs with named fields and for enums of plain names, which are strings",
-                        input.ident, variant.ident
-                    );
-                    return Err(Error::new_spanned(variant, message));
-                }
-            }
-            (quote!(#module::types::Type::String), false)
-        }
+        Data::Enum(data) => (crate::variants::expand(data, &container, &input.ident)?, false),
         Data::Union(data) => {
             return Err(Error::new_spanned(
                 data.union_token,
@@ -90,6 +80,17 @@ fn expand_struct(data: &DataStruct, container: &Container, name: &Ident) -> Resu
             ));
         }
     };
+    let entries = field_entries(fields, module, container.rename_all)?;
+    let body = quote!(#module::derive_support::record::<Self>(|| ::std::vec![#(#entries),*]));
+    Ok((body, true))
+}
+
+/// A name and a type for each field.
+pub(crate) fn field_entries<'f>(
+    fields: impl IntoIterator<Item = &'f Field>,
+    module: &Path,
+    rename_all: Rule,
+) -> Result<Vec<TokenStream>> {
     let mut entries = Vec::new();
     let mut names: Vec<String> = Vec::new();
     for field in fields {
@@ -100,7 +101,7 @@ fn expand_struct(data: &DataStruct, container: &Container, name: &Ident) -> Resu
         let ident = field.ident.as_ref().expect("a named field has a name");
         let (field_name, span) = match attributes.rename {
             Some(literal) => (literal.value(), literal.span()),
-            None => (container.rename_all.apply_to_field(&unraw(ident)), ident.span()),
+            None => (rename_all.apply_to_field(&unraw(ident)), ident.span()),
         };
         if !is_identifier(&field_name) {
             let message = format!(
@@ -111,24 +112,28 @@ fn expand_struct(data: &DataStruct, container: &Container, name: &Ident) -> Resu
         if names.contains(&field_name) {
             return Err(Error::new(span, format!("two fields are named '{field_name}'")));
         }
-        let ty = &field.ty;
-        // The span of the field's type makes a missing implementation point at it.
-        let inner = quote_spanned!(ty.span()=> <#ty as #module::DataType>::data_type());
+        let inner = type_of(module, &field.ty);
         entries.push(quote!((#field_name, #inner)));
         names.push(field_name);
     }
-    let body = quote!(#module::derive_support::record::<Self>(|| ::std::vec![#(#entries),*]));
-    Ok((body, true))
+    Ok(entries)
+}
+
+/// The type that a field's type stands for. The span makes a missing implementation point at it.
+pub(crate) fn type_of(module: &Path, ty: &syn::Type) -> TokenStream {
+    quote_spanned!(ty.span()=> <#ty as #module::DataType>::data_type())
 }
 
 fn newtype(module: &Path, ty: &syn::Type) -> TokenStream {
-    let inner = quote_spanned!(ty.span()=> <#ty as #module::DataType>::data_type());
+    let inner = type_of(module, ty);
     quote!(#module::derive_support::newtype::<Self>(|| #inner))
 }
 
-struct Container {
-    module: Path,
-    rename_all: Rule,
+pub(crate) struct Container {
+    pub(crate) module: Path,
+    pub(crate) rename_all: Rule,
+    /// Of the fields of variants.
+    pub(crate) rename_all_fields: Rule,
     transparent: bool,
 }
 
@@ -137,13 +142,17 @@ impl Container {
         let mut container = Self {
             module: syn::parse_quote!(::constellation_module),
             rename_all: Rule::None,
+            rename_all_fields: Rule::None,
             transparent: false,
         };
         for attribute in attributes {
             if attribute.path().is_ident("data_type") {
                 attribute.parse_nested_meta(|meta| {
                     if !meta.path.is_ident("crate") {
-                        return Err(meta.error("unknown attribute; there is `crate = \"path\"`"));
+                        return Err(meta.error(
+                            "unknown attribute; there is `crate = \"path\"`. Names are changed by `serde(rename)` and \
+                             `serde(rename_all)`, since serde converts the values",
+                        ));
                     }
                     container.module = meta.value()?.parse::<LitStr>()?.parse()?;
                     Ok(())
@@ -154,10 +163,8 @@ impl Container {
                     let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
                     match name.as_str() {
                         "transparent" => container.transparent = true,
-                        "rename_all" => {
-                            let literal = one_name(&meta)?;
-                            container.rename_all = Rule::parse(&literal)?;
-                        }
+                        "rename_all" => container.rename_all = Rule::parse(&one_name(&meta)?)?,
+                        "rename_all_fields" => container.rename_all_fields = Rule::parse(&one_name(&meta)?)?,
                         "tag" | "content" | "untagged" | "from" | "try_from" | "into" | "remote"
                         | "variant_identifier" | "field_identifier" => {
                             return Err(meta.error(format!(
@@ -212,7 +219,7 @@ impl FieldAttributes {
 }
 
 /// The name in `rename = "x"`; the form with two names makes inputs and outputs differ.
-fn one_name(meta: &syn::meta::ParseNestedMeta<'_>) -> Result<LitStr> {
+pub(crate) fn one_name(meta: &syn::meta::ParseNestedMeta<'_>) -> Result<LitStr> {
     if meta.input.peek(syn::token::Paren) {
         return Err(meta.error(
             "different names for reading and writing make the type differ between inputs and outputs; use one name, or \
@@ -223,7 +230,7 @@ fn one_name(meta: &syn::meta::ParseNestedMeta<'_>) -> Result<LitStr> {
 }
 
 /// Passes over an attribute that does not change the type: `name`, `name = value` or `name(...)`.
-fn skip_value(meta: &syn::meta::ParseNestedMeta<'_>) -> Result<()> {
+pub(crate) fn skip_value(meta: &syn::meta::ParseNestedMeta<'_>) -> Result<()> {
     if meta.input.peek(Token![=]) {
         meta.value()?.parse::<syn::Expr>()?;
     } else if meta.input.peek(syn::token::Paren) {

@@ -4,6 +4,7 @@
 
 mod data_type;
 mod rename;
+mod variants;
 
 use proc_macro::TokenStream;
 

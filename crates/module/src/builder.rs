@@ -1,21 +1,25 @@
 //! From a plain function to a module.
 
+mod named;
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use constellation_types::{FunctionSignature, Parameter, Type, Value};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use crate::convert::{Shape, from_arguments};
+pub use named::{NamedParameters, PlainFunction};
+
+use crate::convert::{Arguments, Shape};
 use crate::{CallContext, CallExample, DataType, Module, ModuleError, ModuleInput, ModuleSpec, Outcome};
 
 /// Builds a module: name and description first, at last the function.
 ///
-/// The fields of the function's input are the parameters. The fields of its output are the results, if it is a
-/// struct; anything else is one result named `out`.
+/// The fields of the function's input are the parameters; [`ModuleBuilder::parameters`] is for functions of plain
+/// arguments. The fields of its output are the results, if it is a struct; anything else is one result named `out`.
 ///
 /// ```
 /// # use constellation_module::{CallContext, DataType, Module, ModuleBuilder, Outcome};
@@ -34,6 +38,8 @@ use crate::{CallContext, CallExample, DataType, Module, ModuleError, ModuleInput
 #[must_use = "a builder does nothing until it is given a function"]
 pub struct ModuleBuilder {
     spec: ModuleSpec,
+    /// The name of a single result that is no record.
+    result: Option<Arc<str>>,
 }
 
 impl ModuleBuilder {
@@ -53,6 +59,7 @@ impl ModuleBuilder {
                 parameters: Vec::new(),
                 results: Vec::new(),
             }),
+            result: None,
         }
     }
 
@@ -106,25 +113,55 @@ impl ModuleBuilder {
         self
     }
 
+    /// Names the one result of a function whose output is no struct; `out` otherwise. The fields of a struct have
+    /// names already.
+    pub fn result(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.result = Some(name.into());
+        self
+    }
+
+    /// Names the parameters of a function that takes plain arguments instead of one struct.
+    ///
+    /// ```
+    /// # use constellation_module::{Module, ModuleBuilder};
+    /// async fn repeat(text: String, times: u8) -> String {
+    ///     text.repeat(times.into())
+    /// }
+    ///
+    /// let module = ModuleBuilder::new("Repeat").parameters(["text", "times"]).asynchronous(repeat);
+    /// assert_eq!(module.spec().signature.to_string(), "Repeat(text: String, times: Int) -> String");
+    /// ```
+    pub fn parameters<const N: usize>(self, names: [&str; N]) -> NamedParameters<N> {
+        NamedParameters { builder: self, names: names.map(Into::into) }
+    }
+
     /// A module of a function that answers at once. It runs inline in the pipeline, so it must not block.
     ///
     /// # Panics
     ///
-    /// When a type contains itself; see [`DataType::data_type`](crate::DataType#tymethod.data_type).
+    /// When a type cannot be told; see [`DataType::data_type`](crate::DataType#tymethod.data_type).
     pub fn function<I, O>(self, function: impl Fn(I) -> O + Send + Sync + 'static) -> impl Module
     where
-        I: ModuleInput + DeserializeOwned + 'static,
+        I: ModuleInput + for<'de> Deserialize<'de> + 'static,
         O: ModuleOutput + 'static,
     {
-        let typed = Typed::new::<I, O>(self.spec);
-        FunctionModule {
-            function: move |arguments: &[Value], _context: &CallContext| {
-                Outcome::Ready(
-                    typed.codec.input(arguments).and_then(|input| function(input).into_answer(&typed.codec)),
-                )
-            },
-            spec: typed.spec,
-        }
+        self.function_with_context(move |input, _context| function(input))
+    }
+
+    /// A module of a function that answers at once and is told about the run it is called in.
+    ///
+    /// # Panics
+    ///
+    /// As [`ModuleBuilder::function`].
+    pub fn function_with_context<I, O>(
+        self,
+        function: impl Fn(I, &CallContext) -> O + Send + Sync + 'static,
+    ) -> impl Module
+    where
+        I: ModuleInput + for<'de> Deserialize<'de> + 'static,
+        O: ModuleOutput + 'static,
+    {
+        Typed::new::<O>(self, I::parameters()).at_once(function)
     }
 
     /// A module of an `async` function. Dropping its future cancels the call.
@@ -134,7 +171,7 @@ impl ModuleBuilder {
     /// As [`ModuleBuilder::function`].
     pub fn asynchronous<I, F>(self, function: impl Fn(I) -> F + Send + Sync + 'static) -> impl Module
     where
-        I: ModuleInput + DeserializeOwned + 'static,
+        I: ModuleInput + for<'de> Deserialize<'de> + 'static,
         F: Future<Output: ModuleOutput> + Send + 'static,
     {
         self.asynchronous_with_context(move |input, _context| function(input))
@@ -150,22 +187,10 @@ impl ModuleBuilder {
         function: impl Fn(I, CallContext) -> F + Send + Sync + 'static,
     ) -> impl Module
     where
-        I: ModuleInput + DeserializeOwned + 'static,
+        I: ModuleInput + for<'de> Deserialize<'de> + 'static,
         F: Future<Output: ModuleOutput> + Send + 'static,
     {
-        let typed = Typed::new::<I, F::Output>(self.spec);
-        FunctionModule {
-            function: move |arguments: &[Value], context: &CallContext| {
-                let input = match typed.codec.input(arguments) {
-                    Ok(input) => input,
-                    Err(error) => return Outcome::Ready(Err(error)),
-                };
-                let answer = function(input, context.clone());
-                let codec = Arc::clone(&typed.codec);
-                Outcome::Pending(Box::pin(async move { answer.await.into_answer(&codec) }))
-            },
-            spec: typed.spec,
-        }
+        Typed::new::<F::Output>(self, I::parameters()).later(function)
     }
 
     /// A module of a function over plain values, with parameters and results spelled out. It is for generic
@@ -259,15 +284,17 @@ where
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Codec {
-    parameters: Box<[Arc<str>]>,
+    arguments: Arguments,
     output: Shape,
+    /// The name of the result, when there is one that is no record.
+    result: Arc<str>,
     /// Whether the output is a record of one field, whose value is the answer.
     single_field: bool,
 }
 
 impl Codec {
     fn input<I: DeserializeOwned>(&self, arguments: &[Value]) -> Result<I, ModuleError> {
-        from_arguments(&self.parameters, arguments).map_err(|error| {
+        self.arguments.read(arguments).map_err(|error| {
             if error.path.is_empty() {
                 ModuleError::new(format!("the arguments do not fit: {}", error.message))
             } else {
@@ -278,7 +305,7 @@ impl Codec {
 
     fn output<T: Serialize>(&self, output: &T) -> Result<Value, ModuleError> {
         let value = self.output.encode(output).map_err(|error| {
-            let path = if error.path.is_empty() { "out" } else { &error.path };
+            let path = if error.path.is_empty() { &*self.result } else { &error.path };
             ModuleError::new(format!("result '{path}': {}", error.message))
         })?;
         match value {
@@ -294,24 +321,60 @@ struct Typed {
 }
 
 impl Typed {
-    fn new<I: ModuleInput, O: ModuleOutput>(mut spec: ModuleSpec) -> Self {
-        let signature = &mut spec.signature;
-        signature.parameters = I::parameters();
+    fn new<O: ModuleOutput>(builder: ModuleBuilder, parameters: Vec<Parameter>) -> Self {
+        let ModuleBuilder { mut spec, result } = builder;
+        let result = result.unwrap_or_else(|| "out".into());
         let output = O::output_type();
-        signature.results = match output.as_record() {
+        let codec = Codec {
+            arguments: Arguments::of(&parameters),
+            output: Shape::of(&output),
+            result: Arc::clone(&result),
+            single_field: output.as_record().is_some_and(|record| record.fields().len() == 1),
+        };
+        spec.signature.parameters = parameters;
+        spec.signature.results = match output.as_record() {
             Some(record) => record
                 .fields()
                 .iter()
                 .map(|field| Parameter { name: Arc::clone(&field.name), ty: field.ty.clone() })
                 .collect(),
-            None => vec![Parameter { name: "out".into(), ty: output.clone() }],
-        };
-        let codec = Codec {
-            parameters: signature.parameters.iter().map(|parameter| Arc::clone(&parameter.name)).collect(),
-            output: Shape::of(&output),
-            single_field: output.as_record().is_some_and(|record| record.fields().len() == 1),
+            None => vec![Parameter { name: result, ty: output }],
         };
         Self { spec, codec: Arc::new(codec) }
+    }
+
+    /// A module of a function that answers at once.
+    fn at_once<I, O>(self, function: impl Fn(I, &CallContext) -> O + Send + Sync + 'static) -> impl Module
+    where
+        I: DeserializeOwned + 'static,
+        O: ModuleOutput + 'static,
+    {
+        let Self { spec, codec } = self;
+        let function = move |arguments: &[Value], context: &CallContext| {
+            let answer =
+                codec.input(arguments).and_then(|input| function(input, context).into_answer(&codec));
+            Outcome::Ready(answer)
+        };
+        FunctionModule { spec, function }
+    }
+
+    /// A module of a function that answers later.
+    fn later<I, F>(self, function: impl Fn(I, CallContext) -> F + Send + Sync + 'static) -> impl Module
+    where
+        I: DeserializeOwned + 'static,
+        F: Future<Output: ModuleOutput> + Send + 'static,
+    {
+        let Self { spec, codec } = self;
+        let function = move |arguments: &[Value], context: &CallContext| {
+            let input = match codec.input(arguments) {
+                Ok(input) => input,
+                Err(error) => return Outcome::Ready(Err(error)),
+            };
+            let answer = function(input, context.clone());
+            let codec = Arc::clone(&codec);
+            Outcome::Pending(Box::pin(async move { answer.await.into_answer(&codec) }))
+        };
+        FunctionModule { spec, function }
     }
 }
 

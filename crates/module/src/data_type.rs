@@ -21,22 +21,27 @@ use constellation_types::{Field, MAX_TYPE_DEPTH, Parameter, Type};
 /// | struct with named fields, derived | record |
 /// | struct with one unnamed field, derived | what the field stands for |
 /// | enum of plain names, derived | `String` |
+/// | enum whose variants carry one value or named fields, derived | union of what they carry |
 ///
 /// Values are converted by serde, so the type implements `Deserialize` (for inputs) or `Serialize` (for outputs) as
-/// well. The derive honours the serde attributes that change names (`rename`, `rename_all`, `skip`, `transparent`)
-/// and refuses those that change the shape. Names of fields must be identifiers of the language.
+/// well. The derive honours the serde attributes that change names (`rename`, `rename_all`, `rename_all_fields`,
+/// `skip`, `transparent`) and refuses those that change the shape. Names of fields must be identifiers of the language.
+/// The members of a union are told apart by their types and not by the names of the variants, so no two variants carry
+/// the same.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not stand for a type of the pipeline language",
     label = "not a type that modules take or give",
-    note = "add `#[derive(DataType)]` to your own structs; numbers, `String`, `bool`, `Option`, `Vec` and maps with \
-            `String` or integer keys can be used as they are"
+    note = "add `#[derive(DataType)]` to your own structs and enums; integers of up to 64 bits, `f32`, `f64`, `String`, \
+            `bool`, `Option`, `Vec` and maps with `String` or integer keys can be used as they are",
+    note = "for `char` and `PathBuf` use `String`, for a set or an array use `Vec`, for a tuple a struct with named fields"
 )]
 pub trait DataType {
     /// The type.
     ///
     /// # Panics
     ///
-    /// When the derived type contains itself: the language has no recursive types.
+    /// When the derived type contains itself: the language has no recursive types. When two variants of a derived enum
+    /// carry data of the same type, or one carries a union: they could not be told apart.
     fn data_type() -> Type;
 }
 
@@ -46,7 +51,8 @@ pub trait DataType {
     message = "`{Self}` cannot be the input of a module",
     label = "not a struct with `#[derive(DataType)]`",
     note = "a module takes one struct with named fields, which are its parameters in order, and \
-            `#[derive(serde::Deserialize, DataType)]`; use `()` for a module without parameters"
+            `#[derive(serde::Deserialize, DataType)]`; use `()` for a module without parameters",
+    note = "for a function of plain arguments name these first: `.parameters([\"a\", \"b\"])`"
 )]
 pub trait ModuleInput {
     /// The parameters, in the order of arguments.
@@ -155,6 +161,27 @@ pub mod derive_support {
     /// The type inside a struct with one unnamed field.
     pub fn newtype<T: ?Sized>(inner: impl FnOnce() -> Type) -> Type {
         nested::<T, _>(inner)
+    }
+
+    /// The union of what the variants of an enum carry.
+    pub fn union<T: ?Sized>(variants: impl FnOnce() -> Vec<(&'static str, Type)>) -> Type {
+        let variants = nested::<T, _>(variants);
+        let name = std::any::type_name::<T>();
+        for (index, (variant, ty)) in variants.iter().enumerate() {
+            // serde tells variants by their place, so that none may be dropped or become two.
+            assert!(
+                !matches!(ty, Type::Union(_)),
+                "`{name}::{variant}` carries a union, and the pipeline language has no unions in unions: list its \
+                 variants here"
+            );
+            if let Some((other, _)) = variants[..index].iter().find(|(_, other)| other.is_equivalent(ty)) {
+                panic!(
+                    "`{name}::{other}` and `{name}::{variant}` carry the same type, {ty}, by which the members of a \
+                     union are told apart: add a field to one of them"
+                );
+            }
+        }
+        Type::union(variants.into_iter().map(|(_, ty)| ty))
     }
 
     /// The fields of a struct as parameters.

@@ -46,11 +46,11 @@ mod module;
 mod registry;
 pub mod testkit;
 
-pub use builder::{ModuleBuilder, ModuleOutput};
+pub use builder::{ModuleBuilder, ModuleOutput, NamedParameters, PlainFunction};
 /// Derives [`DataType`](trait@DataType) for a struct or an enum; see the trait.
 pub use constellation_module_derive::DataType;
 pub use constellation_types as types;
-pub use convert::{ConversionError, from_value, to_value};
+pub use convert::{ConversionError, from_typed_value, from_value, to_value};
 pub use data_type::{DataType, MapKey, ModuleInput};
 pub use error::ModuleError;
 pub use function::Function;

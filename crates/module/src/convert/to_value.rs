@@ -1,87 +1,19 @@
 //! A serializer to values, guided by a type.
 
 use std::cmp::Ordering;
-use std::fmt::Display;
 use std::sync::Arc;
 
-use constellation_types::{Record, Type, Value};
+use constellation_types::{Record, Value};
 use serde::ser::{
-    Error, Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeTuple,
-    SerializeTupleStruct, Serializer,
+    Error, Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
+    SerializeTuple, SerializeTupleStruct, Serializer,
 };
 
-use super::ConversionError;
-
-/// A type in the form that makes values fast: all records of one shape share their names.
-#[derive(Debug)]
-pub(crate) enum Shape {
-    String,
-    Int,
-    Float,
-    Boolean,
-    List(Box<Shape>),
-    Optional(Box<Shape>),
-    Map(Box<Shape>, Box<Shape>),
-    Record {
-        names: Arc<[Arc<str>]>,
-        fields: Box<[Shape]>,
-    },
-    /// A type that no Rust value is converted to, printed.
-    Other(String),
-}
+use super::{ConversionError, Shape};
 
 impl Shape {
-    /// The shape of a type. Recurses as deep as the type.
-    pub(crate) fn of(ty: &Type) -> Self {
-        match ty {
-            Type::String => Self::String,
-            Type::Int => Self::Int,
-            Type::Float => Self::Float,
-            Type::Boolean => Self::Boolean,
-            Type::List(element) | Type::Seq(element) => Self::List(Box::new(Self::of(element))),
-            Type::Optional(inner) => Self::Optional(Box::new(Self::of(inner))),
-            Type::Map(key, value) => Self::Map(Box::new(Self::of(key)), Box::new(Self::of(value))),
-            Type::Record(record) => Self::Record {
-                names: record.fields().iter().map(|field| Arc::clone(&field.name)).collect(),
-                fields: record.fields().iter().map(|field| Self::of(&field.ty)).collect(),
-            },
-            Type::Nothing | Type::Union(_) | Type::Function(_) | Type::Variable(_) => {
-                Self::Other(ty.to_string())
-            }
-        }
-    }
-
     pub(crate) fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Value, ConversionError> {
         value.serialize(ValueSerializer(self))
-    }
-
-    fn describe(&self) -> &str {
-        match self {
-            Self::String => "String",
-            Self::Int => "Int",
-            Self::Float => "Float",
-            Self::Boolean => "Boolean",
-            Self::List(_) => "a list",
-            Self::Optional(_) => "an optional",
-            Self::Map(..) => "a map",
-            Self::Record { .. } => "a record",
-            Self::Other(text) => text,
-        }
-    }
-
-    fn mismatch(&self, found: impl Display) -> ConversionError {
-        ConversionError::custom(format_args!("expected {}, got {found}", self.describe()))
-    }
-
-    /// The shape inside all optionals, and how many there are.
-    fn without_optionals(&self) -> (&Self, usize) {
-        let mut shape = self;
-        let mut optionals = 0;
-        while let Self::Optional(inner) = shape {
-            shape = inner;
-            optionals += 1;
-        }
-        (shape, optionals)
     }
 }
 
@@ -115,6 +47,25 @@ impl ValueSerializer<'_> {
     }
 }
 
+impl<'s> ValueSerializer<'s> {
+    /// The tag and the shape of a variant that carries data, and how many optionals are around it.
+    fn variant(
+        self,
+        name: &str,
+        index: u32,
+        variant: &str,
+    ) -> Result<(&'s Arc<str>, &'s Shape, usize), ConversionError> {
+        let (shape, optionals) = self.0.without_optionals();
+        let member = match shape {
+            Shape::Union { members, .. } => usize::try_from(index).ok().and_then(|index| members.get(index)),
+            _ => None,
+        };
+        let (tag, shape) =
+            member.ok_or_else(|| shape.mismatch(format_args!("{name}::{variant}, which carries data")))?;
+        Ok((tag, shape, optionals))
+    }
+}
+
 impl<'s> Serializer for ValueSerializer<'s> {
     type Ok = Value;
     type Error = ConversionError;
@@ -124,7 +75,7 @@ impl<'s> Serializer for ValueSerializer<'s> {
     type SerializeTupleVariant = Impossible<Value, ConversionError>;
     type SerializeMap = MapSerializer<'s>;
     type SerializeStruct = RecordSerializer<'s>;
-    type SerializeStructVariant = Impossible<Value, ConversionError>;
+    type SerializeStructVariant = RecordSerializer<'s>;
 
     fn serialize_bool(self, boolean: bool) -> Result<Value, ConversionError> {
         let (shape, optionals) = self.0.without_optionals();
@@ -238,11 +189,12 @@ impl<'s> Serializer for ValueSerializer<'s> {
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
         name: &'static str,
-        _index: u32,
+        index: u32,
         variant: &'static str,
-        _value: &T,
+        value: &T,
     ) -> Result<Value, ConversionError> {
-        Err(self.0.mismatch(format_args!("{name}::{variant}, which carries data")))
+        let (tag, shape, optionals) = self.variant(name, index, variant)?;
+        Ok(wrap(Value::tagged(Arc::clone(tag), shape.encode(value)?), optionals))
     }
 
     fn serialize_seq(self, length: Option<usize>) -> Result<ListSerializer<'s>, ConversionError> {
@@ -301,7 +253,8 @@ impl<'s> Serializer for ValueSerializer<'s> {
         let (shape, optionals) = self.0.without_optionals();
         match shape {
             Shape::Record { names, fields } => {
-                Ok(RecordSerializer { names, fields, values: vec![None; names.len()], next: 0, optionals })
+                let values = vec![None; names.len()];
+                Ok(RecordSerializer { names, fields, values, next: 0, tag: None, optionals })
             }
             shape => Err(shape.mismatch(format_args!("the struct {name}"))),
         }
@@ -310,11 +263,13 @@ impl<'s> Serializer for ValueSerializer<'s> {
     fn serialize_struct_variant(
         self,
         name: &'static str,
-        _index: u32,
+        index: u32,
         variant: &'static str,
-        _length: usize,
-    ) -> Result<Impossible<Value, ConversionError>, ConversionError> {
-        Err(self.0.mismatch(format_args!("{name}::{variant}, which carries data")))
+        length: usize,
+    ) -> Result<RecordSerializer<'s>, ConversionError> {
+        let (tag, shape, optionals) = self.variant(name, index, variant)?;
+        let record = ValueSerializer(shape).serialize_struct(variant, length)?;
+        Ok(RecordSerializer { tag: Some(tag), optionals, ..record })
     }
 }
 
@@ -451,6 +406,8 @@ struct RecordSerializer<'s> {
     values: Vec<Option<Value>>,
     /// Where the next field is, when they come in the order of the type.
     next: usize,
+    /// Of a member of a union.
+    tag: Option<&'s Arc<str>>,
     optionals: usize,
 }
 
@@ -482,11 +439,32 @@ impl RecordSerializer<'_> {
             })
             .collect::<Result<Box<[Value]>, ConversionError>>()?;
         let record = Value::Record(Arc::new(Record::new(Arc::clone(self.names), values)));
-        Ok(wrap(record, self.optionals))
+        let value = match self.tag {
+            Some(tag) => Value::tagged(Arc::clone(tag), record),
+            None => record,
+        };
+        Ok(wrap(value, self.optionals))
     }
 }
 
 impl SerializeStruct for RecordSerializer<'_> {
+    type Ok = Value;
+    type Error = ConversionError;
+
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), ConversionError> {
+        self.put(name, value)
+    }
+
+    fn end(self) -> Result<Value, ConversionError> {
+        self.finish()
+    }
+}
+
+impl SerializeStructVariant for RecordSerializer<'_> {
     type Ok = Value;
     type Error = ConversionError;
 

@@ -181,6 +181,30 @@ fn a_call_is_told_of_its_run() {
 }
 
 #[test]
+fn a_plain_function_is_told_of_its_run_too() {
+    let module = ModuleBuilder::new("Attempt").function_with_context(|(): (), context| {
+        if context.cancellation().is_cancelled() { 0 } else { context.attempt() }
+    });
+    let context = CallContext::default().with_attempt(4);
+    assert_eq!(ready(module.call(&[], &context)).unwrap(), Value::Int(4));
+    context.cancellation().cancel();
+    assert_eq!(ready(module.call(&[], &context)).unwrap(), Value::Int(0));
+}
+
+#[test]
+fn the_sources_of_a_functions_error_are_kept() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the price list is unreadable")]
+    struct Unreadable(#[source] std::num::ParseIntError);
+    let module = ModuleBuilder::new("Read")
+        .parameters(["text"])
+        .function(|text: String| text.parse::<i64>().map_err(Unreadable));
+    let error = ready(module.call(&[Value::string("12x")], &CallContext::default())).unwrap_err();
+    assert_eq!(error.to_string(), "the price list is unreadable");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "invalid digit found in string");
+}
+
+#[test]
 fn a_function_over_values_may_be_generic() {
     let element = || Type::variable("T");
     let module = ModuleBuilder::new("Pair").values(

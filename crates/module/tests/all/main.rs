@@ -3,7 +3,9 @@
 mod builder;
 mod conversion;
 mod derive;
+mod named;
 mod registry;
+mod unions;
 
 /// The messages that a mistake in a type or a function gives at compile time.
 #[test]
