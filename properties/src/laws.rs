@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use constellation_lang::{Keyword, TokenKind, TokenizedSource, parse, print, tokenize};
 use constellation_runtime::{RunErrorKind, RunReport};
 use constellation_store_core::{DagSpec, Literal, NodeKind, PipelineImage};
+use constellation_testkit::image_of;
 use constellation_types::{Json, Type, decode_json};
 use fastrand::Rng;
 
-use crate::world::image;
 use crate::{Program, Settings, World, generate};
 
 /// What there was to check in a program.
@@ -188,7 +188,7 @@ impl Laws<'_> {
     }
 
     fn is_stored(graph: DagSpec) -> Result<(PipelineImage, PipelineImage), String> {
-        let image = image(graph);
+        let image = image_of(graph);
         let decoded = PipelineImage::decode(&image.encode())
             .map_err(|error| format!("its image does not read back: {error}"))?;
         if decoded.image != image || !decoded.checked {

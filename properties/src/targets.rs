@@ -7,11 +7,11 @@ use constellation_lang::{TokenKind, parse, print, tokenize};
 use constellation_rehydrate::Operation;
 use constellation_runtime::RunErrorKind;
 use constellation_store_core::PipelineImage;
+use constellation_testkit::image_of;
 use constellation_types::Type;
 use fastrand::Rng;
 
 use crate::generate::value;
-use crate::world::image;
 use crate::{Settings, World, generate};
 
 /// A function that is fuzzed.
@@ -48,7 +48,7 @@ fn source(world: &World, rng: &mut Rng) -> Vec<u8> {
 fn encoded(world: &World, rng: &mut Rng) -> Vec<u8> {
     let program = generate(rng, world.functions(), SMALL);
     let graph = world.graph(&program.source()).expect("a generated program compiles");
-    image(graph).encode()
+    image_of(graph).encode()
 }
 
 /// Tokens cover the text in order, and the same tokens laid out otherwise have the same hash.
@@ -111,7 +111,7 @@ fn checker(world: &World, bytes: &[u8]) {
     assert_eq!(graph.validate().map(drop), Ok(()));
     let printed = print(&parse(&tokens).0).expect("what compiles has no errors in its tree");
     assert_eq!(world.graph(&printed).as_ref(), Ok(&graph), "{printed}");
-    let image = image(graph);
+    let image = image_of(graph);
     let decoded = PipelineImage::decode(&image.encode()).expect("what was encoded decodes");
     assert_eq!(decoded.image, image);
 }
@@ -136,7 +136,7 @@ fn runtime(world: &World, bytes: &[u8]) {
     let Ok(source) = str::from_utf8(bytes) else { return };
     let Ok(graph) = world.graph(source) else { return };
     // Lambdas are refused with a message.
-    let Ok(pipeline) = world.load(image(graph)) else { return };
+    let Ok(pipeline) = world.load(image_of(graph)) else { return };
     let types = pipeline.inputs.iter().map(|input| (input.name.to_string(), pipeline.ty(input.ty).clone()));
     run(world, &pipeline, types.collect());
 }

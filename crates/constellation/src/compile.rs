@@ -4,12 +4,11 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
-use constellation_lang::{Code, Compilation, Diagnostic, FunctionTable, Severity, compile, tokenize};
+use constellation_lang::draw::{Palette, draw};
+use constellation_lang::{Compilation, Diagnostic, FunctionTable, compile, tokenize};
 use constellation_server::{DiagnosticBody, UnreadableSource, read_source};
 use constellation_store_core::DagSpec;
 use serde_json::{Value, json};
@@ -21,14 +20,11 @@ const HAS_ERRORS: u8 = 1;
 /// Some file could not be read, or the answer not be written.
 pub(crate) const FAILED: u8 = 2;
 
-/// How many bytes of a source are drawn at most for a diagnostic.
-const MAX_EXCERPT: usize = 4096;
-
 /// Compiles each file in the order given. `allows_color` is false where the environment asks for plain text.
 pub(crate) fn run(args: &CompileArgs, allows_color: bool) -> ExitCode {
     let functions = FunctionTable::new(constellation_stdlib::registry().signatures().cloned());
     let is_colored = allows_color && io::stderr().is_terminal();
-    let renderer = if is_colored { Renderer::styled() } else { Renderer::plain() };
+    let palette = if is_colored { Palette::Terminal } else { Palette::Plain };
     let mut code = 0;
     let mut total = Counts::default();
     for path in &args.files {
@@ -38,7 +34,7 @@ pub(crate) fn run(args: &CompileArgs, allows_color: bool) -> ExitCode {
                 let counts = Counts::of(&compilation);
                 total.add(counts);
                 if !args.json {
-                    draw(&shown_name(path), &source, &compilation.diagnostics, &renderer);
+                    draw_all(&shown_name(path), &source, &compilation.diagnostics, palette);
                 }
                 let has_errors = compilation.dag_spec.is_none();
                 let written = if args.json { document(path, &compilation) } else { text(path, &compilation) };
@@ -113,72 +109,10 @@ fn tell(text: &str) {
 }
 
 /// Draws diagnostics below each other, each with its place in the source.
-fn draw(name: &str, source: &str, diagnostics: &[Diagnostic], renderer: &Renderer) {
+fn draw_all(name: &str, source: &str, diagnostics: &[Diagnostic], palette: Palette) {
     for diagnostic in diagnostics {
-        tell(&format!("{}\n", renderer.render(&[report(name, source, diagnostic)])));
+        tell(&format!("{}\n", draw(name, source, diagnostic, palette)));
     }
-}
-
-fn report<'a>(name: &'a str, source: &'a str, diagnostic: &'a Diagnostic) -> Group<'a> {
-    let level = match diagnostic.severity {
-        Severity::Error => Level::ERROR,
-        Severity::Warning => Level::WARNING,
-    };
-    let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code.as_str());
-    let position = diagnostic.position;
-    let group = match excerpt(source, diagnostic) {
-        Some(shown) => title.element(snippet(source, shown, diagnostic).path(name)),
-        None => title
-            .element(Origin::path(name).line(position.line as usize).char_column(position.column as usize)),
-    };
-    group.elements(diagnostic.suggestions.iter().map(|suggestion| Level::HELP.message(suggestion.as_str())))
-}
-
-/// The lines of the source that are drawn: those that the diagnostic is about, or the first of them when they are too
-/// much for a terminal; none when even that is.
-fn excerpt(source: &str, diagnostic: &Diagnostic) -> Option<Range<usize>> {
-    let lines = |range: Range<usize>| {
-        let start = source[..range.start].rfind('\n').map_or(0, |end| end + 1);
-        // Some editors begin a file with a byte order mark, which no terminal shows.
-        let mark = if source[start..range.start].starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        let rest = source[range.end..].split('\n').next().unwrap_or_default();
-        start + mark..range.end + rest.trim_end_matches('\r').len()
-    };
-    let primary = diagnostic.span.range();
-    let labels = diagnostic.labels.iter().map(|label| label.span.range());
-    let whole = labels.fold(primary.clone(), |all, label| all.start.min(label.start)..all.end.max(label.end));
-    let candidates = [whole, primary.clone(), primary.start..primary.start];
-    candidates.into_iter().map(lines).find(|shown| shown.len() <= MAX_EXCERPT)
-}
-
-/// A drawing of some lines. What it is about beyond them is left out.
-fn snippet<'a>(
-    source: &'a str,
-    shown: Range<usize>,
-    diagnostic: &'a Diagnostic,
-) -> Snippet<'a, Annotation<'a>> {
-    let within = |range: Range<usize>| range.start - shown.start..range.end.min(shown.end) - shown.start;
-    let primary = diagnostic.span.range();
-    let lines_before = source[shown.start..primary.start].matches('\n').count();
-    let mut annotation = AnnotationKind::Primary.span(within(primary));
-    match (&diagnostic.expected, &diagnostic.found) {
-        // What was found is what is underlined.
-        (Some(expected), _) if diagnostic.code == Code::Syntax => {
-            annotation = annotation.label(format!("expected {expected}"));
-        }
-        (Some(expected), Some(found)) => {
-            annotation = annotation.label(format!("expected {expected}, found {found}"));
-        }
-        _ => {}
-    }
-    let others =
-        diagnostic.labels.iter().filter(|label| shown.contains(&label.span.range().start)).map(|label| {
-            AnnotationKind::Context.span(within(label.span.range())).label(label.message.as_str())
-        });
-    Snippet::source(&source[shown.clone()])
-        .line_start(diagnostic.position.line as usize - lines_before)
-        .annotation(annotation)
-        .annotations(others)
 }
 
 /// Names and types of the inputs, and those of the outputs.

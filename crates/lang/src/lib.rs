@@ -11,6 +11,8 @@
 
 mod checker;
 mod diagnostic;
+#[cfg(feature = "draw")]
+pub mod draw;
 mod functions;
 mod graph;
 mod number;

@@ -113,6 +113,21 @@ pub(crate) const LAYERS: &[Layer] = &[
         must_not_reach: HTTP,
         only_packages: None,
     },
+    // For tests of modules and pipelines, of this workspace and of others.
+    Layer {
+        package: "constellation-testkit",
+        may_use: &[
+            "constellation-types",
+            "constellation-store-core",
+            "constellation-lang",
+            "constellation-module",
+            "constellation-stdlib",
+            "constellation-rehydrate",
+            "constellation-runtime",
+        ],
+        must_not_reach: HTTP,
+        only_packages: None,
+    },
     Layer {
         package: "constellation-server",
         may_use: &[
@@ -158,6 +173,7 @@ pub(crate) const LAYERS: &[Layer] = &[
             "constellation-stdlib",
             "constellation-rehydrate",
             "constellation-runtime",
+            "constellation-testkit",
         ],
         must_not_reach: HTTP,
         only_packages: None,
@@ -199,8 +215,8 @@ pub(crate) const RESERVED: &[Reserved] = &[
     },
     Reserved {
         package: "annotate-snippets",
-        members: BINARY,
-        reason: "libraries return diagnostics as data",
+        members: &["constellation-lang"],
+        reason: "diagnostics are drawn in one place, which is optional",
     },
     Reserved { package: "clap", members: BINARY, reason: "the binary owns arguments and environment" },
     Reserved {
