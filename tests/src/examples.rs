@@ -31,7 +31,7 @@ pub fn examples_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/pipelines")
 }
 
-/// Where the reference implementation's example programs are, as far as they need no module of its own.
+/// Where the reference implementation's example programs are. Some call demonstration modules, and have cases that fail.
 pub fn reference_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/reference")
 }

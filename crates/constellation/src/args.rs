@@ -25,7 +25,8 @@ pub(crate) enum Command {
 
     #[command(
         about = "Compile files, and show what is wrong with them",
-        long_about = "Compile files against the standard library, and show what is wrong with them, without a store \
+        long_about = "Compile files against the standard library (and, when asked to, the demonstration \
+                      modules), and show what is wrong with them, without a store \
                       or a server.\n\nWhat a file compiles to goes to standard output: its structural hash, its \
                       inputs and its outputs. Diagnostics go to standard error, without color when it is no \
                       terminal or NO_COLOR is set. Exit codes: 0 all files compile, perhaps with warnings, 1 some \
@@ -97,6 +98,18 @@ pub(crate) struct ServeArgs {
 
     #[arg(
         long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        help = "Let pipelines call modules that are slow, flaky or broken, to try options with [env: \
+                CONSTELLATION_DEMO_MODULES] [default: false]"
+    )]
+    pub(crate) demo_modules: Option<bool>,
+
+    #[arg(
+        long,
         value_name = "ADDRESS:PORT",
         help = "Listen on this address; port 0 takes a free one [env: CONSTELLATION_LISTEN, or CONSTELLATION_PORT \
                 for a port of 127.0.0.1] [default: 127.0.0.1:8080]"
@@ -125,6 +138,18 @@ pub(crate) struct ServeArgs {
 pub(crate) struct CompileArgs {
     #[arg(value_name = "FILE", required = true, help = "A .cst file, or - for standard input")]
     pub(crate) files: Vec<PathBuf>,
+
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        help = "Compile for a server that has the demonstration modules [env: \
+                CONSTELLATION_DEMO_MODULES] [default: false]"
+    )]
+    pub(crate) demo_modules: Option<bool>,
 
     #[arg(long, help = "Write one JSON object a file and line to standard output, diagnostics included")]
     pub(crate) json: bool,

@@ -2,6 +2,7 @@
 //!
 //! Standard output has data, what the files compile to; standard error has the diagnostics, for people.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -14,6 +15,7 @@ use constellation_store_core::DagSpec;
 use serde_json::{Value, json};
 
 use crate::args::CompileArgs;
+use crate::{config, modules};
 
 /// Some file has an error.
 const HAS_ERRORS: u8 = 1;
@@ -21,8 +23,19 @@ const HAS_ERRORS: u8 = 1;
 pub(crate) const FAILED: u8 = 2;
 
 /// Compiles each file in the order given. `allows_color` is false where the environment asks for plain text.
-pub(crate) fn run(args: &CompileArgs, allows_color: bool) -> ExitCode {
-    let functions = FunctionTable::new(constellation_stdlib::registry().signatures().cloned());
+pub(crate) fn run(
+    args: &CompileArgs,
+    variable: impl Fn(&str) -> Option<OsString>,
+    allows_color: bool,
+) -> ExitCode {
+    let has_demo_modules = match config::has_demo_modules(args.demo_modules, variable) {
+        Ok(has_demo_modules) => has_demo_modules,
+        Err(error) => {
+            tell(&format!("error: {error:#}"));
+            return ExitCode::from(FAILED);
+        }
+    };
+    let functions = FunctionTable::new(modules::registry(has_demo_modules).signatures().cloned());
     let is_colored = allows_color && io::stderr().is_terminal();
     let palette = if is_colored { Palette::Terminal } else { Palette::Plain };
     let mut code = 0;

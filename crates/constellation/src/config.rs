@@ -18,6 +18,7 @@ const DEFAULT_PORT: u16 = 8080;
 pub(crate) struct Config {
     pub(crate) store: StoreConfig,
     pub(crate) loader: Option<LoaderConfig>,
+    pub(crate) demo_modules: bool,
     pub(crate) listen: SocketAddr,
     pub(crate) insecure: bool,
     pub(crate) log_format: LogFormat,
@@ -43,6 +44,7 @@ pub(crate) fn resolve(
         recursive,
         fail_on_error,
         alias_strategy,
+        demo_modules,
         listen,
         insecure,
         log_format,
@@ -77,6 +79,7 @@ pub(crate) fn resolve(
         None
     };
 
+    let demo_modules = has_demo_modules(demo_modules, variable)?;
     let listen = if let Some(text) = listen {
         address(&text).context("--listen")?
     } else if let Some(text) = text("CONSTELLATION_LISTEN", &variable)? {
@@ -86,7 +89,7 @@ pub(crate) fn resolve(
         SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(DEFAULT_PORT)))
     };
     check_address(listen, insecure)?;
-    Ok(Config { store, loader, listen, insecure, log_format })
+    Ok(Config { store, loader, demo_modules, listen, insecure, log_format })
 }
 
 /// The directory of the store. A variable that is set to nothing counts as not set.
@@ -101,6 +104,17 @@ pub(crate) fn store_directory(
         bail!("--store needs a directory");
     }
     Ok(directory)
+}
+
+/// Whether pipelines can call the demonstration modules. A variable that is set to nothing counts as not set.
+pub(crate) fn has_demo_modules(
+    option: Option<bool>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> anyhow::Result<bool> {
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+    // Checked also when the option wins: a value that is wrong is wrong.
+    let from_variable = switch("CONSTELLATION_DEMO_MODULES", &variable)?;
+    Ok(option.or(from_variable).unwrap_or(false))
 }
 
 /// An address to listen on. Names are not looked up, but for the one that everybody types.
@@ -162,6 +176,7 @@ mod tests {
         assert_eq!(config.store, StoreConfig::Directory(".constellation-store".into()));
         assert_eq!(config.listen, "127.0.0.1:8080".parse().unwrap());
         assert_eq!(config.loader, None);
+        assert!(!config.demo_modules);
     }
 
     #[test]
@@ -174,19 +189,29 @@ mod tests {
             ("CONSTELLATION_PIPELINE_RECURSIVE", "yes"),
             ("CONSTELLATION_PIPELINE_FAIL_ON_ERROR", "1"),
             ("CONSTELLATION_PIPELINE_ALIAS_STRATEGY", "relativepath"),
+            ("CONSTELLATION_DEMO_MODULES", "true"),
         ];
         let config = resolve_with(&[], &variables).unwrap();
         assert_eq!(config.store, StoreConfig::Directory("from-variable".into()));
         assert_eq!(config.listen.port(), 1);
+        assert!(config.demo_modules);
         let loader = config.loader.unwrap();
         assert!(loader.recursive && loader.fail_on_error);
         assert_eq!(loader.alias_strategy, AliasStrategy::RelativePath);
 
-        let arguments =
-            ["--memory", "--recursive=false", "--alias-strategy", "hash-only", "--listen", "localhost:3"];
+        let arguments = [
+            "--memory",
+            "--recursive=false",
+            "--alias-strategy",
+            "hash-only",
+            "--demo-modules=false",
+            "--listen",
+            "localhost:3",
+        ];
         let config = resolve_with(&arguments, &variables).unwrap();
         assert_eq!(config.store, StoreConfig::Memory);
         assert_eq!(config.listen, "127.0.0.1:3".parse().unwrap());
+        assert!(!config.demo_modules);
         let loader = config.loader.unwrap();
         assert!(!loader.recursive && loader.fail_on_error);
         assert_eq!(loader.alias_strategy, AliasStrategy::HashOnly);
@@ -209,6 +234,7 @@ mod tests {
             (&[], &[("CONSTELLATION_PORT", "eighty")], "CONSTELLATION_PORT is 'eighty'"),
             (&[], &[("CONSTELLATION_PIPELINE_RECURSIVE", "maybe")], "neither true nor false"),
             (&[], &[("CONSTELLATION_PIPELINE_ALIAS_STRATEGY", "stem")], "hash-only"),
+            (&["--demo-modules"], &[("CONSTELLATION_DEMO_MODULES", "some")], "neither true nor false"),
             (&["--pipelines", "no-such-directory"], none, "no-such-directory"),
             (&["--pipelines", "Cargo.toml"], none, "Cargo.toml"),
             (&["--recursive"], none, "--pipelines"),

@@ -12,6 +12,7 @@ mod args;
 mod compile;
 mod config;
 mod logging;
+mod modules;
 mod store;
 
 use std::ffi::OsStr;
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
         // See no-color.org: set, and not to nothing.
         Command::Compile(args) => {
             let allows_color = variable("NO_COLOR").is_none_or(|value| value.is_empty());
-            return compile::run(&args, allows_color);
+            return compile::run(&args, variable, allows_color);
         }
         Command::Store(args) => return store::run(args, variable),
     };
@@ -78,8 +79,8 @@ fn serve(config: Config) -> anyhow::Result<()> {
         .context("the threads of the server cannot be started")?;
     runtime.block_on(async {
         outlive_file_size_limit().context("signals cannot be handled")?;
-        let Config { store, loader, listen, insecure, log_format } = config;
-        let registry = constellation_stdlib::registry();
+        let Config { store, loader, demo_modules, listen, insecure, log_format } = config;
+        let registry = modules::registry(demo_modules);
         let mut builder = ConstellationServer::builder(registry);
         if let StoreConfig::Directory(directory) = store {
             builder = builder.with_persistent_pipeline_store(directory);

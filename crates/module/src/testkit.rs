@@ -1,4 +1,4 @@
-//! Calling a module in a test.
+//! Calling a module in a test. The crate `constellation-testkit` runs whole pipelines.
 
 use constellation_types::{Json, Value, decode_json};
 

@@ -33,6 +33,20 @@ fn lines(exited: &Exited) -> Vec<Value> {
 const SOUND: &str = "in name: String\nin times: Int\nx = \"${name}\"\ny = times * 2\nout x\nout y\n";
 
 #[test]
+fn a_file_that_calls_demonstration_modules_is_compiled_when_they_are_asked_for() {
+    let files = [("slow.cst", "rows = SlowQuery(\"q\")\nout rows\n")];
+    assert_eq!(compile(&files, &["--demo-modules"]).status.code(), Some(0));
+    let refused = compile(&files, &["--demo-modules=false"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stderr.contains("Undefined function: SlowQuery"), "{}", refused.stderr);
+    let directory = TempDir::new().expect("there is room for temporary files");
+    let launch = Launch::command(directory.path(), "compile").args(["none.cst"]);
+    let exited = launch.env("CONSTELLATION_DEMO_MODULES", "perhaps").run();
+    assert_eq!(exited.status.code(), Some(2));
+    assert!(exited.stderr.contains("CONSTELLATION_DEMO_MODULES is 'perhaps'"), "{}", exited.stderr);
+}
+
+#[test]
 fn what_a_file_compiles_to_is_data_on_standard_output() {
     let exited = compile(&[("sound.cst", SOUND)], &[]);
     let [answer] = &lines(&compile(&[("sound.cst", SOUND)], &["--json"]))[..] else { panic!("{exited:?}") };

@@ -1,37 +1,73 @@
 //! The examples of the tree, as a user would try them.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use constellation_tests::{Example, Launch, examples, examples_directory, examples_in, reference_directory};
+use constellation_tests::{
+    Example, Launch, Server, examples, examples_directory, examples_in, reference_directory,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// The programs of the reference that call demonstration modules. `crates/demo` runs them, with paused time.
+const DEMONSTRATIONS: [&str; 8] = [
+    "cache-demo",
+    "caching-strategies",
+    "error-handling-demo",
+    "fan-out-fan-in",
+    "priority-lazy-demo",
+    "rate-limiting-demo",
+    "resilient-pipeline-demo",
+    "retry-resilience-demo",
+];
+
 #[test]
 fn every_example_gives_its_expected_outputs() {
-    check_examples(&examples_directory(), &examples().unwrap());
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let server = Launch::new(directory.path()).arg_pipelines().start();
+    let examples = examples().unwrap();
+    assert!(examples.len() >= 8);
+    check_examples(&server, &examples);
+    assert_eq!(server.compilations(), examples.len() as u64);
 }
 
 #[test]
 fn the_programs_of_the_reference_give_its_results() {
-    let directory = reference_directory();
-    check_examples(&directory, &examples_in(&directory).unwrap());
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let launch = Launch::new(directory.path()).args(["--demo-modules", "--pipelines"]);
+    let server = launch.args([reference_directory()]).start();
+    let mut examples = examples_in(&reference_directory()).unwrap();
+    assert_eq!(server.compilations(), examples.len() as u64);
+    examples.retain(|example| !DEMONSTRATIONS.contains(&&*example.name));
+    assert_eq!(examples.len(), 17);
+    check_examples(&server, &examples);
+    assert_eq!(server.compilations(), 25);
 }
 
-/// Serves the pipelines of a directory, and calls each with each of its inputs.
-fn check_examples(directory: &Path, examples: &[Example]) {
-    let working_directory = tempfile::tempdir().expect("a temporary directory can be made");
-    let launch = Launch::new(working_directory.path());
-    let server = launch.args(["--pipelines".as_ref(), directory.as_os_str()]).start();
-    assert!(examples.len() >= 8);
+#[test]
+fn the_demonstration_modules_are_there_when_they_are_asked_for() {
+    let name = "error-handling-demo";
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let launch =
+        || Launch::new(directory.path()).args(["--memory", "--pipelines"]).args([reference_directory()]);
+    let server = launch().env("CONSTELLATION_DEMO_MODULES", "true").start();
+    let mut examples = examples_in(&reference_directory()).unwrap();
+    examples.retain(|example| example.name == name);
+    check_examples(&server, &examples);
+    // Without them the file is told of, and the others are served.
+    let server = launch().start();
+    assert_eq!(server.get("/pipelines").json()["pipelines"].as_array().unwrap().len(), 17);
+    assert!(server.stderr().contains("Undefined function: AlwaysFailsService"), "{}", server.stderr());
+}
+
+/// Calls each pipeline with each of its inputs.
+fn check_examples(server: &Server, examples: &[Example]) {
     for example in examples {
         for case in &example.cases {
             let outputs = server.execute(&example.name, &case.inputs);
             assert_eq!(outputs, case.outputs, "{}: {}", example.name, case.description);
         }
     }
-    assert_eq!(server.compilations(), examples.len() as u64);
 }
 
 #[test]

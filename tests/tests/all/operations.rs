@@ -143,6 +143,7 @@ fn help_and_version_are_answers() {
         "--fail-on-error",
         "--alias-strategy",
         "--listen",
+        "--demo-modules",
         "--insecure",
         "--log-format",
         "CONSTELLATION_STORE",
@@ -152,6 +153,7 @@ fn help_and_version_are_answers() {
         "CONSTELLATION_PIPELINE_RECURSIVE",
         "CONSTELLATION_PIPELINE_FAIL_ON_ERROR",
         "CONSTELLATION_PIPELINE_ALIAS_STRATEGY",
+        "CONSTELLATION_DEMO_MODULES",
     ] {
         assert!(help.stdout.contains(word), "{word} is not in\n{}", help.stdout);
     }

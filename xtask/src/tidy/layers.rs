@@ -113,6 +113,12 @@ pub(crate) const LAYERS: &[Layer] = &[
         must_not_reach: HTTP,
         only_packages: None,
     },
+    Layer {
+        package: "constellation-demo",
+        may_use: &["constellation-module"],
+        must_not_reach: HTTP,
+        only_packages: None,
+    },
     // For tests of modules and pipelines, of this workspace and of others.
     Layer {
         package: "constellation-testkit",
@@ -153,6 +159,7 @@ pub(crate) const LAYERS: &[Layer] = &[
             "constellation-lang",
             "constellation-module",
             "constellation-stdlib",
+            "constellation-demo",
             "constellation-rehydrate",
             "constellation-runtime",
             "constellation-server",

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use constellation_lang::{FunctionTable, tokenize};
+use constellation_module::ModuleRegistry;
 use constellation_server::{Limits, PipelineService};
 use constellation_store_core::{
     Commit, Operation, PipelineStore, PipelineStoreExt as _, Result, SourceHash, StructuralHash, SyntacticKey,
@@ -18,6 +19,7 @@ use constellation_store_fs::vfs::{RealVfs, Vfs};
 use serde_json::Value;
 
 use super::{Answer, advise, progress, require, vfs, warn};
+use crate::modules;
 
 /// What can be done while a server has the store.
 const BESIDE: &str = "stop the server first, or leave out '--repair', which changes files";
@@ -55,9 +57,15 @@ fn check(vfs: &dyn Vfs) -> Result<VerifyReport> {
     report
 }
 
-/// Under which key a source is found again by a server with the standard library.
+/// The modules of whichever server had the store. Those for demonstration change nothing for a program that names none
+/// of them.
+fn registry() -> ModuleRegistry {
+    modules::registry(true)
+}
+
+/// Under which key a source is found again by a server.
 fn key_of() -> impl Fn(&str) -> Option<SyntacticKey> {
-    let functions = FunctionTable::new(constellation_stdlib::registry().signatures().cloned());
+    let functions = FunctionTable::new(registry().signatures().cloned());
     move |source| Some(tokenize(source).syntactic_key(&functions))
 }
 
@@ -71,8 +79,7 @@ pub(super) async fn repair(directory: &Path) -> anyhow::Result<Answer> {
     if is_index_gone {
         fill_index(&*store).await?;
     }
-    let service =
-        PipelineService::new(Arc::clone(&store), constellation_stdlib::registry(), &Limits::default());
+    let service = PipelineService::new(Arc::clone(&store), registry(), &Limits::default());
     service.restore_missing().await?;
     for (name, problem) in service.problems() {
         warn(&format!("'{name}' cannot be run: {problem}"));

@@ -1,0 +1,4 @@
+//! The demonstration modules, in pipelines.
+
+mod examples;
+mod modules;
