@@ -247,3 +247,8 @@ fn decode_inputs(pipeline: &LoadedPipeline, inputs: Json) -> Inputs {
     }
     inputs
 }
+
+/// The code on the page about modules is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/modules.md")]
+struct ModulesPage;
