@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use constellation_tests::Launch;
 use serde_json::{Value, json as value};
 use tempfile::TempDir;
 
@@ -71,6 +72,21 @@ fn a_damaged_image_with_a_source_is_found_named_and_healed() {
     let server = serve(directory.path());
     assert_eq!(server.hash_of("double%2Fit"), second);
     assert_eq!(server.execute(&first, &value!({ "a": 1 })), value!({ "b": 2 }));
+    assert_eq!(server.compilations(), 0);
+}
+
+#[test]
+fn a_damaged_image_that_calls_demonstration_modules_is_healed_too() {
+    let directory = TempDir::new().unwrap();
+    let launch = || Launch::new(directory.path()).args(["--store", "store", "--demo-modules"]);
+    let server = launch().start();
+    let hash = server.compile("check", "in text: String\nkind = QuickCheck(text)\nout kind");
+    server.signal("TERM");
+    flip(&image_of(directory.path(), &hash), |bytes| bytes.len() / 2);
+    let answer = json(directory.path(), &["verify", "--repair"], 0);
+    assert_eq!(answer["healed"].as_array().unwrap().len(), 1, "{answer}");
+    let server = launch().start();
+    assert_eq!(server.execute(&hash, &value!({ "text": "simple" })), value!({ "kind": "valid" }));
     assert_eq!(server.compilations(), 0);
 }
 
