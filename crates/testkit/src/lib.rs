@@ -169,10 +169,11 @@ impl TestKit {
     pub fn run(&self, source: &str, inputs: Json) -> Run {
         let pipeline = self.load(source);
         let inputs = decode_inputs(&pipeline, inputs);
+        let timer = &self.runtime.config().timer;
         let (report, elapsed) = self.executor.block_on(async {
-            let start = tokio::time::Instant::now();
+            let start = timer.now();
             let report = self.runtime.run(&pipeline, inputs, RunOptions::default()).await;
-            (report, start.elapsed())
+            (report, timer.now().saturating_sub(start))
         });
         Run::new(pipeline, report, elapsed)
     }

@@ -40,16 +40,12 @@ pub(crate) fn parse(text: &str) -> Result<Signature, String> {
 fn type_of(ty: &str, signature: &str) -> Result<Type, String> {
     let source = format!("in it: {ty}\nout it");
     let compilation = compile(&tokenize(&source), &FunctionTable::default());
-    match compilation.dag_spec {
-        Some(dag_spec) => {
-            let types = dag_spec.validate().expect("the compiler makes well formed graphs");
-            Ok(types[dag_spec.inputs[0].ty.index()].clone())
-        }
-        None => {
-            let message = compilation.errors().next().map(|error| error.message.as_str()).unwrap_or_default();
-            Err(format!("'{ty}' in '{signature}' is no type: {message}"))
-        }
-    }
+    let Some(dag_spec) = &compilation.dag_spec else {
+        let message = compilation.errors().next().map(|error| error.message.as_str()).unwrap_or_default();
+        return Err(format!("'{ty}' in '{signature}' is no type: {message}"));
+    };
+    let types = dag_spec.validate().expect("the compiler makes well formed graphs");
+    Ok(types[dag_spec.inputs[0].ty.index()].clone())
 }
 
 #[cfg(test)]

@@ -111,10 +111,10 @@ const DEMONSTRATED_OPTIONS: &[&str] = &[
 
 fn features_in(directory: &Path) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(directory).expect("the examples can be read") {
+        let path = entry.expect("the examples can be read").path();
         if path.extension().is_some_and(|extension| extension == "cst") {
-            let source = fs::read_to_string(&path).unwrap();
+            let source = fs::read_to_string(&path).expect("a program is text");
             used.extend(features_of(&source));
         }
     }

@@ -11,7 +11,8 @@ use crate::modules::kit;
 
 fn programs() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/reference");
-    let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(directory).expect("the examples can be read");
+    let paths = entries.map(|entry| entry.expect("the examples can be read").path());
     let mut programs: Vec<PathBuf> =
         paths.filter(|path| path.extension().is_some_and(|extension| extension == "cst")).collect();
     programs.sort();
@@ -20,9 +21,9 @@ fn programs() -> Vec<PathBuf> {
 
 /// Runs a program with each of its cases, in their order, and compares what they say.
 fn check(path: &Path) {
-    let source = fs::read_to_string(path).unwrap();
-    let cases = fs::read_to_string(path.with_extension("examples.json")).unwrap();
-    let cases: Vec<Json> = serde_json::from_str(&cases).unwrap();
+    let source = fs::read_to_string(path).expect("a program is text");
+    let cases = fs::read_to_string(path.with_extension("examples.json")).expect("a program has cases");
+    let cases: Vec<Json> = serde_json::from_str(&cases).expect("cases are a list");
     assert!(!cases.is_empty(), "{} has no case", path.display());
     let kit = kit();
     for case in cases {

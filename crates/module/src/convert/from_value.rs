@@ -68,14 +68,14 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'de, '_> {
                     Some(Shape::List(element)) => Some(&**element),
                     _ => None,
                 };
-                visitor.visit_seq(Items { items: items.iter(), shape, index: 0 })
+                visitor.visit_seq(Items { rest: items.iter(), shape, index: 0 })
             }
             Value::Map(pairs) => {
                 let shape = match self.shape {
                     Some(Shape::Map(_, value)) => Some(&**value),
                     _ => None,
                 };
-                visitor.visit_map(Pairs { pairs: pairs.iter(), shape, value: None })
+                visitor.visit_map(Pairs { rest: pairs.iter(), shape, value: None })
             }
             Value::Record(record) => self.fields(record).deserialize_any(visitor),
             Value::Optional(None) => visitor.visit_none(),
@@ -259,7 +259,7 @@ impl<'de> MapAccess<'de> for Fields<'de, '_> {
 }
 
 struct Items<'de, 's> {
-    items: std::slice::Iter<'de, Value>,
+    rest: std::slice::Iter<'de, Value>,
     shape: Option<&'s Shape>,
     index: usize,
 }
@@ -271,7 +271,7 @@ impl<'de> SeqAccess<'de> for Items<'de, '_> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, ConversionError> {
-        let Some(value) = self.items.next() else { return Ok(None) };
+        let Some(value) = self.rest.next() else { return Ok(None) };
         let index = self.index;
         self.index += 1;
         let item = ValueDeserializer { value, shape: self.shape };
@@ -279,12 +279,12 @@ impl<'de> SeqAccess<'de> for Items<'de, '_> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.items.len())
+        Some(self.rest.len())
     }
 }
 
 struct Pairs<'de, 's> {
-    pairs: std::slice::Iter<'de, (Value, Value)>,
+    rest: std::slice::Iter<'de, (Value, Value)>,
     /// Of the values; a key is no union.
     shape: Option<&'s Shape>,
     value: Option<&'de (Value, Value)>,
@@ -297,7 +297,7 @@ impl<'de> MapAccess<'de> for Pairs<'de, '_> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, ConversionError> {
-        self.value = self.pairs.next();
+        self.value = self.rest.next();
         self.value.map(|(key, _)| seed.deserialize(ValueDeserializer { value: key, shape: None })).transpose()
     }
 
@@ -311,7 +311,7 @@ impl<'de> MapAccess<'de> for Pairs<'de, '_> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.pairs.len())
+        Some(self.rest.len())
     }
 }
 

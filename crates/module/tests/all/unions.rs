@@ -132,7 +132,8 @@ fn what_does_not_fit_in_a_member_is_told_with_its_path() {
 
 /// The message of the panic.
 fn refusal(data_type: impl FnOnce() -> constellation_module::types::Type + std::panic::UnwindSafe) -> String {
-    *std::panic::catch_unwind(data_type).unwrap_err().downcast::<String>().unwrap()
+    let panic = std::panic::catch_unwind(data_type).expect_err("it is refused");
+    *panic.downcast::<String>().expect("a panic with a formatted message")
 }
 
 #[test]
@@ -143,15 +144,16 @@ fn variants_that_cannot_be_told_apart_are_refused_by_name() {
         Net(i64),
         Gross(u8),
     }
-    let message = refusal(Twice::data_type);
-    assert!(message.contains("Twice::Net` and `"), "{message}");
-    assert!(message.contains("Twice::Gross` carry the same type, Int"), "{message}");
-
     #[derive(DataType)]
     #[expect(dead_code, reason = "only its type is asked for")]
     enum Nested {
         When(When),
         Flag(bool),
     }
+
+    let message = refusal(Twice::data_type);
+    assert!(message.contains("Twice::Net` and `"), "{message}");
+    assert!(message.contains("Twice::Gross` carry the same type, Int"), "{message}");
+
     assert!(refusal(Nested::data_type).contains("Nested::When` carries a union"));
 }
