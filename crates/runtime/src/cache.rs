@@ -25,7 +25,7 @@ pub use key::CacheKey;
 pub use memory::InMemoryCache;
 
 use crate::budget::Budget;
-use crate::call::{Attempts, CallResult};
+use crate::call::{Attempted, Attempts, CallResult};
 use crate::observe::Site;
 use crate::shared::Shared;
 use crate::{CacheConfig, CacheStatistics, Timer};
@@ -84,18 +84,25 @@ impl Caches {
         }
     }
 
-    /// The result of a call: one that was kept, that of an equal call in flight, or that of its own
-    /// attempts.
-    pub(crate) async fn result(&self, call: &LoadedCall, attempts: Attempts, site: Site<'_>) -> CallResult {
+    /// The result of a call: one that was kept, that of an equal call in flight, or that of its own attempts. And whose
+    /// it is.
+    pub(crate) async fn result(
+        &self,
+        call: &LoadedCall,
+        attempts: Attempts,
+        site: Site<'_>,
+    ) -> (CallResult, Attempted) {
         let shared = &*site.run.shared;
-        let Some(policy) = &call.cache else { return attempts.finish(None, call, site).await };
+        let Some(policy) = &call.cache else {
+            return (attempts.finish(None, call, site).await, Attempted::Here);
+        };
         let backend = self.backend(policy, &shared.config.cache);
         let Some(key) = key::of(policy, &attempts.arguments) else {
             count(&self.bypassed);
-            return attempts.finish(None, call, site).await;
+            return (attempts.finish(None, call, site).await, Attempted::Here);
         };
         let flight = self.flights.join(FlightKey::new(key, call));
-        let mut leads = false;
+        let (mut leads, mut attempted) = (false, Attempted::Elsewhere);
         let lead = async {
             leads = true;
             if let Some(value) = self.load(backend, &key, call, shared).await {
@@ -103,6 +110,7 @@ impl Caches {
                 return Ok(value);
             }
             count(&self.misses);
+            attempted = Attempted::Here;
             let result = attempts.finish(None, call, site).await;
             if let Ok(value) = &result {
                 self.store(backend, &key, call, policy, value, shared).await;
@@ -114,7 +122,7 @@ impl Caches {
         if !leads {
             count(&self.joined);
         }
-        result
+        (result, attempted)
     }
 
     /// A name that nobody registered means the cache of the runtime, within which it has entries of its own.

@@ -38,6 +38,15 @@ pub(crate) struct CallFailure {
     pub(crate) causes: Vec<String>,
 }
 
+/// Where the attempts were made that a result is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempted {
+    /// For this call.
+    Here,
+    /// For an equal call, whose result was kept or shared.
+    Elsewhere,
+}
+
 /// What further attempts of a call are made of.
 #[derive(Debug)]
 pub(crate) struct Attempts {
@@ -55,6 +64,17 @@ pub(crate) enum Started {
 pub(crate) struct Waiting {
     future: BoxFuture<'static, Result<Value, ModuleError>>,
     watch: Option<Box<CallWatch>>,
+}
+
+impl Waiting {
+    /// Tells that the attempt has waited for its slot, or was refused one.
+    fn waited(&mut self, is_refused: bool) {
+        if is_refused {
+            self.watch.take().into_iter().for_each(CallWatch::refused);
+        } else if let Some(watch) = &mut self.watch {
+            watch.restart();
+        }
+    }
 }
 
 impl Attempts {
@@ -84,10 +104,14 @@ impl Attempts {
             });
             let result = match current {
                 Started::Over(result) => result,
-                Started::Waiting(waiting) => {
+                Started::Waiting(mut waiting) => {
                     let slot = match shared.slot(call) {
                         Either::Left(slot) => Ok(slot),
-                        Either::Right(slot) => slot.await.map(Some),
+                        Either::Right(slot) => {
+                            let slot = slot.await.map(Some);
+                            waiting.waited(slot.is_err());
+                            slot
+                        }
                     };
                     match slot {
                         // Its future is not polled before it has its slot.
@@ -145,6 +169,7 @@ pub(crate) fn start(
     // A module's defect is the failure of its call, not of the server.
     let result = match catch_unwind(AssertUnwindSafe(start)) {
         Ok(Outcome::Pending(future)) => {
+            let watch = site.watch_pending(call, watch);
             let future = match &watch {
                 None => future,
                 Some(watch) => watch.instrument(future),
@@ -154,8 +179,12 @@ pub(crate) fn start(
         Ok(Outcome::Ready(result)) => result.map_err(|error| failure_of(&error)),
         Err(panic) => Err(panicked(&*panic)),
     };
+    let is_observed = watch.as_ref().is_some_and(|watch| watch.is_observed());
     if let Some(watch) = watch {
         watch.end(&result);
+    }
+    if !is_observed && result.is_err() {
+        site.failed_at_once(call);
     }
     Started::Over(result)
 }

@@ -89,6 +89,8 @@ pub enum Resolution {
     Operation,
     /// A module gave it.
     Module,
+    /// A module gave it to an equal call, and the call has `cache`.
+    Cache,
     /// The module failed, and the fallback gave it.
     Fallback,
     /// The module failed, and `on_error` says what it is then.
@@ -230,6 +232,7 @@ impl Driver<'_> {
         match operation {
             Operation::Input(_) if follows => Resolution::Default,
             Operation::Input(_) => Resolution::Input,
+            Operation::Call(_) if state.own_failure.is_none() && state.is_cached => Resolution::Cache,
             Operation::Call(_) if state.own_failure.is_none() => Resolution::Module,
             Operation::Call(_) if follows => Resolution::Fallback,
             Operation::Call(_) => Resolution::Recovery,

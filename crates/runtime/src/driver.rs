@@ -15,7 +15,7 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::RunErrorKind;
 use crate::budget::Budget;
-use crate::call::{CallResult, PendingAttempt, RecentTimeouts};
+use crate::call::{Attempted, CallResult, PendingAttempt, RecentTimeouts};
 use crate::coerce::coerce;
 use crate::details::Times;
 use crate::evaluate::{self, EvaluationError, as_record, boolean, evaluate, get, wrong_kind};
@@ -71,7 +71,7 @@ impl Future for InFlight {
         match &mut *self {
             Self::Attempt(node, attempt) => {
                 let node = *node;
-                attempt.poll_unpin(context).map(|result| Ended::Call(node, result))
+                attempt.poll_unpin(context).map(|result| Ended::Call(node, result, Attempted::Here))
             }
             Self::Other(future) => future.poll_unpin(context),
         }
@@ -81,7 +81,7 @@ impl Future for InFlight {
 /// Something that was in flight has ended.
 pub(crate) enum Ended {
     /// The call of a node.
-    Call(NodeIndex, CallResult),
+    Call(NodeIndex, CallResult, Attempted),
     /// A body that was handed to the driver of the run, whose answer is elsewhere.
     Body,
 }

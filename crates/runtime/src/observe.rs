@@ -24,7 +24,8 @@ pub trait RunObserver: fmt::Debug + Send + Sync {
     /// A run has ended after `duration`; without a report when its future was dropped.
     fn run_ended(&self, report: Option<&RunReport>, duration: Duration);
 
-    /// An attempt of a call of `module` has ended, `duration` after it was started.
+    /// An attempt of a call of `module` has ended, `duration` after it was started. It is not told of attempts that a
+    /// pure module answers at once with a value: there are thousands of them in a run, and the telling would take longer.
     fn call_ended(&self, module: &str, outcome: CallOutcome, duration: Duration);
 }
 
@@ -37,13 +38,16 @@ pub enum CallOutcome {
     Failed,
     /// It took longer than it may.
     TimedOut,
+    /// It was not made, since too many calls wait for their slots.
+    Refused,
     /// Nobody waits for it any more: the run has ended, or a call around it.
     Cancelled,
 }
 
 impl CallOutcome {
     /// All outcomes.
-    pub const ALL: [Self; 4] = [Self::Succeeded, Self::Failed, Self::TimedOut, Self::Cancelled];
+    pub const ALL: [Self; 5] =
+        [Self::Succeeded, Self::Failed, Self::TimedOut, Self::Refused, Self::Cancelled];
 
     /// The outcome as text, such as `timed_out`.
     pub fn as_str(self) -> &'static str {
@@ -51,6 +55,7 @@ impl CallOutcome {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::TimedOut => "timed_out",
+            Self::Refused => "refused",
             Self::Cancelled => "cancelled",
         }
     }
@@ -139,16 +144,38 @@ impl Site<'_> {
             attempt = context.attempt(),
             outcome = Empty
         );
-        let observer = &run.shared.config.observer;
-        if span.is_disabled() && observer.is_none() {
-            return None;
+        let observed =
+            (run.shared.config.observer.is_some() && !call.module.spec().pure).then(|| self.observed(call));
+        (!span.is_disabled() || observed.is_some()).then(|| Box::new(CallWatch { span, observed }))
+    }
+
+    /// Goes on to watch an attempt that did not end at once.
+    pub(crate) fn watch_pending(
+        self,
+        call: &LoadedCall,
+        watch: Option<Box<CallWatch>>,
+    ) -> Option<Box<CallWatch>> {
+        if self.run.shared.config.observer.is_none() {
+            return watch;
         }
-        let observed = observer.is_some().then(|| Observed {
-            run: Arc::clone(run),
+        let mut watch = watch.unwrap_or_else(|| Box::new(CallWatch { span: Span::none(), observed: None }));
+        watch.observed.get_or_insert_with(|| self.observed(call));
+        Some(watch)
+    }
+
+    /// Tells of an attempt that failed at once, and was not watched.
+    pub(crate) fn failed_at_once(self, call: &LoadedCall) {
+        if let Some(observer) = &self.run.shared.config.observer {
+            observer.call_ended(&call.name, CallOutcome::Failed, Duration::ZERO);
+        }
+    }
+
+    fn observed(self, call: &LoadedCall) -> Observed {
+        Observed {
+            run: Arc::clone(self.run),
             module: Arc::clone(&call.name),
-            start: run.shared.config.timer.now(),
-        });
-        Some(Box::new(CallWatch { span, observed }))
+            start: self.run.shared.config.timer.now(),
+        }
     }
 }
 
@@ -165,6 +192,11 @@ struct Observed {
 }
 
 impl CallWatch {
+    /// Whether the observer is told of the attempt.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.observed.is_some()
+    }
+
     /// Runs code of the module in the span of its call.
     pub(crate) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
         self.span.in_scope(work)
@@ -176,6 +208,18 @@ impl CallWatch {
         future: BoxFuture<'static, Result<Value, ModuleError>>,
     ) -> BoxFuture<'static, Result<Value, ModuleError>> {
         if self.span.is_disabled() { future } else { Box::pin(future.instrument(self.span.clone())) }
+    }
+
+    /// Starts again to measure how long the attempt takes.
+    pub(crate) fn restart(&mut self) {
+        if let Some(observed) = &mut self.observed {
+            observed.start = observed.run.shared.config.timer.now();
+        }
+    }
+
+    /// Tells that the attempt got no slot.
+    pub(crate) fn refused(mut self: Box<Self>) {
+        self.tell(CallOutcome::Refused);
     }
 
     /// Tells how the attempt ended.

@@ -29,6 +29,8 @@ pub(crate) struct State {
     pub(crate) missing: u32,
     /// Whether all operands that it certainly needs were wanted.
     pub(crate) started: bool,
+    /// Whether what its call came to is that of an equal call.
+    pub(crate) is_cached: bool,
     /// Cases of a branch whose conditions are false.
     pub(crate) cases_decided: u32,
     /// The node whose value it takes, once that is decided.

@@ -10,7 +10,7 @@ use futures_util::future::Either;
 
 use super::{Driver, Ended, Frame, Halt, InFlight, value_of};
 use crate::budget::Refused;
-use crate::call::{self, Attempts, CallFailure, CallResult, PendingAttempt, Started, Waiting};
+use crate::call::{self, Attempted, Attempts, CallFailure, CallResult, PendingAttempt, Started, Waiting};
 use crate::evaluate::{self, EvaluationError};
 use crate::limits::Limits;
 use crate::observe::Site;
@@ -87,11 +87,13 @@ impl<'a> Driver<'a> {
         self.frame.calls.push(InFlight::Other(if call.cache.is_some() {
             Box::pin(async move {
                 let site = Site { run: &run, node };
-                Ended::Call(node, run.shared.caches.result(&call, attempts, site).await)
+                let (result, attempted) = run.shared.caches.result(&call, attempts, site).await;
+                Ended::Call(node, result, attempted)
             })
         } else {
             Box::pin(async move {
-                Ended::Call(node, attempts.finish(started, &call, Site { run: &run, node }).await)
+                let result = attempts.finish(started, &call, Site { run: &run, node }).await;
+                Ended::Call(node, result, Attempted::Here)
             })
         }));
         Halt::Waiting
@@ -112,8 +114,9 @@ impl<'a> Driver<'a> {
 
     /// Something in flight has ended.
     pub(crate) fn ended(&mut self, ended: Ended) {
-        let Ended::Call(node, result) = ended else { return };
+        let Ended::Call(node, result, attempted) = ended else { return };
         let Operation::Call(call) = &self.pipeline.nodes[node.index()].operation else { return };
+        self.frame.states.get_mut(node).is_cached = attempted == Attempted::Elsewhere;
         let result = self.finish_call(node, call, result);
         self.conclude(node, result);
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use constellation_module::{ModuleBuilder, ModuleSpec};
 use constellation_rehydrate::testkit::signature;
-use constellation_runtime::{RunErrorKind, RunReport, RunStatus};
+use constellation_runtime::{Resolution, RunErrorKind, RunReport, RunStatus};
 use constellation_types::{Type, Value};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -305,4 +305,24 @@ async fn a_call_with_large_arguments_is_made_without_a_cache() {
         assert_eq!(mock.n_calls(), calls);
     }
     assert_eq!(runtime.statistics().cache.bypassed, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_tells_whose_attempts_a_value_is_of() {
+    let (mut program, mock) = counting();
+    program.bench.options.include_nodes = true;
+    let runtime = program.runtime();
+    let source = "in n: Int\nmade = f(n) with cache: 1min\nsame = f(n + 0) with cache: 1min\n\
+                  x = made + same\nout x";
+    let sources = |report: &RunReport| -> Vec<_> {
+        let nodes = &report.details.as_ref().unwrap().nodes;
+        let source = |name| nodes.iter().find(|node| node.name == name).unwrap().resolution.unwrap();
+        ["made", "same"].map(source).into()
+    };
+    let first = program.run_on(&runtime, source, json!({ "n": 1 })).await;
+    let mut told = sources(&first);
+    told.sort_by_key(|resolution| format!("{resolution:?}"));
+    assert_eq!(told, [Resolution::Cache, Resolution::Module], "one of two that are in flight");
+    let second = program.run_on(&runtime, source, json!({ "n": 1 })).await;
+    assert_eq!((sources(&second), mock.n_calls()), (vec![Resolution::Cache; 2], 1));
 }

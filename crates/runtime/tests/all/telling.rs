@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use constellation_module::{ModuleBuilder, Outcome};
-use constellation_runtime::{CallOutcome, Inputs, RunObserver, RunReport};
+use constellation_runtime::{CallOutcome, Inputs, RunObserver, RunReport, SchedulerConfig};
 use constellation_store_core::CallOptions;
 use constellation_types::{Type, Value};
 use tracing::field::{Field, Visit};
@@ -97,6 +97,29 @@ async fn an_observer_is_told_of_what_is_cut_off() {
         };
         assert_eq!(notes.take(), expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_slot_is_no_part_of_an_attempt() {
+    let (mut bench, notes) = observed();
+    let mut scheduler = SchedulerConfig::new(1.try_into().unwrap());
+    scheduler.max_waiting = 1;
+    bench.config.scheduler = Some(scheduler);
+    for name in ["first", "second", "third"] {
+        let (node, _) = bench.call(name, || Act::GiveAfter(10, Value::Int(1)));
+        bench.graph.output(name, node);
+    }
+    bench.run().await;
+    assert_eq!(
+        notes.take(),
+        [
+            "run",
+            "third refused after 0ns",
+            "first succeeded after 10ms",
+            "second succeeded after 10ms",
+            "failed after 20ms",
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -176,6 +176,7 @@ fn resolution_source(resolution: Resolution) -> &'static str {
         Resolution::Input => "input",
         Resolution::Default => "default",
         Resolution::Module => "module",
+        Resolution::Cache => "cache",
         Resolution::Fallback => "fallback",
         Resolution::Recovery => "recovery",
         // What is not known here was computed all the same.
