@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use constellation_module::{ModuleBuilder, Outcome};
+use constellation_module::{ModuleBuilder, ModuleSpec, Outcome};
+use constellation_rehydrate::testkit::signature;
 use constellation_runtime::{CallOutcome, Inputs, RunObserver, RunReport, SchedulerConfig};
 use constellation_store_core::CallOptions;
 use constellation_types::{Type, Value};
@@ -79,6 +80,27 @@ async fn an_observer_is_told_of_each_run_and_of_each_attempt() {
             "unsteady succeeded after 7ms",
             "completed after 32ms",
         ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_pure_module_an_observer_is_told_what_waits_or_fails() {
+    let (mut bench, notes) = observed();
+    let acts: [(&str, fn() -> Act); 3] = [
+        ("quick", || Act::Give(Value::Int(1))),
+        ("slow", || Act::GiveAfter(5, Value::Int(1))),
+        ("broken", || Act::Fail("no")),
+    ];
+    for (name, act) in acts {
+        let spec = ModuleSpec { pure: true, ..ModuleSpec::new(signature(name, &[], Type::Int)) };
+        let mock = bench.mock_with(spec, move |_, _| act());
+        let node = bench.graph.call(mock.signature(), &[]);
+        bench.graph.output(name, node);
+    }
+    bench.run().await;
+    assert_eq!(
+        notes.take(),
+        ["run", "broken failed after 0ns", "slow succeeded after 5ms", "failed after 5ms"]
     );
 }
 
