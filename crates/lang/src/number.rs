@@ -180,8 +180,9 @@ impl<'c> Order<'c> {
     }
 
     fn into_spec(self, program: Program<'_, '_>) -> Numbered {
-        let mut table = Table { specs: TypeTable::new(), indices: HashMap::new(), types: program.types };
-        let inputs = program.inputs.iter().map(|(name, input)| InputSpec {
+        let Program { graph, types, inputs, outputs, modules } = program;
+        let mut table = Table { specs: TypeTable::new(), indices: HashMap::new(), types };
+        let inputs = inputs.iter().map(|(name, input)| InputSpec {
             name: (*name).to_owned(),
             ty: table.index_of(input.ty),
             default: None,
@@ -192,13 +193,12 @@ impl<'c> Order<'c> {
         let mut nodes = Vec::with_capacity(self.nodes.len());
         let mut spans = Vec::with_capacity(self.nodes.len());
         for index in &self.nodes {
-            let Graph { nodes: unordered, scopes } = &mut *program.graph;
-            let node = &mut unordered[index.index()];
+            let node = &mut graph.nodes[index.index()];
             let ty = table.index_of(node.ty);
             let operation = std::mem::replace(&mut node.operation, Operation::Plain(NodeKind::Parameter));
-            let operation = self.operation(*index, operation, scopes, &mut table);
+            let operation = self.operation(*index, operation, &graph.scopes, &mut table);
             if let NodeKind::Call { module, major, .. } = &operation {
-                let signature = program.modules.get(&(module.as_str(), *major));
+                let signature = modules.get(&(module.as_str(), *major));
                 let signature = signature.expect("a call was made from a signature");
                 requires
                     .entry((&signature.module, signature.major))
@@ -207,8 +207,7 @@ impl<'c> Order<'c> {
             nodes.push(NodeSpec { label: node.label.map(str::to_owned), ty, operation });
             spans.push(node.span);
         }
-        let outputs = program
-            .outputs
+        let outputs = outputs
             .iter()
             .map(|(name, node)| OutputSpec { name: (*name).to_owned(), node: self.number_of(*node) })
             .collect();

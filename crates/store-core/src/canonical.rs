@@ -83,7 +83,7 @@ pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
 
 pub(crate) fn write_integer(integer: u64, out: &mut Vec<u8>) {
     if integer <= MAX_EXACT_INTEGER {
-        out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes());
+        serde_json::to_writer(out, &integer).expect("writing a number to memory succeeds");
     } else {
         write_number(&integer.into(), out);
     }

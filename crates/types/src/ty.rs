@@ -1,10 +1,9 @@
 //! The types of the language.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
-
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
 
 use crate::bounds::Measure;
 

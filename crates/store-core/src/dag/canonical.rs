@@ -115,12 +115,6 @@ impl Canonical for bool {
     }
 }
 
-impl Canonical for str {
-    fn write(&self, out: &mut Vec<u8>) {
-        write_string(self, out);
-    }
-}
-
 impl Canonical for String {
     fn write(&self, out: &mut Vec<u8>) {
         write_string(self, out);
@@ -310,7 +304,7 @@ impl Canonical for NodeKind {
 impl Canonical for Literal {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Int(int) => variant!(out, "int", *itoa::Buffer::new().format(*int)),
+            Self::Int(int) => variant!(out, "int", int.to_string()),
             Self::Float(float) => {
                 assert!(float.is_finite(), "a graph's float literals are finite");
                 variant!(out, "float", format!("{float:?}"));

@@ -1,11 +1,11 @@
 //! The type table of a graph.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use constellation_types::{
     FunctionType, MAX_TYPE_DEPTH, MAX_TYPE_SIZE, RecordType, Type, UnionType, is_identifier,
 };
-use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::TypeIndex;
