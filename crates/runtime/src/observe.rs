@@ -10,6 +10,7 @@ use constellation_store_core::NodeIndex;
 use constellation_types::Value;
 use futures_util::future::BoxFuture;
 use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
 use tracing::{Instrument, Span};
 
 use crate::call::CallResult;
@@ -135,18 +136,27 @@ pub(crate) struct Site<'a> {
 
 impl Site<'_> {
     /// Starts to watch an attempt, if anybody wants to know of it.
+    #[inline]
     pub(crate) fn watch(self, call: &LoadedCall, context: &CallContext) -> Option<Box<CallWatch>> {
-        let Self { run, node } = self;
+        let is_traced = LevelFilter::current() >= LevelFilter::DEBUG;
+        let is_observed = self.run.shared.config.observer.is_some() && !call.module.spec().pure;
+        (is_traced || is_observed).then(|| self.watch_for_somebody(call, context, is_observed))
+    }
+
+    fn watch_for_somebody(
+        self,
+        call: &LoadedCall,
+        context: &CallContext,
+        is_observed: bool,
+    ) -> Box<CallWatch> {
         let span = tracing::debug_span!(
             "call",
             module = &*call.name,
-            label = run.pipeline.label(node),
+            label = self.run.pipeline.label(self.node),
             attempt = context.attempt(),
             outcome = Empty
         );
-        let observed =
-            (run.shared.config.observer.is_some() && !call.module.spec().pure).then(|| self.observed(call));
-        (!span.is_disabled() || observed.is_some()).then(|| Box::new(CallWatch { span, observed }))
+        Box::new(CallWatch { span, observed: is_observed.then(|| self.observed(call)) })
     }
 
     /// Goes on to watch an attempt that did not end at once.
