@@ -3,6 +3,7 @@
 use xshell::{Shell, cmd};
 
 use crate::flags::{self, Bench, BenchCmd};
+use crate::tools;
 
 pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
     // Below `target`, so on the disk that the sources are on: a temporary folder may be in memory.
@@ -33,6 +34,18 @@ pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
                 shell,
                 "cargo run --release --package constellation-benches --features execution
                  --bin constellation-benches-execution -- --output target/bench/runtime.json {quick...}"
+            )
+            .run()?;
+        }
+        BenchCmd::Http(flags::Http { quick }) => {
+            let quick = quick.then_some("--quick");
+            let oha = tools::install_here(shell, "oha", "1.16.0")?;
+            cmd!(shell, "cargo build --release --package constellation").run()?;
+            cmd!(
+                shell,
+                "cargo run --release --package constellation-benches --features service
+                 --bin constellation-benches-service -- measure --binary target/release/constellation --oha {oha}
+                 --directory target/bench/http --output target/bench/http.json {quick...}"
             )
             .run()?;
         }

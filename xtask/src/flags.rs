@@ -37,6 +37,12 @@ xflags::xflags! {
                 /// Fewer rounds; the figures say less.
                 optional --quick
             }
+            /// The server beside axum routes that give the same answers, under load from wrk (which must be installed)
+            /// and oha: prints a table, and leaves `target/bench/http.json`.
+            cmd http {
+                /// Smaller counts and fewer rounds; the figures say less.
+                optional --quick
+            }
         }
 
         /// Tries crashes and seeded bugs of the file-system store, in a release build; without a flag, both.

@@ -1,0 +1,84 @@
+//! Benchmarks of the server over HTTP; `cargo xtask bench http` builds and runs it.
+//!
+//! The server is the binary as it is delivered. Beside it runs a floor: axum routes that parse the same bodies and
+//! answer the same bytes. wrk and oha make the load, in rounds that take turns.
+
+mod capacity;
+mod floor;
+mod load;
+mod process;
+mod programs;
+mod rates;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use constellation_benches::report::Report;
+
+mod flags {
+    //! The command line.
+
+    use std::path::PathBuf;
+
+    xflags::xflags! {
+        /// Benchmarks of the server; run it through `cargo xtask bench http`.
+        cmd service {
+            /// Measures, and prints the table.
+            cmd measure {
+                /// Smaller counts and fewer rounds.
+                optional --quick
+                /// The server.
+                required --binary binary: PathBuf
+                /// The load generator that holds a rate.
+                required --oha oha: PathBuf
+                /// Where stores are.
+                required --directory directory: PathBuf
+                /// Where the JSON goes.
+                required --output output: PathBuf
+            }
+            /// Serves the floor.
+            cmd floor {
+                /// Answers by route, as JSON.
+                required --answers answers: PathBuf
+            }
+        }
+    }
+}
+
+/// What the command line asks for.
+struct Settings {
+    quick: bool,
+    binary: std::path::PathBuf,
+    oha: std::path::PathBuf,
+    directory: std::path::PathBuf,
+}
+
+#[expect(clippy::print_stderr, reason = "the one place that reports a failure to the developer")]
+fn main() -> ExitCode {
+    let result = match flags::Service::from_env_or_exit().subcommand {
+        flags::ServiceCmd::Floor(flags::Floor { answers }) => floor::serve(&answers),
+        flags::ServiceCmd::Measure(flags::Measure { quick, binary, oha, directory, output }) => {
+            measure(&Settings { quick, binary, oha, directory }, &output)
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the table is the output of the program")]
+fn measure(settings: &Settings, output: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&settings.directory)?;
+    let mut rows = rates::answers(settings)?;
+    rows.extend(rates::compilations(settings)?);
+    rows.extend(capacity::of_stored(settings)?);
+    let report = Report { quick: settings.quick, rows };
+    std::fs::write(output, report.to_json()).with_context(|| format!("writing {}", output.display()))?;
+    print!("{}", report.to_table());
+    Ok(())
+}
