@@ -151,6 +151,10 @@ impl PipelineStore for RefusingStore {
         self.inner.resolve(name).await
     }
 
+    async fn names_of(&self, structural_hash: &StructuralHash) -> Result<Vec<PipelineName>> {
+        self.inner.names_of(structural_hash).await
+    }
+
     async fn lookup_syntactic(&self, key: &SyntacticKey) -> Result<Option<StructuralHash>> {
         self.inner.lookup_syntactic(key).await
     }

@@ -508,6 +508,10 @@ macro_rules! forward {
                 (**self).resolve(name).await
             }
 
+            async fn names_of(&self, structural_hash: &StructuralHash) -> Result<Vec<PipelineName>> {
+                (**self).names_of(structural_hash).await
+            }
+
             async fn lookup_syntactic(&self, key: &SyntacticKey) -> Result<Option<StructuralHash>> {
                 (**self).lookup_syntactic(key).await
             }

@@ -75,6 +75,13 @@ pub trait PipelineStore: Debug + Display + Send + Sync + 'static {
     /// `Unavailable`.
     async fn resolve(&self, name: &PipelineName) -> Result<Option<ActiveVersion>>;
 
+    /// The names whose active version is this image, by ascending bytes.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`.
+    async fn names_of(&self, structural_hash: &StructuralHash) -> Result<Vec<PipelineName>>;
+
     /// The image that a program was compiled to, or none.
     ///
     /// # Errors

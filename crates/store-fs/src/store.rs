@@ -437,6 +437,10 @@ impl PipelineStore for FileSystemPipelineStore {
         self.read("resolve name", |state| state.resolve(name))
     }
 
+    async fn names_of(&self, structural_hash: &StructuralHash) -> Result<Vec<PipelineName>> {
+        self.read("list names of image", |state| state.names_of(structural_hash))
+    }
+
     async fn lookup_syntactic(&self, key: &SyntacticKey) -> Result<Option<StructuralHash>> {
         self.read("look up program", |state| state.lookup_syntactic(key))
     }

@@ -28,7 +28,7 @@ use crate::{Change, Prepared};
 /// judgements and listings do without. What was added by a change is in memory.
 ///
 /// Who refers to what is worked out when it is asked for first, in time linear in the state, and kept along from then
-/// on. Only removing, pruning and damage ask for it.
+/// on. Only removing, pruning, damage and whoever wants the names of an image ask for it.
 #[derive(Debug, Clone)]
 pub struct State {
     revision: Revision,
@@ -277,6 +277,17 @@ impl State {
     /// What a name points to.
     pub fn resolve(&self, name: &PipelineName) -> Option<ActiveVersion> {
         self.names.get(name)?.active()
+    }
+
+    /// The names whose active version is an image, by ascending bytes.
+    pub fn names_of(&self, structural_hash: &StructuralHash) -> Vec<PipelineName> {
+        let is_active = |holder: &&Holder| {
+            self.resolve(&holder.name).is_some_and(|active| active.version == holder.version)
+        };
+        let mut names: Vec<_> =
+            self.holders(structural_hash).filter(is_active).map(|holder| holder.name.clone()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The image that a key leads to.

@@ -459,6 +459,10 @@ impl PipelineStore for Broken {
         self.0.read(|state| state.resolve(&self.0.folded(name)))
     }
 
+    async fn names_of(&self, structural_hash: &StructuralHash) -> Result<Vec<PipelineName>> {
+        self.0.read(|state| state.names_of(structural_hash))
+    }
+
     async fn lookup_syntactic(&self, key: &SyntacticKey) -> Result<Option<StructuralHash>> {
         self.0.read(|state| state.lookup_syntactic(key))
     }

@@ -199,7 +199,7 @@ async fn detail(
         }
     };
     let image = app.service.image(reference, &hash).await?.ok_or_else(not_found)?;
-    let aliases = aliases(app).await?.remove(&hash).unwrap_or_default();
+    let aliases = store.names_of(&hash).await?;
     let problems = app.service.problems();
     let types = image.dag_spec.validate().map_err(|error| ServiceError::NotLoadable {
         reference: reference.to_string(),

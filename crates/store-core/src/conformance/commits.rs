@@ -19,6 +19,7 @@ case_list![
     an_image_that_is_there_is_kept,
     of_two_images_of_one_graph_in_a_commit_the_first_is_kept,
     an_index_entry_can_lead_to_another_image,
+    the_names_of_an_image_are_those_whose_active_version_it_is,
     an_operation_on_what_is_not_there_is_not_found,
     an_image_that_is_not_what_its_hash_says_is_refused,
     an_image_that_is_not_well_formed_is_refused,
@@ -240,6 +241,22 @@ async fn pruning_keeps_the_newest_and_the_active_version(store: Store) {
     Content::of(&*store).await;
 }
 
+async fn the_names_of_an_image_are_those_whose_active_version_it_is(store: Store) {
+    let [a, b, c] = ["a", "b", "c"].map(name);
+    let (old, new) = (image(1), image(2));
+    let names = async |image: &PipelineImage| store.names_of(&image.structural_hash).await.unwrap();
+    assert!(names(&old).await.is_empty(), "nobody has an image that is not stored");
+    let versions = [&c, &a, &b].map(|name| record(name, &old));
+    commit(&store, [put(&old), put(&new)].into_iter().chain(versions).collect::<Vec<_>>()).await;
+    assert_eq!(names(&old).await, [a.clone(), b.clone(), c.clone()]);
+    commit(&store, [record(&a, &new), delete(&b)]).await;
+    assert_eq!(names(&old).await, [c.clone()]);
+    assert_eq!(names(&new).await, [a.clone()]);
+    commit(&store, [set_active(&a, 1), record(&c, &new), record(&c, &old)]).await;
+    assert_eq!(names(&old).await, [a, c], "also where two versions of a name are the image");
+    assert!(names(&new).await.is_empty());
+}
+
 async fn a_long_commit_is_applied_in_order(store: Store) {
     let names: Vec<_> = (0..20).map(|number| name(&format!("n{number}"))).collect();
     let operations = (0_i64..200).zip(names.iter().cycle()).flat_map(|(number, name)| {
@@ -270,6 +287,7 @@ async fn a_closed_store_is_unavailable(store: Store) {
     assert_eq!(store.get(&image(1).structural_hash).await.unwrap_err().kind(), unavailable);
     assert_eq!(store.peek(&image(1).structural_hash).await.unwrap_err().kind(), unavailable);
     assert_eq!(store.resolve(&a).await.unwrap_err().kind(), unavailable);
+    assert_eq!(store.names_of(&image(1).structural_hash).await.unwrap_err().kind(), unavailable);
     assert_eq!(store.lookup_syntactic(&key(1)).await.unwrap_err().kind(), unavailable);
     assert_eq!(store.versions(&a).await.unwrap_err().kind(), unavailable);
     assert_eq!(store.source(&source_hash("")).await.unwrap_err().kind(), unavailable);

@@ -58,6 +58,15 @@ impl Content {
             histories.push(VersionHistory::clone(&history));
         }
 
+        for structural_hash in images.keys() {
+            let points_to_it = |entry: &&NameEntry| {
+                entry.active.is_some_and(|active| active.structural_hash == *structural_hash)
+            };
+            let expected: Vec<_> =
+                names.iter().filter(points_to_it).map(|entry| entry.name.clone()).collect();
+            assert_eq!(store.names_of(structural_hash).await.unwrap(), expected);
+        }
+
         let index = collect(store.list_index(ListOptions::default())).await.unwrap();
         assert!(index.is_sorted_by(|a, b| a.key < b.key), "the index is sorted");
         for IndexEntry { key, structural_hash } in &index {

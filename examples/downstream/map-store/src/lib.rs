@@ -115,6 +115,14 @@ impl PipelineStore for MapStore {
         Ok(self.content()?.active(name))
     }
 
+    async fn names_of(&self, structural_hash: &StructuralHash) -> Result<Vec<PipelineName>> {
+        let content = self.content()?;
+        let points_to_it = |name: &&PipelineName| {
+            content.active(name).is_some_and(|active| active.structural_hash == *structural_hash)
+        };
+        Ok(content.names.keys().filter(points_to_it).cloned().collect())
+    }
+
     async fn lookup_syntactic(&self, key: &SyntacticKey) -> Result<Option<StructuralHash>> {
         Ok(self.content()?.index.get(key).copied())
     }
