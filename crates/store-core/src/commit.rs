@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActiveVersion, Origin, PipelineImage, PipelineName, SourceHash, StructuralHash, SyntacticKey};
+use crate::{
+    ActiveVersion, ErrorKind, Origin, PipelineImage, PipelineName, Result, SourceHash, StoreError,
+    StructuralHash, SyntacticKey,
+};
 
 /// The number of a commit, store-wide: it grows with each commit that changes something, and is never used twice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,6 +69,31 @@ pub enum Precondition {
     Absent,
     /// This version is active.
     Active(u64),
+}
+
+impl Precondition {
+    /// Judges what a name points to.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict`, with the name, the expected version and the active one, when the precondition does not hold.
+    pub fn judge(self, name: &PipelineName, active: Option<ActiveVersion>) -> Result<()> {
+        let expected = match self {
+            Self::Any => return Ok(()),
+            Self::Absent => None,
+            Self::Active(version) => Some(version),
+        };
+        let found = active.map(|active| active.version);
+        if found == expected {
+            return Ok(());
+        }
+        let text = |version: Option<u64>| version.map_or("none".to_owned(), |version| version.to_string());
+        let message = "the active version is not the expected one; read it again and decide anew";
+        Err(StoreError::new(ErrorKind::Conflict, "commit", message)
+            .with("name", name)
+            .with("expected", text(expected))
+            .with("active", text(found)))
+    }
 }
 
 /// A change of a store.

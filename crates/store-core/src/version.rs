@@ -83,6 +83,13 @@ pub struct ActiveVersion {
     pub structural_hash: StructuralHash,
 }
 
+impl Version {
+    /// What a name points to while this version is active.
+    pub fn as_active(&self) -> ActiveVersion {
+        ActiveVersion { version: self.version, structural_hash: self.structural_hash }
+    }
+}
+
 impl VersionHistory {
     /// The history of a name without versions.
     pub fn new(pipeline_name: PipelineName) -> Self {
@@ -113,8 +120,7 @@ impl VersionHistory {
 
     /// The active version.
     pub fn active(&self) -> Option<ActiveVersion> {
-        let version = self.get(self.active_version?)?;
-        Some(ActiveVersion { version: version.version, structural_hash: version.structural_hash })
+        self.get(self.active_version?).map(Version::as_active)
     }
 
     /// The numbers of the versions that a pruning forgets which keeps so many of the newest.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use constellation_store_core::{
     ActiveVersion, Commit, ErrorKind, ExtraMembers, Operation, Origin, Outcome, PipelineImage, PipelineName,
-    Precondition, Result, Revision, SourceHash, StoreError, StructuralHash, Timestamp, Version, prunable,
+    Result, Revision, SourceHash, StoreError, StructuralHash, Timestamp, Version, prunable,
 };
 
 use crate::view::View;
@@ -87,7 +87,7 @@ impl State {
         let Commit { preconditions, operations } = &commit.commit;
         let view = View { state: self, pending, own: Pending::new() };
         for (name, precondition) in preconditions {
-            judge(*precondition, name, view.active(name))?;
+            precondition.judge(name, view.active(name))?;
         }
         let latest = view.revision();
         let revision = Revision(latest.0.saturating_add(1));
@@ -106,24 +106,6 @@ impl State {
         }
         Ok(Prepared { revision, changes, outcomes })
     }
-}
-
-fn judge(precondition: Precondition, name: &PipelineName, active: Option<ActiveVersion>) -> Result<()> {
-    let expected = match precondition {
-        Precondition::Any => return Ok(()),
-        Precondition::Absent => None,
-        Precondition::Active(version) => Some(version),
-    };
-    let found = active.map(|active| active.version);
-    if found == expected {
-        return Ok(());
-    }
-    let text = |version: Option<u64>| version.map_or("none".to_owned(), |version| version.to_string());
-    let message = "the active version is not the expected one; read it again and decide anew";
-    Err(StoreError::new(ErrorKind::Conflict, "commit", message)
-        .with("name", name)
-        .with("expected", text(expected))
-        .with("active", text(found)))
 }
 
 struct Preparation<'a> {
