@@ -250,7 +250,8 @@ impl Builder {
                 return Err(error);
             }
         };
-        let app = Arc::new(App::new(service, metrics, &limits, is_for_reading));
+        let app = App::new(service, metrics, &limits, is_for_reading).with_loader(loader);
+        let app = Arc::new(app);
         Ok(ConstellationServer { app, limits, insecure, report })
     }
 

@@ -154,7 +154,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::service::Target;
+    use crate::service::{Mode, Target};
     use crate::test_support::server;
 
     #[tokio::test]
@@ -178,7 +178,7 @@ mod tests {
         "#;
         let name: constellation_store_core::PipelineName = "shop".parse().unwrap();
         let target = Target::new(name.clone(), constellation_store_core::Origin::Compile);
-        server.service().publish(source.into(), Some(target)).await.unwrap();
+        server.service().publish(source.into(), Some(target), Mode::Apply).await.unwrap();
         let reference = Reference::Name(name);
         let request = server.service().example_request(&reference).await.unwrap();
         let shop = json!({ "name": "Ada's \"shop\"", "scores": [1.5, 2.0] });

@@ -1,13 +1,16 @@
 //! The HTTP API: routes, and what holds for all of them.
 
 mod body;
+mod changes;
 mod conditions;
 mod health;
 mod layer;
+mod listing;
 mod pipelines;
 mod programs;
 mod respond;
 mod runs;
+mod versions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +20,7 @@ use axum::Router;
 use axum::routing::{get, post, put};
 use constellation_store_core::StoreStatus;
 
-use crate::config::Limits;
+use crate::config::{Limits, LoaderConfig};
 use crate::metrics::Metrics;
 use crate::service::PipelineService;
 
@@ -31,6 +34,8 @@ pub(crate) struct App {
     draining: AtomicBool,
     /// Whether the store was given to the server to be read only.
     is_for_reading: bool,
+    /// Where a name is reloaded from when the request has no source.
+    loader: Option<LoaderConfig>,
 }
 
 impl App {
@@ -48,7 +53,13 @@ impl App {
             body_read_timeout: limits.body_read_timeout,
             draining: AtomicBool::new(false),
             is_for_reading,
+            loader: None,
         }
+    }
+
+    /// Lets names be reloaded from the files of the startup loader.
+    pub(crate) fn with_loader(self, loader: Option<LoaderConfig>) -> Self {
+        Self { loader, ..self }
     }
 
     /// From now on the server is not ready, so that a balancer sends requests elsewhere.
@@ -72,9 +83,14 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/compile", post(programs::compile))
         .route("/execute", post(programs::execute))
         .route("/run", post(programs::run))
-        .route("/pipelines", get(pipelines::list))
-        .route("/pipelines/{ref}", get(pipelines::show))
-        .route("/pipelines/{name}/alias", put(pipelines::alias))
+        .route("/pipelines", get(listing::list))
+        .route("/pipelines/{ref}", get(pipelines::show).delete(changes::delete))
+        .route("/pipelines/{name}/alias", put(changes::alias))
+        .route("/pipelines/{name}/reload", post(changes::reload))
+        .route("/pipelines/{name}/rollback", post(changes::roll_back))
+        .route("/pipelines/{name}/rollback/{version}", post(changes::roll_back_to))
+        .route("/pipelines/{name}/versions", get(versions::list))
+        .route("/pipelines/{name}/versions/{version}", get(versions::show))
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

@@ -29,5 +29,5 @@ pub use config::{AliasStrategy, InvalidAliasStrategy, Limits, LoaderConfig};
 pub use error::ServiceError;
 pub use example::{ExampleRequest, StoredPipeline};
 pub use loader::{FailedFile, LoadError, LoadReport, LoadedFile, UnreadableSource, read_source};
-pub use service::{Found, PipelineService, Published, Target};
+pub use service::{Found, Mode, PipelineService, Pointed, Published, Target};
 pub use wire::DiagnosticBody;

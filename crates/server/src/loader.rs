@@ -16,8 +16,9 @@ use constellation_store_core::{Origin, PipelineName, SourceHash, StoreError, Str
 
 use crate::config::LoaderConfig;
 use crate::error::ServiceError;
-use crate::service::{Found, PipelineService, Target};
+use crate::service::{Found, Mode, PipelineService, Target};
 use files::SourceFile;
+pub(crate) use files::read_file_of;
 pub use files::{UnreadableSource, read_source};
 
 /// What the startup loader did.
@@ -135,7 +136,7 @@ pub(crate) async fn load(service: &PipelineService, config: &LoaderConfig) -> Re
                     program_files.push((file, is_known));
                     continue;
                 }
-                match service.publish_found(*found, target.as_ref()).await {
+                match service.publish_found(*found, target.as_ref(), Mode::Apply).await {
                     Ok(_) if is_known => report.skipped.push(file),
                     Ok(_) => report.loaded.push(file),
                     Err(error) => report.failed.push(FailedFile { path, reason: error.to_string() }),

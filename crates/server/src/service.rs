@@ -1,8 +1,11 @@
 //! The pipeline service: the one way from a source or a reference to a pipeline that runs.
 
 mod cache;
+mod forecast;
 mod heal;
+mod lifecycle;
 mod places;
+mod program;
 mod run;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,9 +16,9 @@ use constellation_module::ModuleRegistry;
 use constellation_rehydrate::{LoadedPipeline, RehydrateError, Rehydrator};
 use constellation_runtime::Runtime;
 use constellation_store_core::{
-    ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageMetadata, Operation, Origin, Outcome,
-    PipelineImage, PipelineName, PipelineStore, Precondition, Reference, SourceHash, StoreError,
-    StructuralHash, SyntacticKey, SystemClock, Timestamp,
+    Clock, Commit, Committed, ErrorKind, ImageMetadata, Operation, Origin, PipelineImage, PipelineName,
+    PipelineStore, Precondition, Reference, SourceHash, StoreError, StructuralHash, SyntacticKey,
+    SystemClock, Timestamp,
 };
 use tokio::sync::Semaphore;
 
@@ -23,7 +26,10 @@ use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::metrics::Metrics;
 use cache::PipelineCache;
+pub(crate) use lifecycle::ImageUser;
+pub use lifecycle::Mode;
 use places::KnownPlaces;
+pub use program::{Found, Pointed, Published, Target};
 
 /// A source of at most so many bytes is cut into tokens where the request runs: handing it to another thread
 /// would take longer.
@@ -59,85 +65,6 @@ pub struct PipelineService {
     problems: Mutex<BTreeMap<PipelineName, String>>,
     /// Held while a pipeline is compiled again and stored.
     healing: tokio::sync::Mutex<()>,
-}
-
-/// A program that was found or compiled. Nothing of it is published yet.
-#[derive(Debug)]
-pub struct Found {
-    /// The pipeline, ready to run.
-    pub pipeline: Arc<LoadedPipeline>,
-    /// The key it is found by.
-    pub key: SyntacticKey,
-    /// The hash of the source as it was given; a source with other comments has the same pipeline.
-    pub source_hash: SourceHash,
-    /// Whether it was compiled just now.
-    pub compiled: bool,
-    /// What the compiler warns of; known only when it was compiled just now.
-    pub warnings: Vec<Diagnostic>,
-    pub(crate) source: Arc<str>,
-    /// Whether the store has the image and finds it by the key.
-    is_stored: bool,
-}
-
-impl Found {
-    /// The hash that names the image.
-    pub fn structural_hash(&self) -> StructuralHash {
-        self.pipeline.image.structural_hash
-    }
-
-    /// What publishes it, with the image also when the store had it a moment ago if `with_image`.
-    fn operations(&self, target: Option<&Target>, with_image: bool) -> Vec<Operation> {
-        let mut operations = Vec::new();
-        let structural_hash = self.structural_hash();
-        let with_image = with_image || !self.is_stored;
-        if with_image {
-            operations.push(Operation::PutImage(Arc::clone(&self.pipeline.image)));
-        }
-        if with_image || target.is_some() {
-            operations.push(Operation::PutSource(Arc::clone(&self.source)));
-        }
-        if with_image {
-            operations.push(Operation::Index { key: self.key, structural_hash });
-        }
-        if let Some(target) = target {
-            operations.push(Operation::RecordVersion {
-                name: target.name.clone(),
-                structural_hash,
-                origin: target.origin,
-                source_hash: Some(self.source_hash),
-            });
-        }
-        operations
-    }
-}
-
-/// The name that a caller wants to point to a program. Without one a program is stored only.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// The name.
-    pub name: PipelineName,
-    /// What asks for it.
-    pub origin: Origin,
-    /// What must hold of the name.
-    pub precondition: Precondition,
-}
-
-impl Target {
-    /// The name, whatever it points to now.
-    pub fn new(name: PipelineName, origin: Origin) -> Self {
-        Self { name, origin, precondition: Precondition::Any }
-    }
-}
-
-/// A program that was published.
-#[derive(Debug)]
-pub struct Published {
-    /// The program.
-    pub found: Found,
-    /// What its name points to now; none when none was asked for.
-    pub active: Option<ActiveVersion>,
-    /// Whether a version was made.
-    pub changed: bool,
 }
 
 /// Why a stored image is not at hand.
@@ -250,37 +177,47 @@ impl PipelineService {
     /// # Errors
     ///
     /// Those of [`PipelineService::find_or_compile`], and those of the commit.
-    pub async fn publish(&self, source: Arc<str>, target: Option<Target>) -> Result<Published, ServiceError> {
+    ///
+    /// In a dry run nothing is published, and the answer is what would have been.
+    pub async fn publish(
+        &self,
+        source: Arc<str>,
+        target: Option<Target>,
+        mode: Mode,
+    ) -> Result<Published, ServiceError> {
         let found = self.find_or_compile(source).await?;
-        self.publish_found(found, target.as_ref()).await
+        self.publish_found(found, target.as_ref(), mode).await
     }
 
     pub(crate) async fn publish_found(
         &self,
         found: Found,
         target: Option<&Target>,
+        mode: Mode,
     ) -> Result<Published, ServiceError> {
         let operations = found.operations(target, false);
         if operations.is_empty() {
-            return Ok(Published { found, active: None, changed: false });
+            return Ok(Published { found, pointed: None });
         }
         let preconditions: Vec<_> =
             target.iter().map(|target| (target.name.clone(), target.precondition)).collect();
         let commit = Commit { preconditions: preconditions.clone(), operations };
-        let committed = match self.commit_with(commit).await {
+        let committed = match self.commit_in(mode, commit).await {
             // The image was collected since it was found.
             Err(error) if error.kind() == ErrorKind::NotFound && found.is_stored => {
                 let operations = found.operations(target, true);
-                self.commit_with(Commit { preconditions, operations }).await?
+                self.commit_in(mode, Commit { preconditions, operations }).await?
             }
             other => other?,
         };
-        self.cache.insert(&found.pipeline);
-        let (changed, active) = version_outcome(&committed, found.structural_hash());
-        if let Some(target) = target {
-            self.forget_problem(&target.name);
+        if mode == Mode::Apply {
+            self.cache.insert(&found.pipeline);
+            if let Some(target) = target {
+                self.forget_problem(&target.name);
+            }
         }
-        Ok(Published { found, active, changed })
+        let pointed = Pointed::of(&committed, found.structural_hash());
+        Ok(Published { found, pointed })
     }
 
     /// Publishes several programs in one commit: all or none.
@@ -303,7 +240,7 @@ impl PipelineService {
         Ok(())
     }
 
-    /// Points a name to a stored image. Answers what it points to now, and whether that is new.
+    /// Points a name to a stored image, or tells what that would do.
     ///
     /// # Errors
     ///
@@ -314,7 +251,8 @@ impl PipelineService {
         name: &PipelineName,
         structural_hash: StructuralHash,
         precondition: Precondition,
-    ) -> Result<(ActiveVersion, bool), ServiceError> {
+        mode: Mode,
+    ) -> Result<Pointed, ServiceError> {
         let not_found = || ServiceError::NotFound(Reference::Hash(structural_hash));
         let image = self.store.get(&structural_hash).await?.ok_or_else(not_found)?;
         let operation = Operation::RecordVersion {
@@ -324,15 +262,15 @@ impl PipelineService {
             source_hash: image.metadata.source_hash,
         };
         let commit = Commit::new().require(name.clone(), precondition).then(operation);
-        let committed = match self.commit_with(commit).await {
+        let committed = match self.commit_in(mode, commit).await {
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(not_found()),
             other => other?,
         };
-        self.forget_problem(name);
-        let (changed, active) = version_outcome(&committed, structural_hash);
-        let active =
-            active.ok_or_else(|| ServiceError::Internal("the store told no version of the name".into()))?;
-        Ok((active, changed))
+        if mode == Mode::Apply {
+            self.forget_problem(name);
+        }
+        Pointed::of(&committed, structural_hash)
+            .ok_or_else(|| ServiceError::Internal("the store told no version of the name".into()))
     }
 
     /// The pipeline that a reference leads to, ready to run. One that a name leads to and that does not load is
@@ -472,18 +410,6 @@ pub(crate) fn is_damage(kind: ErrorKind) -> bool {
             | ErrorKind::InvalidImage
             | ErrorKind::NotFound
     )
-}
-
-/// Whether a version was made, and what the name points to.
-fn version_outcome(committed: &Committed, structural_hash: StructuralHash) -> (bool, Option<ActiveVersion>) {
-    let version = committed.outcomes.iter().find_map(|outcome| match outcome {
-        Outcome::Version { changed, version, previous: _ } => Some((*changed, *version)),
-        _ => None,
-    });
-    match version {
-        Some((changed, version)) => (changed, Some(ActiveVersion { version, structural_hash })),
-        None => (false, None),
-    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ServiceError> {

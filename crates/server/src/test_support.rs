@@ -16,6 +16,7 @@ use constellation_store_core::{
 };
 use constellation_store_mem::InMemoryPipelineStore;
 use constellation_types::{Type, Value};
+use futures_util::TryStreamExt as _;
 use futures_util::stream::BoxStream;
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
@@ -188,4 +189,30 @@ impl PipelineStore for RefusingStore {
     async fn close(&self) -> Result<()> {
         self.inner.close().await
     }
+}
+
+/// A call with headers; an empty body is none.
+pub(crate) async fn call(
+    router: &Router,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl fmt::Display,
+) -> Answer {
+    let request = Request::builder().method(method).uri(path);
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    send(router, request.body(Body::from(body.to_string())).unwrap()).await
+}
+
+/// Everything that a store tells: names with their histories, images, and the index.
+pub(crate) async fn content(store: &dyn PipelineStore) -> String {
+    let status = store.status().await.unwrap();
+    let names: Vec<NameEntry> = store.list_names(ListOptions::default()).try_collect().await.unwrap();
+    let mut histories = Vec::new();
+    for entry in &names {
+        histories.push(store.versions(&entry.name).await.unwrap());
+    }
+    let images: Vec<ImageSummary> = store.list_images(ListOptions::default()).try_collect().await.unwrap();
+    let index: Vec<IndexEntry> = store.list_index(ListOptions::default()).try_collect().await.unwrap();
+    format!("{status:#?}\n{names:#?}\n{histories:#?}\n{images:#?}\n{index:#?}")
 }

@@ -1,6 +1,7 @@
 //! The JSON of the HTTP API: member names, their order and explicit nulls are those of the reference
 //! implementation. What this server adds stands last.
 
+mod lifecycle;
 mod run;
 mod type_text;
 
@@ -12,6 +13,10 @@ use constellation_types::{Json, Type, Value};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub(crate) use lifecycle::{
+    ChangeParameters, CurrentBody, DeleteResponse, ErrorDetails, ReloadRequest, ReloadResponse,
+    RollbackResponse, VersionBody, VersionDetail, VersionList,
+};
 pub(crate) use run::{ComputedNodesBody, MetadataBody, OptionsBody, PositionBody, RunErrorBody, ToldBody};
 pub(crate) use type_text::type_text;
 
@@ -22,6 +27,8 @@ pub(crate) struct ErrorResponse {
     pub(crate) error: &'static str,
     pub(crate) message: String,
     pub(crate) request_id: Option<String>,
+    #[serde(flatten)]
+    pub(crate) details: ErrorDetails,
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,6 +50,13 @@ pub(crate) struct CompileResponse {
     pub(crate) name: Option<String>,
     pub(crate) errors: Vec<String>,
     pub(crate) diagnostics: Vec<DiagnosticBody>,
+    /// The active version of the name; null without one. In a dry run, what it would be.
+    pub(crate) version: Option<u64>,
+    /// Whether a version was made; null without a name.
+    pub(crate) changed: Option<bool>,
+    /// What the name pointed to before.
+    pub(crate) previous_hash: Option<String>,
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,6 +92,7 @@ pub(crate) struct AliasResponse {
     pub(crate) structural_hash: String,
     pub(crate) version: u64,
     pub(crate) changed: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// Inputs by name. A repeated key is refused at every level: which one counts would be a guess.
@@ -234,8 +249,9 @@ pub(crate) struct PipelineSummary {
     pub(crate) structural_hash: String,
     pub(crate) syntactic_hash: Option<String>,
     pub(crate) aliases: Vec<String>,
-    pub(crate) compiled_at: String,
-    pub(crate) module_count: u64,
+    /// Null when the image is not there, as the next one.
+    pub(crate) compiled_at: Option<String>,
+    pub(crate) module_count: Option<u64>,
     pub(crate) declared_outputs: Vec<String>,
     /// Why it cannot be run; null when nothing is known to be wrong.
     pub(crate) load_error: Option<String>,
@@ -320,7 +336,7 @@ mod tests {
         let text = serde_json::to_string(&CompileResponse::default()).unwrap();
         assert_eq!(
             text,
-            r#"{"success":false,"structuralHash":null,"syntacticHash":null,"dagName":null,"name":null,"errors":[],"diagnostics":[]}"#
+            r#"{"success":false,"structuralHash":null,"syntacticHash":null,"dagName":null,"name":null,"errors":[],"diagnostics":[],"version":null,"changed":null,"previousHash":null,"dryRun":false}"#
         );
     }
 

@@ -1,6 +1,6 @@
 //! Reading request bodies: counted as they arrive, in bounded time, as JSON whatever the media type.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -23,6 +23,28 @@ pub(super) async fn read_json<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<T, BodyError> {
+    parse(&read_bytes(app, headers, body).await?)
+}
+
+/// Reads a body as JSON, if there is one: nothing but white space is none.
+pub(super) async fn read_optional_json<T: DeserializeOwned + Default>(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, BodyError> {
+    let bytes = read_bytes(app, headers, body).await?;
+    if bytes.trim_ascii().is_empty() { Ok(T::default()) } else { parse(&bytes) }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyError> {
+    // Without this an array of the members' values would do, in the order in which the type declares them.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(BodyError::Malformed("the body is not a JSON object".to_owned()));
+    }
+    serde_json::from_slice(bytes).map_err(|error| BodyError::Malformed(error.to_string()))
+}
+
+async fn read_bytes(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, BodyError> {
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
@@ -51,23 +73,14 @@ pub(super) async fn read_json<T: DeserializeOwned>(
         return Err(too_large(Some(length)));
     }
     let limited = Limited::new(body, app.max_body_bytes);
-    let collected = match tokio::time::timeout(app.body_read_timeout, limited.collect()).await {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(None)),
-        Ok(Err(error)) => {
-            return Err(BodyError::Malformed(format!("the body did not arrive whole: {error}")));
-        }
-        Err(_) => {
-            return Err(BodyError::Refused(Failure::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "RequestTimeout",
-                format!("The body did not arrive within {} seconds", app.body_read_timeout.as_secs()),
-            )));
-        }
-    };
-    // Without this an array of the members' values would do, in the order in which the type declares them.
-    if collected.trim_ascii_start().first() != Some(&b'{') {
-        return Err(BodyError::Malformed("the body is not a JSON object".to_owned()));
+    match tokio::time::timeout(app.body_read_timeout, limited.collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(None)),
+        Ok(Err(error)) => Err(BodyError::Malformed(format!("the body did not arrive whole: {error}"))),
+        Err(_) => Err(BodyError::Refused(Failure::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "RequestTimeout",
+            format!("The body did not arrive within {} seconds", app.body_read_timeout.as_secs()),
+        ))),
     }
-    serde_json::from_slice(&collected).map_err(|error| BodyError::Malformed(error.to_string()))
 }

@@ -1,9 +1,30 @@
-//! Conditions of a request on the active version of a name: `If-Match` and `If-None-Match`.
+//! What a request to change something requires of a name (`If-Match` and `If-None-Match`), and whether it is a dry run.
 
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use constellation_store_core::{ErrorKind, PipelineName, Precondition, StoreError};
 
+use super::App;
 use super::respond::Failure;
+use crate::service::Mode;
+use crate::wire::{ChangeParameters, CurrentBody, ErrorDetails};
+
+/// The parameters of a query, or why there are none.
+pub(super) type Parameters<T> = Result<Query<T>, QueryRejection>;
+
+/// The parameters of a query. One that nobody knows is refused, so that none is passed over.
+pub(super) fn parameters<T>(query: Parameters<T>) -> Result<T, Failure> {
+    query
+        .map(|Query(parameters)| parameters)
+        .map_err(|rejection| Failure::new(StatusCode::BAD_REQUEST, "InvalidParameter", rejection.body_text()))
+}
+
+/// Whether the change is made, by `?dry_run=true`.
+pub(super) fn mode(query: Parameters<ChangeParameters>) -> Result<Mode, Failure> {
+    let ChangeParameters { dry_run } = parameters(query)?;
+    Ok(if dry_run { Mode::DryRun } else { Mode::Apply })
+}
 
 /// What the headers require of a name. Its entity tag is the number of its active version: `If-Match: "3"` requires
 /// that version 3 is active, `If-None-Match: *` that none is.
@@ -24,21 +45,27 @@ pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Failure>
     }
 }
 
-/// The answer to a request whose own condition does not hold, with how things are; none for any other error.
-pub(super) fn failed(error: &StoreError, name: &PipelineName, precondition: Precondition) -> Option<Failure> {
+/// The answer to an error of the store; when the request's own condition does not hold, with how things are.
+pub(super) async fn failed(
+    app: &App,
+    error: StoreError,
+    name: &PipelineName,
+    precondition: Precondition,
+) -> Failure {
     let expected = match precondition {
-        Precondition::Any => return None,
+        _ if error.kind() != ErrorKind::Conflict => return error.into(),
+        Precondition::Any => return error.into(),
         Precondition::Absent => "none".to_owned(),
         Precondition::Active(version) => version.to_string(),
     };
-    if error.kind() != ErrorKind::Conflict {
-        return None;
-    }
     let active =
         error.context().iter().find(|(key, _)| *key == "active").map_or("another", |(_, value)| value);
     let message =
         format!("The active version of '{name}' is {active}, not {expected}; read it again and decide anew");
-    Some(Failure::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message))
+    let current = app.service.store().resolve(name).await.ok();
+    let current = current.map(|active| CurrentBody::new(name, active));
+    Failure::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message)
+        .with_details(ErrorDetails { current, ..ErrorDetails::default() })
 }
 
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Failure> {

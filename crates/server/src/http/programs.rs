@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use constellation_rehydrate::LoadedPipeline;
 use constellation_runtime::Inputs;
@@ -13,15 +13,15 @@ use constellation_types::decode_json;
 
 use super::App;
 use super::body::{BodyError, read_json};
-use super::conditions;
+use super::conditions::{self, Parameters};
 use super::layer::RequestId;
-use super::respond::{Failure, json};
+use super::respond::{Failure, json, tagged};
 use super::runs::run_pipeline;
 use crate::error::ServiceError;
-use crate::service::Target;
+use crate::service::{Mode, Published, Target};
 use crate::wire::{
-    CompileRequest, CompileResponse, DiagnosticBody, ExecuteRequest, ExecuteResponse, InputsBody, RunRequest,
-    RunResponse,
+    ChangeParameters, CompileRequest, CompileResponse, DiagnosticBody, ExecuteRequest, ExecuteResponse,
+    InputsBody, RunRequest, RunResponse,
 };
 
 /// How alike two names must be for one to be suggested for the other.
@@ -31,9 +31,14 @@ const SUGGESTION_SIMILARITY: f64 = 0.7;
 pub(super) async fn compile(
     State(app): State<Arc<App>>,
     request_id: RequestId,
+    query: Parameters<ChangeParameters>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let mode = match conditions::mode(query) {
+        Ok(mode) => mode,
+        Err(failure) => return failure.respond(&request_id),
+    };
     let refuse = |message: String| {
         let body = CompileResponse { errors: vec![message], ..CompileResponse::default() };
         json(StatusCode::BAD_REQUEST, &body)
@@ -56,7 +61,7 @@ pub(super) async fn compile(
         Err(failure) => return failure.respond(&request_id),
     };
     let target = name.clone().map(|name| Target { name, origin: Origin::Compile, precondition });
-    let published = match app.service.publish(source.into(), target).await {
+    let published = match app.service.publish(source.into(), target, mode).await {
         Ok(published) => published,
         Err(ServiceError::Compile(diagnostics)) => {
             let body = CompileResponse {
@@ -68,15 +73,16 @@ pub(super) async fn compile(
         }
         Err(error @ ServiceError::Unsupported(_)) => return refuse(error.to_string()),
         Err(ServiceError::Store(error)) => {
-            return name
-                .and_then(|name| conditions::failed(&error, &name, precondition))
-                .unwrap_or_else(|| error.into())
-                .respond(&request_id);
+            let failure = match name {
+                Some(name) => conditions::failed(&app, error, &name, precondition).await,
+                None => error.into(),
+            };
+            return failure.respond(&request_id);
         }
         Err(error) => return Failure::from(error).respond(&request_id),
     };
     let name = name.map(|name| name.to_string());
-    let found = &published.found;
+    let Published { found, pointed } = &published;
     let body = CompileResponse {
         success: true,
         structural_hash: Some(found.structural_hash().to_string()),
@@ -85,12 +91,14 @@ pub(super) async fn compile(
         name,
         errors: Vec::new(),
         diagnostics: DiagnosticBody::of(&found.warnings),
+        version: pointed.map(|pointed| pointed.active.version),
+        changed: pointed.map(|pointed| pointed.changed),
+        previous_hash: pointed
+            .and_then(|pointed| pointed.previous)
+            .map(|previous| previous.structural_hash.to_string()),
+        dry_run: mode == Mode::DryRun,
     };
-    let mut response = json(StatusCode::OK, &body);
-    if let Some(active) = published.active {
-        response.headers_mut().insert(header::ETAG, version_tag(active.version));
-    }
-    response
+    tagged(&body, pointed.and_then(|pointed| pointed.active_after(mode)))
 }
 
 /// `POST /execute`
@@ -154,7 +162,7 @@ pub(super) async fn run(
         }
         Err(BodyError::Refused(failure)) => return failure.respond(&request_id),
     };
-    let published = match app.service.publish(source.into(), None).await {
+    let published = match app.service.publish(source.into(), None, Mode::Apply).await {
         Ok(published) => published,
         Err(ServiceError::Compile(diagnostics)) => {
             let body = RunResponse {
@@ -186,11 +194,6 @@ pub(super) async fn run(
         ..RunResponse::new(executed)
     };
     json(status, &body)
-}
-
-/// `ETag` is the active version.
-pub(super) fn version_tag(version: u64) -> HeaderValue {
-    HeaderValue::from_str(&format!("\"{version}\"")).expect("digits and quotes are visible ASCII characters")
 }
 
 /// What is wrong with a name, without what a server was doing when it noticed.

@@ -1,14 +1,14 @@
 //! Answers: JSON bodies, and errors by kind.
 
 use axum::Json;
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use constellation_store_core::{ErrorKind, StoreError};
+use constellation_store_core::{ActiveVersion, ErrorKind, StoreError};
 use serde::Serialize;
 
 use super::layer::RequestId;
 use crate::error::ServiceError;
-use crate::wire::ErrorResponse;
+use crate::wire::{DiagnosticBody, ErrorDetails, ErrorResponse};
 
 /// What goes into an [`ErrorResponse`], before the request's id is known.
 #[derive(Debug)]
@@ -16,17 +16,28 @@ pub(super) struct Failure {
     status: StatusCode,
     code: &'static str,
     message: String,
+    details: Box<ErrorDetails>,
 }
 
 impl Failure {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), details: Box::default() }
+    }
+
+    /// Tells more than the message does.
+    pub(super) fn with_details(self, details: ErrorDetails) -> Self {
+        Self { details: Box::new(details), ..self }
     }
 
     pub(super) fn respond(self, request_id: &RequestId) -> Response {
-        let Self { status, code, message } = self;
-        let body = ErrorResponse { error: code, message, request_id: Some(request_id.to_string()) };
+        let Self { status, code, message, details } = self;
+        let tag = details.current.as_ref().and_then(|current| current.active_version).map(version_tag);
+        let request_id = Some(request_id.to_string());
+        let body = ErrorResponse { error: code, message, request_id, details: *details };
         let mut response = json(status, &body);
+        if let Some(tag) = tag {
+            response.headers_mut().insert(header::ETAG, tag);
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
         }
@@ -40,7 +51,11 @@ impl From<ServiceError> for Failure {
         let message = error.to_string();
         match error {
             ServiceError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "NotFound", message),
-            ServiceError::Compile(_) => Self::new(StatusCode::BAD_REQUEST, "CompilationError", message),
+            ServiceError::Compile(diagnostics) => {
+                let diagnostics = Some(DiagnosticBody::of(&diagnostics));
+                Self::new(StatusCode::BAD_REQUEST, "CompilationError", message)
+                    .with_details(ErrorDetails { diagnostics, ..ErrorDetails::default() })
+            }
             ServiceError::Unsupported(_) => Self::new(StatusCode::BAD_REQUEST, "UnsupportedProgram", message),
             ServiceError::NotLoadable { .. } => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "PipelineNotLoadable", message)
@@ -84,6 +99,20 @@ pub(super) fn status_of(kind: ErrorKind) -> (StatusCode, &'static str) {
         // The kinds may grow; a new one is not the client's fault until somebody decides.
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
     }
+}
+
+/// `ETag` is the active version.
+pub(super) fn version_tag(version: u64) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{version}\"")).expect("digits and quotes are visible ASCII characters")
+}
+
+/// An answer with the active version of the name that it is about, if there is one.
+pub(super) fn tagged(body: &impl Serialize, active: Option<ActiveVersion>) -> Response {
+    let mut response = json(StatusCode::OK, body);
+    if let Some(active) = active {
+        response.headers_mut().insert(header::ETAG, version_tag(active.version));
+    }
+    response
 }
 
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {

@@ -1,7 +1,11 @@
 //! Every route and every shape of error, without sockets.
 
+mod changes;
+mod conditions;
+mod listing;
 mod restarts;
 mod runs;
+mod versions;
 
 use std::sync::Arc;
 
@@ -47,8 +51,21 @@ async fn compile_stores_names_and_answers_the_hashes() {
     let body = answer.json();
     assert_eq!(
         keys(&body),
-        ["success", "structuralHash", "syntacticHash", "dagName", "name", "errors", "diagnostics"]
+        [
+            "success",
+            "structuralHash",
+            "syntacticHash",
+            "dagName",
+            "name",
+            "errors",
+            "diagnostics",
+            "version",
+            "changed",
+            "previousHash",
+            "dryRun"
+        ]
     );
+    assert_eq!((&body["version"], &body["changed"]), (&json!(1), &json!(true)));
     assert_eq!(body["success"], true);
     assert_eq!(body["structuralHash"].as_str().unwrap().len(), 64);
     assert_eq!(body["syntacticHash"].as_str().unwrap().len(), 64);
@@ -61,6 +78,7 @@ async fn compile_stores_names_and_answers_the_hashes() {
     let unnamed = post(&router, "/compile", json!({ "source": SHOUT, "name": null })).await;
     assert_eq!(unnamed.json()["name"], Value::Null);
     assert_eq!(unnamed.header("etag"), None);
+    assert_eq!((&unnamed.json()["version"], &unnamed.json()["changed"]), (&Value::Null, &Value::Null));
 }
 
 #[tokio::test]

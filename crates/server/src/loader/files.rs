@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use constellation_lang::MAX_SOURCE_BYTES;
+use constellation_store_core::PipelineName;
 
 use crate::config::{AliasStrategy, LoaderConfig};
 
@@ -31,6 +32,51 @@ pub(super) struct SourceFile {
 ///
 /// When the directory itself cannot be read. What is wrong with a file stands in place of its text.
 pub(super) fn scan(config: &LoaderConfig) -> std::io::Result<Vec<SourceFile>> {
+    let files = walk(config)?.into_iter().map(|found| match found {
+        Found::File { path, relative } => read(&path, &relative, config.alias_strategy),
+        Found::Unreadable { relative, error } => unreadable(&relative, &error),
+    });
+    let mut files: Vec<SourceFile> = files.collect();
+    files.sort_by(|left, right| left.path.cmp(&right.path));
+    Ok(files)
+}
+
+/// The text of the file that the strategy gives this name, or why there is none; none when no file has the name. Only
+/// that file is read.
+///
+/// # Errors
+///
+/// When the directory itself cannot be read.
+pub(crate) fn read_file_of(
+    config: &LoaderConfig,
+    name: &PipelineName,
+) -> std::io::Result<Option<Result<Arc<str>, String>>> {
+    let mut files = walk(config)?.into_iter().filter_map(|found| match found {
+        Found::File { path, relative }
+            if name_of(&relative, config.alias_strategy).as_deref() == Some(name.as_str()) =>
+        {
+            Some((path, relative))
+        }
+        _ => None,
+    });
+    let Some((path, relative)) = files.next() else { return Ok(None) };
+    if let Some((_, other)) = files.next() {
+        let mut paths = [slashed(&relative), slashed(&other)];
+        paths.sort();
+        let [first, second] = paths;
+        return Ok(Some(Err(format!("{first} and {second} both have this name; rename one"))));
+    }
+    let text = read_text(&path).map_err(|reason| format!("{}: {reason}", slashed(&relative)));
+    Ok(Some(text))
+}
+
+/// A file that has the ending of a source, or what kept one from being found.
+enum Found {
+    File { path: PathBuf, relative: PathBuf },
+    Unreadable { relative: PathBuf, error: std::io::Error },
+}
+
+fn walk(config: &LoaderConfig) -> std::io::Result<Vec<Found>> {
     let mut visited = BTreeSet::new();
     visited.insert(fs::canonicalize(&config.directory)?);
     let mut files = Vec::new();
@@ -40,7 +86,7 @@ pub(super) fn scan(config: &LoaderConfig) -> std::io::Result<Vec<SourceFile>> {
             Ok(entries) => entries,
             Err(error) if relative.as_os_str().is_empty() => return Err(error),
             Err(error) => {
-                files.push(unreadable(&relative, &error));
+                files.push(Found::Unreadable { relative, error });
                 continue;
             }
         };
@@ -48,7 +94,7 @@ pub(super) fn scan(config: &LoaderConfig) -> std::io::Result<Vec<SourceFile>> {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    files.push(unreadable(&relative, &error));
+                    files.push(Found::Unreadable { relative: relative.clone(), error });
                     break;
                 }
             };
@@ -67,14 +113,13 @@ pub(super) fn scan(config: &LoaderConfig) -> std::io::Result<Vec<SourceFile>> {
                 }
                 // Anything else, a pipe for instance, could block the reader.
                 Ok(metadata) if is_source && metadata.is_file() => {
-                    files.push(read(&entry.path(), &relative, config.alias_strategy));
+                    files.push(Found::File { path: entry.path(), relative });
                 }
-                Err(error) if is_source => files.push(unreadable(&relative, &error)),
+                Err(error) if is_source => files.push(Found::Unreadable { relative, error }),
                 _ => {}
             }
         }
     }
-    files.sort_by(|left, right| left.path.cmp(&right.path));
     Ok(files)
 }
 
@@ -85,13 +130,16 @@ pub(crate) fn check_directory(directory: &Path) -> std::io::Result<()> {
 
 fn read(path: &Path, relative: &Path, strategy: AliasStrategy) -> SourceFile {
     let text = name_text(relative).and_then(|_| read_text(path));
+    SourceFile { path: slashed(relative), name: name_of(relative, strategy), text }
+}
+
+fn name_of(relative: &Path, strategy: AliasStrategy) -> Option<String> {
     let stem = relative.with_extension("");
-    let name = match strategy {
+    match strategy {
         AliasStrategy::FileName => stem.file_name().map(|name| name.to_string_lossy().into_owned()),
         AliasStrategy::RelativePath => Some(slashed(&stem)),
         AliasStrategy::HashOnly => None,
-    };
-    SourceFile { path: slashed(relative), name, text }
+    }
 }
 
 fn name_text(relative: &Path) -> Result<&str, String> {

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::{LoadError, LoadReport};
 use crate::builder::{ConstellationServer, StartError};
 use crate::config::{AliasStrategy, LoaderConfig};
+use crate::service::Mode;
 
 const A: &str = "in n: Int\nm = n + 1\nout m\n";
 const B: &str = "in n: Int\nm = n + 2\nout m\n";
@@ -146,8 +147,8 @@ async fn a_file_that_nobody_touched_is_skipped_and_never_undoes_a_rollback() {
 
         // The same by pointing the name: the loader does not take that for its own work either.
         let server = fixture.try_start(fixture.config()).await.unwrap();
-        server.service().alias(&parse("p"), second.unwrap(), Precondition::Any).await.unwrap();
-        server.service().alias(&parse("p"), first.unwrap(), Precondition::Any).await.unwrap();
+        server.service().alias(&parse("p"), second.unwrap(), Precondition::Any, Mode::Apply).await.unwrap();
+        server.service().alias(&parse("p"), first.unwrap(), Precondition::Any, Mode::Apply).await.unwrap();
         fixture.start().await;
         assert_eq!(fixture.active("p").await, first);
     }
@@ -190,7 +191,7 @@ async fn an_edit_of_a_comment_counts_as_an_edit() {
     fixture.start().await;
     let other = fixture.active("q").await.unwrap();
     let server = fixture.try_start(fixture.config()).await.unwrap();
-    server.service().alias(&parse("p"), other, Precondition::Any).await.unwrap();
+    server.service().alias(&parse("p"), other, Precondition::Any, Mode::Apply).await.unwrap();
     fixture.write("p.cst", A);
     fixture.start().await;
     assert_eq!(fixture.active("p").await, first, "whoever edits the file wants it active");

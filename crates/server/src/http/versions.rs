@@ -1,0 +1,93 @@
+//! `/pipelines/{name}/versions`: what a name has pointed to, with the sources.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use constellation_store_core::{PipelineName, Reference, VersionHistory};
+
+use super::App;
+use super::conditions::{self, Parameters};
+use super::layer::RequestId;
+use super::listing::{Page, PageParameters};
+use super::pipelines::{parse_path, parse_segment, undecodable};
+use super::respond::{Failure, tagged};
+use crate::error::ServiceError;
+use crate::service::is_damage;
+use crate::wire::{VersionBody, VersionDetail, VersionList};
+
+/// `GET /pipelines/{name}/versions`
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    request_id: RequestId,
+    path: Result<Path<String>, PathRejection>,
+    query: Parameters<PageParameters>,
+) -> Response {
+    let answer = async {
+        let name: PipelineName = parse_path(path)?;
+        let page = Page::<u64>::new(conditions::parameters(query)?)?;
+        let history = history(&app, &name).await?;
+        let newest_first = history.versions.iter().rev();
+        let older = newest_first.filter(|version| page.after.is_none_or(|after| version.version < after));
+        let bodies = older.map(|version| VersionBody::new(version, history.active_version));
+        let mut versions: Vec<VersionBody> = bodies.take(page.limit + 1).collect();
+        let next_cursor = page.end(&mut versions, |version| version.version.to_string());
+        let active_version = history.active_version;
+        let body = VersionList { name: name.to_string(), versions, active_version, next_cursor };
+        Ok::<_, Failure>(tagged(&body, history.active()))
+    };
+    answer.await.unwrap_or_else(|failure| failure.respond(&request_id))
+}
+
+/// `GET /pipelines/{name}/versions/{version}`
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    request_id: RequestId,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Response {
+    let answer = async {
+        let (name, number) = parse_version(path)?;
+        let history = history(&app, &name).await?;
+        let version = history.get(number).ok_or_else(|| {
+            let message = format!("'{name}' has no version {number}; it may have been pruned");
+            Failure::new(StatusCode::NOT_FOUND, "NotFound", message)
+        })?;
+        let source = match &version.source_hash {
+            None => None,
+            Some(source_hash) => match app.service.store().source(source_hash).await {
+                Ok(source) => source,
+                // The rest of the version is known all the same.
+                Err(error) if is_damage(error.kind()) => None,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let body = VersionDetail {
+            name: name.to_string(),
+            version: VersionBody::new(version, history.active_version),
+            source: source.map(|source| source.to_string()),
+        };
+        Ok::<_, Failure>(tagged(&body, history.active()))
+    };
+    answer.await.unwrap_or_else(|failure| failure.respond(&request_id))
+}
+
+/// The name and the version of a path.
+pub(super) fn parse_version(
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<(PipelineName, u64), Failure> {
+    let Path((name, version)) = path.map_err(|rejection| undecodable(&rejection))?;
+    let name = parse_segment(&name)?;
+    let number = version.parse().map_err(|_| {
+        let shown: String = version.chars().take(80).collect();
+        let message = format!("A version is a number from 1, got '{shown}'");
+        Failure::new(StatusCode::BAD_REQUEST, "InvalidVersion", message)
+    })?;
+    Ok((name, number))
+}
+
+async fn history(app: &App, name: &PipelineName) -> Result<Arc<VersionHistory>, Failure> {
+    let history = app.service.store().versions(name).await?;
+    history.ok_or_else(|| ServiceError::NotFound(Reference::Name(name.clone())).into())
+}

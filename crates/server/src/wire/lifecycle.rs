@@ -1,0 +1,162 @@
+//! What requests and answers of a name's life cycle look like: versions, reload, rollback, deleting.
+
+use constellation_store_core::{ActiveVersion, Origin, PipelineName, Version};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::DiagnosticBody;
+use crate::service::ImageUser;
+
+/// The query of every request that changes something. A parameter that nobody knows is refused: with a misspelled
+/// `dry_run` the change would be made.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ChangeParameters {
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct ReloadRequest {
+    pub(crate) source: Option<String>,
+    /// What the reference starts a canary release by.
+    pub(crate) canary: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReloadResponse {
+    pub(crate) success: bool,
+    pub(crate) previous_hash: Option<String>,
+    pub(crate) new_hash: String,
+    pub(crate) name: String,
+    pub(crate) changed: bool,
+    pub(crate) version: u64,
+    /// There are no canary releases yet: always null.
+    pub(crate) canary: Option<()>,
+    pub(crate) diagnostics: Vec<DiagnosticBody>,
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RollbackResponse {
+    pub(crate) success: bool,
+    pub(crate) name: String,
+    /// Null when the name was deleted.
+    pub(crate) previous_version: Option<u64>,
+    pub(crate) active_version: u64,
+    pub(crate) structural_hash: String,
+    pub(crate) changed: bool,
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeleteResponse {
+    pub(crate) deleted: bool,
+    /// The name that was deleted; null when it was an image.
+    pub(crate) name: Option<String>,
+    /// The version that was active; null when it was an image.
+    pub(crate) previous_version: Option<u64>,
+    pub(crate) structural_hash: String,
+    pub(crate) dry_run: bool,
+}
+
+/// The answer to `GET /pipelines/{name}/versions`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VersionList {
+    pub(crate) name: String,
+    /// The newest first.
+    pub(crate) versions: Vec<VersionBody>,
+    /// Null when the name was deleted.
+    pub(crate) active_version: Option<u64>,
+    /// What to send as `cursor` for the next page; null on the last one.
+    pub(crate) next_cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VersionBody {
+    pub(crate) version: u64,
+    pub(crate) structural_hash: String,
+    pub(crate) created_at: String,
+    pub(crate) active: bool,
+    pub(crate) origin: Origin,
+    pub(crate) source_hash: Option<String>,
+}
+
+impl VersionBody {
+    pub(crate) fn new(version: &Version, active_version: Option<u64>) -> Self {
+        Self {
+            version: version.version,
+            structural_hash: version.structural_hash.to_string(),
+            created_at: version.created_at.to_string(),
+            active: active_version == Some(version.version),
+            origin: version.origin,
+            source_hash: version.source_hash.map(|hash| hash.to_string()),
+        }
+    }
+}
+
+/// The answer to `GET /pipelines/{name}/versions/{version}`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VersionDetail {
+    pub(crate) name: String,
+    #[serde(flatten)]
+    pub(crate) version: VersionBody,
+    /// Null when it is not retained.
+    pub(crate) source: Option<String>,
+}
+
+/// What some errors tell beside the message. A member that an error does not have is not there.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ErrorDetails {
+    /// Of a condition that does not hold: what the name points to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) current: Option<CurrentBody>,
+    /// Of an image in use: who uses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) users: Option<Vec<UserBody>>,
+    /// Of a program with errors: where they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) diagnostics: Option<Vec<DiagnosticBody>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CurrentBody {
+    pub(crate) name: String,
+    /// Null when there is no such name, or it is deleted.
+    pub(crate) active_version: Option<u64>,
+    pub(crate) structural_hash: Option<String>,
+}
+
+impl CurrentBody {
+    pub(crate) fn new(name: &PipelineName, active: Option<ActiveVersion>) -> Self {
+        Self {
+            name: name.to_string(),
+            active_version: active.map(|active| active.version),
+            structural_hash: active.map(|active| active.structural_hash.to_string()),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UserBody {
+    name: String,
+    /// The versions that refer to the image.
+    versions: Vec<u64>,
+    /// The active version of the name; null when the name was deleted.
+    active_version: Option<u64>,
+}
+
+impl From<ImageUser> for UserBody {
+    fn from(user: ImageUser) -> Self {
+        let ImageUser { name, versions, active_version } = user;
+        Self { name: name.to_string(), versions, active_version }
+    }
+}
