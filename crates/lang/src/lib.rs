@@ -29,6 +29,7 @@ pub use diagnostic::{Code, Diagnostic, Label, MAX_DIAGNOSTICS, Severity, error_r
 pub use functions::FunctionTable;
 pub use print::print;
 pub use span::{LineIndex, Position, Span};
+pub use suggest::nearest;
 pub use token::{Keyword, MAX_SOURCE_BYTES, Token, TokenKind, TokenizedSource, tokenize};
 
 use constellation_store_core::{DagSpec, NodeIndex};

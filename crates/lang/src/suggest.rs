@@ -8,7 +8,7 @@ const MAX_CANDIDATES: usize = 1_000;
 
 /// Up to three candidates at most two edits away, nearest first, then in the order given. A name that differs
 /// only in case is at no distance at all, so it comes first.
-pub(crate) fn nearest<'c>(
+pub fn nearest<'c>(
     name: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> impl Iterator<Item = &'c str> {

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use constellation_lang::nearest;
 use constellation_rehydrate::LoadedPipeline;
 use constellation_runtime::Inputs;
 use constellation_store_core::{Origin, PipelineName, Precondition, Reference, StoreError};
@@ -23,9 +24,6 @@ use crate::wire::{
     ChangeParameters, CompileRequest, CompileResponse, DiagnosticBody, ExecuteRequest, ExecuteResponse,
     InputsBody, RunRequest, RunResponse,
 };
-
-/// How alike two names must be for one to be suggested for the other.
-const SUGGESTION_SIMILARITY: f64 = 0.7;
 
 /// `POST /compile`
 pub(super) async fn compile(
@@ -222,15 +220,9 @@ fn unknown_input(pipeline: &LoadedPipeline, name: &str) -> String {
     if pipeline.inputs.is_empty() {
         return format!("Unknown input '{shown}': the pipeline has no inputs");
     }
-    let nearest = pipeline
-        .inputs
-        .iter()
-        .map(|input| (strsim::jaro_winkler(&shown, &input.name), &input.name))
-        .filter(|(similarity, _)| *similarity >= SUGGESTION_SIMILARITY)
-        .max_by(|(left, _), (right, _)| left.total_cmp(right));
     let inputs: Vec<&str> = pipeline.inputs.iter().map(|input| &*input.name).collect();
-    match nearest {
-        Some((_, nearest)) => format!("Unknown input '{shown}'; did you mean '{nearest}'?"),
+    match nearest(&shown, inputs.iter().copied()).next() {
+        Some(nearest) => format!("Unknown input '{shown}'; did you mean '{nearest}'?"),
         None => format!("Unknown input '{shown}'; the pipeline has: {}", inputs.join(", ")),
     }
 }
