@@ -3,6 +3,7 @@
 mod body;
 mod changes;
 mod conditions;
+mod diff;
 mod health;
 mod layer;
 mod listing;
@@ -85,6 +86,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/run", post(programs::run))
         .route("/pipelines", get(listing::list))
         .route("/pipelines/{ref}", get(pipelines::show).delete(changes::delete))
+        .route("/pipelines/{ref}/diff/{ref2}", get(diff::show))
         .route("/pipelines/{name}/alias", put(changes::alias))
         .route("/pipelines/{name}/reload", post(changes::reload))
         .route("/pipelines/{name}/rollback", post(changes::roll_back))

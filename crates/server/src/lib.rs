@@ -10,6 +10,7 @@
 mod builder;
 mod config;
 mod connections;
+mod diff;
 mod error;
 mod example;
 mod http;

@@ -14,8 +14,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use lifecycle::{
-    ChangeParameters, CurrentBody, DeleteResponse, ErrorDetails, ReloadRequest, ReloadResponse,
-    RollbackResponse, VersionBody, VersionDetail, VersionList,
+    ChangeParameters, CurrentBody, DeleteResponse, DiffResponse, DiffSide, ErrorDetails, ReloadRequest,
+    ReloadResponse, RollbackResponse, VersionBody, VersionDetail, VersionList,
 };
 pub(crate) use run::{ComputedNodesBody, MetadataBody, OptionsBody, PositionBody, RunErrorBody, ToldBody};
 pub(crate) use type_text::type_text;

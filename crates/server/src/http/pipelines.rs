@@ -60,16 +60,16 @@ pub(super) fn undecodable(rejection: &PathRejection) -> Failure {
     Failure::new(StatusCode::BAD_REQUEST, "InvalidName", rejection.body_text())
 }
 
-async fn detail(
+/// The image that a reference leads to; with the active version, if it is a name.
+pub(super) async fn stored(
     app: &App,
     reference: &Reference,
-) -> Result<(PipelineDetail, Option<ActiveVersion>), ServiceError> {
-    let store = app.service.store();
+) -> Result<(Arc<PipelineImage>, Option<ActiveVersion>), ServiceError> {
     let not_found = || ServiceError::NotFound(reference.clone());
     let (hash, active) = match reference {
         Reference::Hash(hash) => (*hash, None),
         Reference::Name(name) => {
-            let active = store.resolve(name).await?.ok_or_else(not_found)?;
+            let active = app.service.store().resolve(name).await?.ok_or_else(not_found)?;
             (active.structural_hash, Some(active))
         }
     };
@@ -81,7 +81,16 @@ async fn detail(
             reason: app.service.problems().remove(name).unwrap_or_else(|| LOST.to_owned()),
         },
     })?;
-    let aliases = store.names_of(&hash).await?;
+    Ok((image, active))
+}
+
+async fn detail(
+    app: &App,
+    reference: &Reference,
+) -> Result<(PipelineDetail, Option<ActiveVersion>), ServiceError> {
+    let (image, active) = stored(app, reference).await?;
+    let hash = image.structural_hash;
+    let aliases = app.service.store().names_of(&hash).await?;
     let problems = app.service.problems();
     let types = image.dag_spec.validate().map_err(|error| ServiceError::NotLoadable {
         reference: reference.to_string(),

@@ -2,6 +2,7 @@
 
 mod changes;
 mod conditions;
+mod diff;
 mod listing;
 mod restarts;
 mod runs;

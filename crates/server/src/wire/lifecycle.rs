@@ -5,6 +5,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::DiagnosticBody;
+use crate::diff::DagDiff;
 use crate::service::ImageUser;
 
 /// The query of every request that changes something. A parameter that nobody knows is refused: with a misspelled
@@ -108,6 +109,28 @@ pub(crate) struct VersionDetail {
     pub(crate) version: VersionBody,
     /// Null when it is not retained.
     pub(crate) source: Option<String>,
+}
+
+/// The answer to `GET /pipelines/{ref}/diff/{ref2}`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DiffResponse {
+    pub(crate) from: DiffSide,
+    pub(crate) to: DiffSide,
+    /// Whether both are the same image.
+    pub(crate) identical: bool,
+    #[serde(flatten)]
+    pub(crate) diff: DagDiff,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DiffSide {
+    #[serde(rename = "ref")]
+    pub(crate) reference: String,
+    pub(crate) structural_hash: String,
+    /// The active version of a name; null for a hash.
+    pub(crate) version: Option<u64>,
 }
 
 /// What some errors tell beside the message. A member that an error does not have is not there.

@@ -1,0 +1,56 @@
+//! `GET /pipelines/{ref}/diff/{ref2}`: what changes when the second takes the place of the first.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use constellation_store_core::{ActiveVersion, PipelineImage, Reference};
+
+use super::App;
+use super::layer::RequestId;
+use super::pipelines::{parse_segment, stored, undecodable};
+use super::respond::{Failure, json};
+use crate::diff::diff;
+use crate::error::ServiceError;
+use crate::wire::{DiffResponse, DiffSide};
+
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    request_id: RequestId,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Response {
+    let answer = async {
+        let Path((from, to)) = path.map_err(|rejection| undecodable(&rejection))?;
+        let (from, to): (Reference, Reference) = (parse_segment(&from)?, parse_segment(&to)?);
+        let (image, active) = stored(&app, &from).await?;
+        let (image_after, active_after) = stored(&app, &to).await?;
+        let (before, after) = (Arc::clone(&image), Arc::clone(&image_after));
+        let compared = tokio::task::spawn_blocking(move || diff(&before.dag_spec, &after.dag_spec)).await;
+        let diff = compared
+            .map_err(|error| {
+                ServiceError::Internal(format!("the comparison ended without an answer: {error}"))
+            })?
+            .map_err(|error| ServiceError::NotLoadable {
+                reference: format!("{from}' or '{to}"),
+                reason: error.to_string(),
+            })?;
+        let body = DiffResponse {
+            identical: image.structural_hash == image_after.structural_hash,
+            from: side(&from, &image, active),
+            to: side(&to, &image_after, active_after),
+            diff,
+        };
+        Ok::<_, Failure>(json(StatusCode::OK, &body))
+    };
+    answer.await.unwrap_or_else(|failure| failure.respond(&request_id))
+}
+
+fn side(reference: &Reference, image: &PipelineImage, active: Option<ActiveVersion>) -> DiffSide {
+    DiffSide {
+        reference: reference.to_string(),
+        structural_hash: image.structural_hash.to_string(),
+        version: active.map(|active| active.version),
+    }
+}
