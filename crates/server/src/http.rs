@@ -7,6 +7,7 @@ mod diff;
 mod health;
 mod layer;
 mod listing;
+mod modules;
 mod pipelines;
 mod programs;
 mod respond;
@@ -93,6 +94,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/pipelines/{name}/rollback/{version}", post(changes::roll_back_to))
         .route("/pipelines/{name}/versions", get(versions::list))
         .route("/pipelines/{name}/versions/{version}", get(versions::show))
+        .route("/modules", get(modules::list))
+        .route("/namespaces", get(modules::namespaces))
+        .route("/namespaces/{namespace}", get(modules::functions))
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

@@ -2,6 +2,7 @@
 //! implementation. What this server adds stands last.
 
 mod lifecycle;
+mod modules;
 mod run;
 mod type_text;
 
@@ -17,6 +18,7 @@ pub(crate) use lifecycle::{
     ChangeParameters, CurrentBody, DeleteResponse, DiffResponse, DiffSide, ErrorDetails, ReloadRequest,
     ReloadResponse, RollbackResponse, VersionBody, VersionDetail, VersionList,
 };
+pub(crate) use modules::{FunctionBody, FunctionList, ModuleList, NamespaceList};
 pub(crate) use run::{ComputedNodesBody, MetadataBody, OptionsBody, PositionBody, RunErrorBody, ToldBody};
 pub(crate) use type_text::type_text;
 

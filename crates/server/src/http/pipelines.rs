@@ -12,12 +12,12 @@ use constellation_store_core::{
     ActiveVersion, ListOptions, PipelineImage, PipelineName, Reference, Requirement, StoreError,
     StructuralHash,
 };
-use constellation_types::Parameter;
 use futures_util::TryStreamExt as _;
 
 use super::App;
 use super::layer::RequestId;
 use super::listing::LOST;
+use super::modules;
 use super::programs::invalid_name;
 use super::respond::{Failure, tagged};
 use crate::error::ServiceError;
@@ -117,25 +117,10 @@ async fn detail(
 }
 
 fn modules(app: &App, image: &PipelineImage) -> Vec<ModuleInfo> {
-    let types = |parameters: &[Parameter]| {
-        let text = |parameter: &Parameter| (parameter.name.to_string(), type_text(&parameter.ty));
-        TypesBody(parameters.iter().map(text).collect())
-    };
-    image
-        .dag_spec
-        .requires
-        .iter()
+    let requirements = image.dag_spec.requires.iter();
+    requirements
         .map(|Requirement { name, major, .. }| match app.service.registry().get(name) {
-            Some(module) => {
-                let spec = module.spec();
-                ModuleInfo {
-                    name: name.clone(),
-                    description: spec.description.clone(),
-                    version: format!("{}.{}", spec.signature.major, spec.minor),
-                    inputs: types(&spec.signature.parameters),
-                    outputs: types(&spec.signature.results),
-                }
-            }
+            Some(module) => modules::info(module.spec()),
             // What a module took is known to nobody once it is gone.
             None => ModuleInfo {
                 name: name.clone(),

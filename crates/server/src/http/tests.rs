@@ -4,8 +4,10 @@ mod changes;
 mod conditions;
 mod diff;
 mod listing;
+mod modules;
 mod restarts;
 mod runs;
+mod values;
 mod versions;
 
 use std::sync::Arc;

@@ -1,0 +1,81 @@
+//! `/modules` and `/namespaces`: what programs can call.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use constellation_module::ModuleSpec;
+use constellation_types::{FunctionSignature, Parameter};
+
+use super::App;
+use super::layer::RequestId;
+use super::pipelines::undecodable;
+use super::respond::{Failure, json};
+use crate::wire::{FunctionBody, FunctionList, ModuleInfo, ModuleList, NamespaceList, TypesBody, type_text};
+
+/// `GET /modules`
+pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
+    let modules = app.service.registry().iter().map(|module| info(module.spec())).collect();
+    json(StatusCode::OK, &ModuleList { modules })
+}
+
+/// `GET /namespaces`
+pub(super) async fn namespaces(State(app): State<Arc<App>>) -> Response {
+    let signatures = app.service.registry().signatures();
+    let namespaces: BTreeSet<String> =
+        signatures.filter_map(|signature| signature.namespace.as_deref().map(str::to_owned)).collect();
+    json(StatusCode::OK, &NamespaceList { namespaces })
+}
+
+/// `GET /namespaces/{namespace}`: its functions, and those of the namespaces within it.
+pub(super) async fn functions(
+    State(app): State<Arc<App>>,
+    request_id: RequestId,
+    path: Result<Path<String>, PathRejection>,
+) -> Response {
+    let namespace = match path {
+        Ok(Path(namespace)) => namespace,
+        Err(rejection) => return undecodable(&rejection).respond(&request_id),
+    };
+    let within = format!("{namespace}.");
+    let is_here = |signature: &&FunctionSignature| {
+        signature.namespace.as_deref().is_some_and(|own| own == namespace || own.starts_with(&within))
+    };
+    let signatures = app.service.registry().signatures().filter(is_here);
+    let mut functions: Vec<FunctionBody> = signatures.map(function).collect();
+    if functions.is_empty() {
+        let shown: String = namespace.chars().take(80).collect();
+        let message = format!("Namespace '{shown}' not found");
+        return Failure::new(StatusCode::NOT_FOUND, "NamespaceNotFound", message).respond(&request_id);
+    }
+    functions.sort_by(|left, right| left.qualified_name.cmp(&right.qualified_name));
+    json(StatusCode::OK, &FunctionList { namespace, functions })
+}
+
+/// A module, as the reference tells of one.
+pub(super) fn info(spec: &ModuleSpec) -> ModuleInfo {
+    let types = |parameters: &[Parameter]| {
+        let text = |parameter: &Parameter| (parameter.name.to_string(), type_text(&parameter.ty));
+        TypesBody(parameters.iter().map(text).collect())
+    };
+    ModuleInfo {
+        name: spec.signature.module.to_string(),
+        description: spec.description.clone(),
+        version: format!("{}.{}", spec.signature.major, spec.minor),
+        inputs: types(&spec.signature.parameters),
+        outputs: types(&spec.signature.results),
+    }
+}
+
+fn function(signature: &FunctionSignature) -> FunctionBody {
+    let parameters = signature.parameters.iter();
+    FunctionBody {
+        name: signature.name.to_string(),
+        qualified_name: signature.qualified_name(),
+        params: parameters.map(|parameter| format!("{}: {}", parameter.name, parameter.ty)).collect(),
+        returns: signature.result_type().to_string(),
+    }
+}
