@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -10,14 +10,14 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use constellation_module::{ModuleBuilder, ModuleRegistry};
 use constellation_store_core::{
-    ActiveVersion, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry,
+    ActiveVersion, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry, Operation,
     PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError, StoreStatus, StructuralHash,
     SyntacticKey, VersionHistory,
 };
 use constellation_store_mem::InMemoryPipelineStore;
 use constellation_types::{Type, Value};
-use futures_util::TryStreamExt as _;
 use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
@@ -105,17 +105,31 @@ pub(crate) fn with_subscriber<T>(
 /// Why [`RefusingStore`] refuses.
 const REFUSAL: &str = "the store was opened for reading only";
 
-/// A store in memory that refuses commits when it is told to, and counts what it is asked for.
+/// A store in memory that refuses commits or loses an image when it is told to, and counts what it is asked for.
 #[derive(Debug, Default)]
 pub(crate) struct RefusingStore {
     inner: InMemoryPipelineStore,
     refuses: AtomicBool,
     gets: AtomicUsize,
+    lost: Mutex<Option<StructuralHash>>,
 }
 
 impl RefusingStore {
     pub(crate) fn refuse(&self) {
         self.refuses.store(true, Ordering::Release);
+    }
+
+    /// Has this image no more, until it is put again.
+    pub(crate) fn lose(&self, hash: StructuralHash) {
+        *self.lost.lock().unwrap() = Some(hash);
+    }
+
+    pub(crate) fn has_lost(&self) -> bool {
+        self.lost.lock().unwrap().is_some()
+    }
+
+    fn is_lost(&self, hash: &StructuralHash) -> bool {
+        *self.lost.lock().unwrap() == Some(*hash)
     }
 
     /// How often it was asked for an image to be kept.
@@ -136,15 +150,28 @@ impl PipelineStore for RefusingStore {
         if self.refuses.load(Ordering::Acquire) {
             return Err(StoreError::new(ErrorKind::ReadOnly, "commit", REFUSAL).with("path", "/secret"));
         }
+        let is_put = |operation: &Operation| match operation {
+            Operation::PutImage(image) => self.is_lost(&image.structural_hash),
+            _ => false,
+        };
+        if commit.operations.iter().any(is_put) {
+            *self.lost.lock().unwrap() = None;
+        }
         self.inner.commit(commit).await
     }
 
     async fn get(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
         self.gets.fetch_add(1, Ordering::AcqRel);
+        if self.is_lost(structural_hash) {
+            return Ok(None);
+        }
         self.inner.get(structural_hash).await
     }
 
     async fn peek(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        if self.is_lost(structural_hash) {
+            return Ok(None);
+        }
         self.inner.peek(structural_hash).await
     }
 
@@ -169,7 +196,9 @@ impl PipelineStore for RefusingStore {
     }
 
     fn list_images(&self, options: ListOptions<StructuralHash>) -> BoxStream<'static, Result<ImageSummary>> {
-        self.inner.list_images(options)
+        let lost = *self.lost.lock().unwrap();
+        let images = self.inner.list_images(options);
+        images.try_filter(move |image| std::future::ready(Some(image.structural_hash) != lost)).boxed()
     }
 
     fn list_names(&self, options: ListOptions<PipelineName>) -> BoxStream<'static, Result<NameEntry>> {

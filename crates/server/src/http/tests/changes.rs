@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use constellation_store_core::PipelineStore;
+use constellation_store_core::{Commit, ImageMetadata, Operation, PipelineImage, PipelineStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -255,6 +255,50 @@ async fn a_rollback_to_what_cannot_be_run_here_is_refused() {
     }
     assert_eq!(content(&*store).await, before);
     assert_eq!(post(&old, "/pipelines/n/rollback", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_rollback_to_an_image_that_was_lost_compiles_its_source_again() {
+    let losing = Arc::new(RefusingStore::default());
+    let store: Arc<dyn PipelineStore> = Arc::clone(&losing) as _;
+    let router = server_over(&store).await.router();
+    let first = publish(&router, "n", &constant(1)).await;
+    publish(&router, "n", &constant(2)).await;
+    // Another process, which has not loaded it.
+    let router = server_over(&store).await.router();
+    losing.lose(first.parse().unwrap());
+    let answer = post(&router, "/pipelines/n/rollback?dry_run=true", "").await;
+    assert_eq!((answer.status.as_u16(), answer.header("etag")), (200, Some("\"2\"")), "{}", answer.text);
+    assert!(losing.has_lost(), "a dry run stores nothing");
+    let answer = post(&router, "/pipelines/n/rollback", "").await;
+    assert_eq!((answer.status.as_u16(), answer.header("etag")), (200, Some("\"1\"")), "{}", answer.text);
+    assert!(!losing.has_lost());
+    assert_eq!(output(&router, "n").await, 1);
+}
+
+#[tokio::test]
+async fn a_rollback_to_an_image_that_is_lost_for_good_is_refused() {
+    let losing = Arc::new(RefusingStore::default());
+    let store: Arc<dyn PipelineStore> = Arc::clone(&losing) as _;
+    let router = server_over(&store).await.router();
+    let hash = publish(&router, "source", &constant(1)).await;
+    let image = store.get(&hash.parse().unwrap()).await.unwrap().unwrap();
+    // As if copied by hand: an image that tells no source.
+    let mut dag_spec = image.dag_spec.clone();
+    dag_spec.outputs[0].name = "y".to_owned();
+    let metadata = ImageMetadata { source_hash: None, ..image.metadata.clone() };
+    let bare = PipelineImage::new(dag_spec, metadata);
+    let bare_hash = bare.structural_hash;
+    store.commit(Commit::new().then(Operation::PutImage(Arc::new(bare)))).await.unwrap();
+    put(&router, "/pipelines/n/alias", json!({ "structuralHash": bare_hash.to_string() })).await;
+    publish(&router, "n", &constant(2)).await;
+    losing.lose(bare_hash);
+    for path in ["/pipelines/n/rollback?dry_run=true", "/pipelines/n/rollback"] {
+        let answer = post(&router, path, "").await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (404, &json!("NotFound")), "{path}");
+        assert!(answer.json()["message"].as_str().unwrap().contains("is lost"), "{}", answer.text);
+    }
+    assert_eq!(output(&router, "n").await, 2);
 }
 
 #[tokio::test]
