@@ -172,13 +172,12 @@ impl PipelineService {
     }
 
     /// Finds or compiles a program, and publishes it in one commit. A program that is known and needs no name
-    /// changes nothing, so that this works on a store that is read-only.
+    /// changes nothing, so that this works on a store that is read-only. In a dry run nothing is published, and the
+    /// answer is what would have been.
     ///
     /// # Errors
     ///
     /// Those of [`PipelineService::find_or_compile`], and those of the commit.
-    ///
-    /// In a dry run nothing is published, and the answer is what would have been.
     pub async fn publish(
         &self,
         source: Arc<str>,

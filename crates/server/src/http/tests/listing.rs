@@ -7,7 +7,7 @@ use constellation_store_core::{Commit, Operation};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::publish;
+use super::{keys, publish};
 use crate::builder::ConstellationServer;
 use crate::test_support::{call, get, post, server};
 
@@ -24,6 +24,58 @@ async fn store_images(router: &Router, count: u32) -> Vec<String> {
     }
     hashes.sort();
     hashes
+}
+
+#[tokio::test]
+async fn pipelines_are_listed_in_pages() {
+    let router = server().await.router();
+    let mut hashes = Vec::new();
+    for number in 0..5 {
+        let source = format!("in a: Int\nb = a + {number}\nout b");
+        hashes.push(publish(&router, &format!("p{number}"), &source).await);
+    }
+    hashes.sort();
+    let body = get(&router, "/pipelines").await.json();
+    assert_eq!(body["nextCursor"], Value::Null);
+    let listed: Vec<&str> = body["pipelines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pipeline| pipeline["structuralHash"].as_str().unwrap())
+        .collect();
+    assert_eq!(listed, hashes);
+    assert_eq!(
+        keys(&body["pipelines"][0]),
+        [
+            "structuralHash",
+            "syntacticHash",
+            "aliases",
+            "compiledAt",
+            "moduleCount",
+            "declaredOutputs",
+            "loadError"
+        ]
+    );
+    assert_eq!(body["pipelines"][0]["declaredOutputs"], json!(["b"]));
+    assert_eq!(body["pipelines"][0]["aliases"].as_array().unwrap().len(), 1);
+
+    let mut paged = Vec::new();
+    let mut path = "/pipelines?limit=2".to_owned();
+    loop {
+        let page = get(&router, &path).await.json();
+        let pipelines = page["pipelines"].as_array().unwrap();
+        assert!(pipelines.len() <= 2);
+        paged
+            .extend(pipelines.iter().map(|pipeline| pipeline["structuralHash"].as_str().unwrap().to_owned()));
+        let Some(cursor) = page["nextCursor"].as_str() else { break };
+        path = format!("/pipelines?limit=2&cursor={cursor}");
+    }
+    assert_eq!(paged, hashes);
+    for path in ["/pipelines?limit=0", "/pipelines?limit=x", "/pipelines?cursor=x"] {
+        let answer = get(&router, path).await;
+        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.json()["error"], "InvalidParameter");
+    }
 }
 
 #[tokio::test]
