@@ -1,5 +1,6 @@
 //! The HTTP API: routes, and what holds for all of them.
 
+mod auth;
 mod body;
 mod conditions;
 mod health;
@@ -7,19 +8,29 @@ mod layer;
 mod pipelines;
 mod programs;
 mod respond;
+mod routes;
 mod runs;
+mod sites;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, post, put};
+use axum::http::Uri;
 use constellation_store_core::StoreStatus;
 
+use crate::auth::Role;
 use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::service::PipelineService;
+use auth::Gate;
+use layer::RequestId;
+use routes::{Access, Routes};
+
+pub(crate) use auth::Auth;
+pub use sites::{AllowedSites, InvalidSite};
 
 /// What handlers share.
 #[derive(Debug)]
@@ -66,24 +77,35 @@ impl App {
     }
 }
 
-/// The routes of the API.
-pub(crate) fn router(app: &Arc<App>) -> Router {
-    Router::new()
-        .route("/compile", post(programs::compile))
-        .route("/execute", post(programs::execute))
-        .route("/run", post(programs::run))
-        .route("/pipelines", get(pipelines::list))
-        .route("/pipelines/{ref}", get(pipelines::show))
-        .route("/pipelines/{name}/alias", put(pipelines::alias))
-        .route("/health", get(health::health))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/live", get(health::live))
-        .route("/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .method_not_allowed_fallback(respond::method_not_allowed)
-        .fallback(respond::no_route)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(app), layer::around))
+/// The routes of the API, with who may use each of them.
+fn routes() -> Routes {
+    let [read, execute, change] = Role::ALL.map(Access::For);
+    Routes::default()
+        .post("/compile", change, programs::compile)
+        .post("/execute", execute, programs::execute)
+        .post("/run", execute, programs::run)
+        .get("/pipelines", read, pipelines::list)
+        .get("/pipelines/{ref}", read, pipelines::show)
+        .put("/pipelines/{name}/alias", change, pipelines::alias)
+        .get("/health", Access::Open, health::health)
+        .get("/health/live", Access::Open, health::live)
+        .get("/health/ready", Access::OpenUnlessVerbose, health::ready)
+        .get("/live", Access::Open, health::live)
+        .get("/ready", Access::OpenUnlessVerbose, health::ready)
+        .get("/metrics", Access::Open, health::metrics)
+}
+
+/// The API of a server that listens on an address.
+pub(crate) fn router(app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router {
+    guarded(routes(), app, auth, address)
+}
+
+fn guarded(routes: Routes, app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router {
+    let (router, declared) = routes.into_parts();
+    let gate = Arc::new(Gate::new(auth, address, declared));
+    router
+        .fallback(async |request_id: RequestId, uri: Uri| respond::no_route(&request_id, &uri))
+        .layer(axum::middleware::from_fn_with_state((Arc::clone(app), gate), layer::around))
         .with_state(Arc::clone(app))
 }
 
