@@ -3,6 +3,7 @@
 mod auth;
 mod restarts;
 mod runs;
+mod storage;
 
 use std::sync::Arc;
 

@@ -1,9 +1,12 @@
 //! Running pipelines.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use constellation_rehydrate::LoadedPipeline;
-use constellation_runtime::{Inputs, RunObserver, RunOptions, RunReport, Runtime, RuntimeConfig};
+use constellation_runtime::{
+    CacheConfig, Inputs, RunObserver, RunOptions, RunReport, Runtime, RuntimeConfig, SchedulerConfig,
+};
 
 use super::PipelineService;
 use crate::config::Limits;
@@ -11,8 +14,19 @@ use crate::metrics::Metrics;
 
 /// A runtime whose runs are counted.
 pub(super) fn runtime(limits: &Limits, metrics: &Metrics) -> Runtime {
+    let scheduler = NonZeroUsize::new(limits.max_calls_in_flight).map(|max_in_flight| SchedulerConfig {
+        max_waiting: limits.max_calls_waiting,
+        ..SchedulerConfig::new(max_in_flight)
+    });
+    let cache = CacheConfig {
+        max_entries: limits.max_cached_results,
+        max_bytes: limits.max_cached_bytes,
+        ..CacheConfig::default()
+    };
     Runtime::new(RuntimeConfig {
         max_duration: limits.max_execution_duration,
+        cache,
+        scheduler,
         observer: Some(Arc::clone(metrics.runs()) as Arc<dyn RunObserver>),
         ..RuntimeConfig::default()
     })
