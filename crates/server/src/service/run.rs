@@ -47,3 +47,38 @@ impl PipelineService {
         self.runtime.run(pipeline, inputs, RunOptions { max_duration, ..options }).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use constellation_module::ModuleRegistry;
+
+    use super::*;
+
+    fn config_of(limits: &Limits) -> RuntimeConfig {
+        runtime(limits, &Metrics::new(&ModuleRegistry::new())).config().clone()
+    }
+
+    #[test]
+    fn the_limits_reach_the_runtime_and_the_default_ones_are_those_of_the_runtime() {
+        let config = config_of(&Limits::default());
+        let default = RuntimeConfig::default();
+        assert_eq!(config.scheduler, default.scheduler);
+        assert_eq!(
+            (config.cache.max_entries, config.cache.max_bytes),
+            (default.cache.max_entries, default.cache.max_bytes)
+        );
+        assert_eq!(config.max_duration, default.max_duration);
+
+        let limits = Limits {
+            max_calls_in_flight: 3,
+            max_calls_waiting: 4,
+            max_cached_results: 5,
+            max_cached_bytes: 6,
+            ..Limits::default()
+        };
+        let config = config_of(&limits);
+        let scheduler = config.scheduler.unwrap();
+        assert_eq!((scheduler.max_in_flight.get(), scheduler.max_waiting), (3, 4));
+        assert_eq!((config.cache.max_entries, config.cache.max_bytes), (5, 6));
+    }
+}
