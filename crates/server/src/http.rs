@@ -100,8 +100,8 @@ pub(crate) fn router(app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router 
     guarded(routes(), app, auth, address)
 }
 
-fn guarded(routes: Routes, app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router {
-    let (router, declared) = routes.into_parts();
+fn guarded(declaring: Routes, app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router {
+    let (router, declared) = declaring.into_parts();
     let gate = Arc::new(Gate::new(auth, address, declared));
     router
         .fallback(async |request_id: RequestId, uri: Uri| respond::no_route(&request_id, &uri))

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 fn file(name: &str) -> (PathBuf, String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name);
-    let text = fs::read_to_string(&path).unwrap();
+    let text = fs::read_to_string(&path).expect("the file is there");
     (path, text)
 }
 

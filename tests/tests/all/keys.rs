@@ -12,17 +12,17 @@ const EXECUTE: &str = "exec-0123456789abcdef-exec";
 
 /// The status of a request with these header lines.
 fn status(server: &Server, request_line: &str, headers: &[&str], body: &str) -> u16 {
-    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let mut stream = TcpStream::connect(server.address()).expect("the server listens");
     let mut head =
         format!("{request_line} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     for header in headers {
         head += header;
         head += "\r\n";
     }
-    stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).expect("the server reads");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split(' ').nth(1).expect("a status line").parse().unwrap()
+    stream.read_to_string(&mut answer).expect("the server answers");
+    answer.split(' ').nth(1).expect("a status line").parse().expect("a status is a number")
 }
 
 #[test]

@@ -94,11 +94,11 @@ async fn reading_running_and_changing_are_for_different_roles() {
 #[tokio::test]
 async fn a_route_without_a_role_is_not_there() {
     let app = Arc::clone(server().await.app());
-    let mut routes = Routes::default().get("/declared", Access::Open, async || "declared");
+    let mut declaring = Routes::default().get("/declared", Access::Open, async || "declared");
     let smuggled = axum::routing::get(async || "smuggled").post(async || "smuggled");
-    routes.router = routes.router.route("/new", smuggled.clone());
-    routes.router = routes.router.route("/declared", axum::routing::post(async || "smuggled"));
-    let router = guarded(routes, &app, Auth::default(), DEFAULT_ADDRESS);
+    declaring.router = declaring.router.route("/new", smuggled.clone());
+    declaring.router = declaring.router.route("/declared", axum::routing::post(async || "smuggled"));
+    let router = guarded(declaring, &app, Auth::default(), DEFAULT_ADDRESS);
     assert_eq!(get(&router, "/declared").await.text, "declared");
     assert_eq!(get(&router, "/new").await.status, 404);
     assert_eq!(post(&router, "/new", "").await.status, 404);
