@@ -53,11 +53,13 @@ pub(crate) fn nameless(report: Option<&LoadReport>) -> Vec<StoredPipeline> {
     nameless.into_iter().map(pipeline).collect()
 }
 
-/// Tells each pipeline that has a name, and the `nameless` ones: the name, the hash, and how to call it.
+/// Tells each pipeline that has a name, and the `nameless` ones: the name, the hash, and how to call it, with a key
+/// where that `needs_key`.
 pub(crate) async fn pipelines(
     service: &PipelineService,
     nameless: Vec<StoredPipeline>,
     address: SocketAddr,
+    needs_key: bool,
     format: LogFormat,
 ) {
     let url = format!("http://{}", reachable(address));
@@ -83,7 +85,7 @@ pub(crate) async fn pipelines(
                 continue;
             }
         };
-        let curl = curl_line(&url, &request);
+        let curl = curl_line(&url, needs_key, &request);
         match format {
             LogFormat::Text => {
                 let mut text = format!("\n{name}  {structural_hash}\n");
@@ -109,10 +111,11 @@ pub(crate) async fn pipelines(
     }
 }
 
-/// A command that calls the pipeline, for a POSIX shell.
-fn curl_line(url: &str, request: &ExampleRequest) -> String {
+/// A command that calls the pipeline, for a POSIX shell, which has the key in a variable.
+fn curl_line(url: &str, needs_key: bool, request: &ExampleRequest) -> String {
     let body = quote(&request.body.to_string());
-    format!("curl -s {url}/execute -H 'content-type: application/json' -d {body}")
+    let key = if needs_key { " -H \"authorization: Bearer $KEY\"" } else { "" };
+    format!("curl -s {url}/execute{key} -H 'content-type: application/json' -d {body}")
 }
 
 /// One word of a POSIX shell. Within single quotes nothing is special but the single quote.

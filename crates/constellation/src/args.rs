@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use constellation_server::AliasStrategy;
+
+use crate::config::Flags;
 
 /// Compile, store and run typed dataflow pipelines.
 #[derive(Debug, Parser)]
@@ -17,11 +18,19 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     #[command(
         about = "Serve pipelines over HTTP",
-        long_about = "Serve pipelines over HTTP.\n\nOptions win over environment variables. Prints 'listening on \
+        long_about = "Serve pipelines over HTTP.\n\nOptions win over environment variables, and those over the \
+                      configuration file. Prints 'listening on \
                       http://ADDRESS' on standard output when it serves; everything else goes to standard error. \
                       SIGTERM and Ctrl-C finish the requests under way and exit."
     )]
-    Serve(ServeArgs),
+    Serve(Flags),
+
+    #[command(
+        about = "Look at the configuration that 'serve' would use, and check it",
+        long_about = "Look at the configuration that 'serve' would use, and check it.\n\nTakes the options of 'serve'. \
+                      Exit codes: 0 done and sound, 1 the server would not start, 2 it could not be done."
+    )]
+    Config(ConfigArgs),
 
     #[command(
         about = "Compile files, and show what is wrong with them",
@@ -45,93 +54,30 @@ pub(crate) enum Command {
 }
 
 // Help texts are strings, not doc comments: those would need backticks, which a terminal shows.
-#[derive(Debug, Default, Args)]
-pub(crate) struct ServeArgs {
-    #[arg(
-        long,
-        value_name = "DIR",
-        conflicts_with = "memory",
-        help = "Keep pipelines in this directory [env: CONSTELLATION_STORE] [default: .constellation-store]"
-    )]
-    pub(crate) store: Option<PathBuf>,
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
 
-    #[arg(long, help = "Keep pipelines in memory only; they are gone when the server stops")]
-    pub(crate) memory: bool,
-
-    #[arg(
-        long,
-        value_name = "DIR",
-        help = "Publish the .cst files of this directory at start [env: CONSTELLATION_PIPELINE_DIR]"
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    #[command(about = "Print each setting with its value and where that comes from; keys are hidden")]
+    Show {
+        #[command(flatten)]
+        flags: Flags,
+        #[arg(long, help = "Write one JSON document to standard output")]
+        json: bool,
+    },
+    #[command(about = "Check the configuration as 'serve' would, without starting")]
+    Check {
+        #[command(flatten)]
+        flags: Flags,
+    },
+    #[command(
+        about = "Read an API key from standard input and print what stands for it in a configuration file"
     )]
-    pub(crate) pipelines: Option<PathBuf>,
-
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_possible_values = true,
-        help = "Search the directories below it too [env: CONSTELLATION_PIPELINE_RECURSIVE] [default: false]"
-    )]
-    pub(crate) recursive: Option<bool>,
-
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_possible_values = true,
-        help = "Do not start when one of the files fails [env: CONSTELLATION_PIPELINE_FAIL_ON_ERROR] [default: \
-                false]"
-    )]
-    pub(crate) fail_on_error: Option<bool>,
-
-    #[arg(
-        long,
-        value_name = "STRATEGY",
-        help = "How files get their names: filename, relative-path or hash-only [env: \
-                CONSTELLATION_PIPELINE_ALIAS_STRATEGY] [default: filename]"
-    )]
-    pub(crate) alias_strategy: Option<AliasStrategy>,
-
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_possible_values = true,
-        help = "Let pipelines call modules that are slow, flaky or broken, to try options with [env: \
-                CONSTELLATION_DEMO_MODULES] [default: false]"
-    )]
-    pub(crate) demo_modules: Option<bool>,
-
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        help = "Listen on this address; port 0 takes a free one [env: CONSTELLATION_LISTEN, or CONSTELLATION_PORT \
-                for a port of 127.0.0.1] [default: 127.0.0.1:8080]"
-    )]
-    pub(crate) listen: Option<String>,
-
-    #[arg(
-        long,
-        help = "Allow to listen on an address that others can reach: everybody who does can compile and run \
-                pipelines"
-    )]
-    pub(crate) insecure: bool,
-
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        value_enum,
-        default_value_t = LogFormat::Text,
-        hide_possible_values = true,
-        help = "How to write logs to standard error: text, or json for one object a line; RUST_LOG says which"
-    )]
-    pub(crate) log_format: LogFormat,
+    HashKey,
 }
 
 #[derive(Debug, Args)]

@@ -1,17 +1,29 @@
-//! Arguments and environment to one checked configuration: options win over the environment.
+//! Options, environment and file to one checked configuration: options win over the environment, which wins over the
+//! file.
 
+mod command;
+mod file;
+mod flags;
+mod settings;
+
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
-use constellation_server::{AliasStrategy, LoaderConfig, check_address};
+use constellation_server::{AllowedSites, ApiKeys, Limits, LoaderConfig, check_address};
 
-use crate::args::{LogFormat, ServeArgs};
+use crate::args::LogFormat;
+use file::ConfigFile;
+use settings::{Field, SETTINGS, Setting, Values, allowed_sites};
 
-const DEFAULT_STORE: &str = ".constellation-store";
-const DEFAULT_PORT: u16 = 8080;
+pub(crate) use command::{FAILED, run};
+pub(crate) use flags::Flags;
+
+/// Names the configuration file when no option does.
+const FILE_VARIABLE: &str = "CONSTELLATION_CONFIG";
 
 /// Everything that serving needs to know.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,6 +33,9 @@ pub(crate) struct Config {
     pub(crate) demo_modules: bool,
     pub(crate) listen: SocketAddr,
     pub(crate) insecure: bool,
+    pub(crate) api_keys: ApiKeys,
+    pub(crate) allowed_sites: AllowedSites,
+    pub(crate) limits: Limits,
     pub(crate) log_format: LogFormat,
 }
 
@@ -31,121 +46,183 @@ pub(crate) enum StoreConfig {
     Directory(PathBuf),
 }
 
-/// Resolves and checks the configuration. A variable that is set to nothing counts as not set.
-pub(crate) fn resolve(
-    args: ServeArgs,
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> anyhow::Result<Config> {
-    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let ServeArgs {
-        store,
-        memory,
-        pipelines,
-        recursive,
-        fail_on_error,
-        alias_strategy,
-        demo_modules,
-        listen,
-        insecure,
-        log_format,
-    } = args;
-    let store =
-        if memory { StoreConfig::Memory } else { StoreConfig::Directory(store_directory(store, variable)?) };
-
-    // Checked also when no directory is given: a value that is wrong is wrong.
-    let variable_strategy: Option<AliasStrategy> =
-        parsed("CONSTELLATION_PIPELINE_ALIAS_STRATEGY", &variable)?;
-    let variable_recursive = switch("CONSTELLATION_PIPELINE_RECURSIVE", &variable)?;
-    let variable_fail_on_error = switch("CONSTELLATION_PIPELINE_FAIL_ON_ERROR", &variable)?;
-    let directory = pipelines.or_else(|| variable("CONSTELLATION_PIPELINE_DIR").map(PathBuf::from));
-    let loader = if let Some(directory) = directory {
-        let config = LoaderConfig {
-            directory,
-            recursive: recursive.or(variable_recursive).unwrap_or(false),
-            fail_on_error: fail_on_error.or(variable_fail_on_error).unwrap_or(false),
-            alias_strategy: alias_strategy.or(variable_strategy).unwrap_or_default(),
-        };
-        config.check()?;
-        Some(config)
-    } else {
-        let options = [
-            ("--recursive", recursive.is_some()),
-            ("--fail-on-error", fail_on_error.is_some()),
-            ("--alias-strategy", alias_strategy.is_some()),
-        ];
-        if let Some((option, _)) = options.into_iter().find(|(_, given)| *given) {
-            bail!("{option} has no effect without --pipelines DIR");
-        }
-        None
-    };
-
-    let demo_modules = has_demo_modules(demo_modules, variable)?;
-    let listen = if let Some(text) = listen {
-        address(&text).context("--listen")?
-    } else if let Some(text) = text("CONSTELLATION_LISTEN", &variable)? {
-        address(&text).context("CONSTELLATION_LISTEN")?
-    } else {
-        let port: Option<u16> = parsed("CONSTELLATION_PORT", &variable)?;
-        SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(DEFAULT_PORT)))
-    };
-    check_address(listen, insecure)?;
-    Ok(Config { store, loader, demo_modules, listen, insecure, log_format })
+/// Where a value comes from, from the weakest to the strongest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    Default,
+    /// A line of the file, after its path.
+    File(String),
+    Variable(String),
+    Option(String),
 }
 
-/// The directory of the store. A variable that is set to nothing counts as not set.
+impl Origin {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::File(_) => "file",
+            Self::Variable(_) => "environment",
+            Self::Option(_) => "option",
+        }
+    }
+
+    /// Which one wins; two of the same rank are both given in one place.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File(_) => 1,
+            Self::Variable(_) => 2,
+            Self::Option(_) => 3,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(name) | Self::Variable(name) | Self::Option(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The settings with their origins.
+#[derive(Debug)]
+struct Resolved {
+    values: Values,
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+impl Resolved {
+    fn origin(&self, key: &'static str) -> &Origin {
+        self.origins.get(key).unwrap_or(&Origin::Default)
+    }
+}
+
+/// Resolves and checks the configuration. A variable that is set to nothing counts as not set.
+pub(crate) fn resolve(flags: &Flags, variable: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<Config> {
+    check(read(SETTINGS.iter(), flags, variable)?)
+}
+
+/// The directory of the store.
 pub(crate) fn store_directory(
     option: Option<PathBuf>,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> anyhow::Result<PathBuf> {
-    let from_variable = || variable("CONSTELLATION_STORE").filter(|value| !value.is_empty());
-    let directory = option.or_else(|| from_variable().map(PathBuf::from));
-    let directory = directory.unwrap_or_else(|| DEFAULT_STORE.into());
-    if directory.as_os_str().is_empty() {
-        bail!("--store needs a directory");
-    }
-    Ok(directory)
+    let setting = Setting::of("store");
+    let flags = Flags::one(setting, option.map(PathBuf::into_os_string));
+    Ok(read([setting], &flags, variable)?.values.store)
 }
 
-/// Whether pipelines can call the demonstration modules. A variable that is set to nothing counts as not set.
+/// Whether pipelines can call the demonstration modules.
 pub(crate) fn has_demo_modules(
     option: Option<bool>,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> anyhow::Result<bool> {
+    let setting = Setting::of("demo_modules");
+    let flags = Flags::one(setting, option.map(|option| option.to_string().into()));
+    Ok(read([setting], &flags, variable)?.values.demo_modules)
+}
+
+/// Reads some settings. A value that another one hides is checked all the same: what is wrong is wrong.
+fn read(
+    settings: impl IntoIterator<Item = &'static Setting>,
+    flags: &Flags,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> anyhow::Result<Resolved> {
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-    // Checked also when the option wins: a value that is wrong is wrong.
-    let from_variable = switch("CONSTELLATION_DEMO_MODULES", &variable)?;
-    Ok(option.or(from_variable).unwrap_or(false))
+    let path = flags.file().map(PathBuf::from).or_else(|| variable(FILE_VARIABLE).map(PathBuf::from));
+    let file = path.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+    let mut values = Values::default();
+    let mut origins = BTreeMap::new();
+    for setting in settings {
+        let from_file = file.get(setting).map(|(value, place)| (value.clone(), Origin::File(place)));
+        let name = setting.variable();
+        let from_variable = variable(&name).map(|value| (value, Origin::Variable(name)));
+        let from_option = flags.get(setting).map(|(value, name)| (value.clone(), Origin::Option(name)));
+        for (raw, origin) in [from_file, from_variable, from_option].into_iter().flatten() {
+            setting.set(&mut values, &raw).with_context(|| wrong(setting, &origin, &raw))?;
+            origins.insert(setting.key, origin);
+        }
+    }
+    Ok(Resolved { values, origins })
 }
 
-/// An address to listen on. Names are not looked up, but for the one that everybody types.
-fn address(text: &str) -> anyhow::Result<SocketAddr> {
-    let numeric = match text.strip_prefix("localhost:") {
-        Some(port) => format!("{}:{port}", Ipv4Addr::LOCALHOST),
-        None => text.to_owned(),
-    };
-    numeric.parse().with_context(|| format!("'{text}' is not an address with a port, such as 127.0.0.1:8080"))
+/// What is wrong, without telling a secret.
+fn wrong(setting: &Setting, origin: &Origin, raw: &OsString) -> String {
+    match (&setting.field, origin) {
+        (_, Origin::File(place)) => format!("{place}: {}", setting.key),
+        (Field::Keys(_), origin) => origin.to_string(),
+        (_, origin) => format!("{origin} is '{}'", raw.display()),
+    }
 }
 
-fn text(name: &str, variable: &impl Fn(&str) -> Option<OsString>) -> anyhow::Result<Option<String>> {
-    let value = variable(name).map(OsString::into_string).transpose();
-    value.map_err(|_| anyhow::anyhow!("{name} is not UTF-8"))
+/// Checks that the settings fit together and that what they name is there.
+fn check(resolved: Resolved) -> anyhow::Result<Config> {
+    let listen = listen(&resolved);
+    let store = store(&resolved)?;
+    let origin = |key| resolved.origin(key);
+    if resolved.values.pipeline_dir.is_none() {
+        let needless = ["pipeline_recursive", "pipeline_fail_on_error", "pipeline_alias_strategy"];
+        // Elsewhere it may be kept for later.
+        if let Some(Origin::Option(option)) =
+            needless.into_iter().map(origin).find(|origin| matches!(origin, Origin::Option(_)))
+        {
+            bail!("{option} has no effect without --pipelines DIR");
+        }
+    }
+    let allowed_sites = allowed_sites(&resolved.values)?;
+    let Values {
+        store: _,
+        memory: _,
+        pipeline_dir,
+        pipeline_recursive,
+        pipeline_fail_on_error,
+        pipeline_alias_strategy,
+        demo_modules,
+        listen: _,
+        port: _,
+        insecure,
+        api_keys,
+        allowed_hosts: _,
+        allowed_origins: _,
+        log_format,
+        limits,
+    } = resolved.values;
+    let loader = pipeline_dir.map(|directory| LoaderConfig {
+        directory,
+        recursive: pipeline_recursive,
+        fail_on_error: pipeline_fail_on_error,
+        alias_strategy: pipeline_alias_strategy,
+    });
+    if let Some(loader) = &loader {
+        loader.check()?;
+    }
+    check_address(listen, &api_keys, insecure)?;
+    Ok(Config { store, loader, demo_modules, listen, insecure, api_keys, allowed_sites, limits, log_format })
 }
 
-fn parsed<T: FromStr>(name: &str, variable: &impl Fn(&str) -> Option<OsString>) -> anyhow::Result<Option<T>>
-where
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    let value = text(name, variable)?;
-    value.map(|text| text.parse().with_context(|| format!("{name} is '{text}'"))).transpose()
+/// `port` counts where it is given in a stronger place than `listen`.
+fn listen(resolved: &Resolved) -> SocketAddr {
+    let Values { listen, port, .. } = &resolved.values;
+    if resolved.origin("port").rank() > resolved.origin("listen").rank() {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, *port))
+    } else {
+        *listen
+    }
 }
 
-/// A variable that is on or off, in the spellings of the reference implementation and their opposites.
-fn switch(name: &str, variable: &impl Fn(&str) -> Option<OsString>) -> anyhow::Result<Option<bool>> {
-    let Some(text) = text(name, variable)? else { return Ok(None) };
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" => Ok(Some(true)),
-        "false" | "0" | "no" => Ok(Some(false)),
-        _ => bail!("{name} is '{text}', which is neither true nor false"),
+/// `memory` counts unless `store` is given in a stronger place.
+fn store(resolved: &Resolved) -> anyhow::Result<StoreConfig> {
+    let Values { memory, store, .. } = &resolved.values;
+    let (of_memory, of_store) = (resolved.origin("memory"), resolved.origin("store"));
+    if *memory && of_memory.rank() == of_store.rank() {
+        bail!("{of_memory} cannot be used with {of_store}; give one of them");
+    }
+    if *memory && of_memory.rank() > of_store.rank() {
+        Ok(StoreConfig::Memory)
+    } else {
+        Ok(StoreConfig::Directory(store.clone()))
     }
 }
 
@@ -153,15 +230,17 @@ fn switch(name: &str, variable: &impl Fn(&str) -> Option<OsString>) -> anyhow::R
 mod tests {
     use clap::Parser as _;
 
+    use constellation_server::AliasStrategy;
+
     use super::*;
     use crate::args::{Cli, Command};
 
     fn resolve_with(arguments: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Config> {
         let arguments = ["constellation", "serve"].iter().chain(arguments);
-        let Cli { command: Command::Serve(args) } = Cli::try_parse_from(arguments)? else {
+        let Cli { command: Command::Serve(flags) } = Cli::try_parse_from(arguments)? else {
             panic!("the command is 'serve'");
         };
-        resolve(args, |name| {
+        resolve(&flags, |name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
         })
     }
@@ -245,5 +324,36 @@ mod tests {
         }
         assert!(resolve_with(&["--listen", "0.0.0.0:8080", "--insecure"], none).is_ok());
         assert!(resolve_with(&["--listen", "[::1]:0"], none).is_ok());
+    }
+
+    #[test]
+    fn variables_win_over_the_file_and_each_value_tells_where_it_is_from() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let file = directory.path().join("c.toml");
+        std::fs::write(&file, "max_connections = 5\nmax_executions = 6\nport = 7\nmemory = true\n").unwrap();
+        let file = file.to_str().unwrap();
+        let variables = [("CONSTELLATION_CONFIG", file), ("CONSTELLATION_MAX_EXECUTIONS", "60")];
+        let config = resolve_with(&["--max-body-bytes", "8"], &variables).unwrap();
+        assert_eq!((config.limits.max_connections, config.limits.max_executions), (5, 60));
+        assert_eq!((config.limits.max_body_bytes, config.listen.port()), (8, 7));
+        assert_eq!(config.store, StoreConfig::Memory);
+        // A stronger place wins, also over another setting about the same.
+        let config = resolve_with(&["--store", "s"], &variables).unwrap();
+        assert_eq!(config.store, StoreConfig::Directory("s".into()));
+        let config = resolve_with(&["--config", file, "--listen", "127.0.0.1:9"], &[]).unwrap();
+        assert_eq!((config.listen.port(), config.limits.max_executions), (9, 6));
+        assert!(error_of(&["--config", "gone.toml"], &[]).contains("gone.toml"));
+    }
+
+    #[test]
+    fn keys_open_an_address_and_bad_ones_refuse_it() {
+        let good = "0123456789abcdef01234567:Admin";
+        let listen = ["--listen", "0.0.0.0:8080"];
+        assert!(resolve_with(&listen, &[("CONSTELLATION_API_KEYS", good)]).is_ok());
+        for bad in ["short:Admin", "0123456789abcdef01234567:Owner", &format!("{good},{good}")] {
+            let error = error_of(&["--insecure"], &[("CONSTELLATION_API_KEYS", bad)]);
+            assert!(error.contains("CONSTELLATION_API_KEYS: API key"), "{error}");
+            assert!(!error.contains("short") || !error.contains("0123"), "{error}");
+        }
     }
 }

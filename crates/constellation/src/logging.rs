@@ -8,14 +8,21 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::LogFormat;
 
-/// Starts logging; `RUST_LOG` says what, and `default` when it is not set.
-pub(crate) fn start(format: LogFormat, default: LevelFilter) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder()
+/// What `serve` logs unless `RUST_LOG` says otherwise.
+pub(crate) const SERVE_LEVEL: LevelFilter = LevelFilter::INFO;
+
+/// What is logged: as `RUST_LOG` says, and `default` when it is not set.
+pub(crate) fn filter(default: LevelFilter) -> anyhow::Result<EnvFilter> {
+    EnvFilter::builder()
         .with_default_directive(default.into())
         .from_env()
-        .context("RUST_LOG is not a log filter, such as 'info' or 'constellation_server=debug'")?;
+        .context("RUST_LOG is not a log filter, such as 'info' or 'constellation_server=debug'")
+}
+
+/// Starts logging.
+pub(crate) fn start(format: LogFormat, default: LevelFilter) -> anyhow::Result<()> {
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter(default)?)
         .with_writer(std::io::stderr)
         // It would tell on standard error that standard error cannot be written, and panic over that.
         .log_internal_errors(false);

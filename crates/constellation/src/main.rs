@@ -1,9 +1,9 @@
-//! The `constellation` binary: arguments and environment to configuration, then the server of
+//! The `constellation` binary: arguments, environment and file to configuration, then the server of
 //! `constellation-server`, until it is told to stop; or the compiler alone; or a command on a store.
 //!
 //! Of `serve`, standard output has one line, `listening on http://ADDRESS`; everything else goes to standard error.
 //! Exit codes: 0 after a stop that was asked for, 1 when starting or serving failed, 64 for a bad configuration. Those
-//! of `compile` and `store` are 0, 1 when something was found, and 2 when it could not be done.
+//! of `compile`, `config` and `store` are 0, 1 when something was found, and 2 when it could not be done.
 //!
 //! **Must not know:** everything that a library of this workspace knows better.
 
@@ -23,7 +23,6 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use constellation_server::{ConstellationServer, shutdown_signal};
 use tokio::net::TcpListener;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{Cli, Command};
 use crate::config::{Config, StoreConfig};
@@ -44,13 +43,15 @@ fn main() -> ExitCode {
             return match arguments.next().as_deref().and_then(OsStr::to_str) {
                 Some("store") => store::refuse(arguments, &error.to_string()),
                 Some("compile") => ExitCode::from(compile::FAILED),
+                Some("config") => ExitCode::from(config::FAILED),
                 _ => ExitCode::from(BAD_CONFIGURATION),
             };
         }
     };
     let variable = |name: &str| std::env::var_os(name);
-    let args = match command {
-        Command::Serve(args) => args,
+    let flags = match command {
+        Command::Serve(flags) => flags,
+        Command::Config(args) => return config::run(args.command, variable),
         // See no-color.org: set, and not to nothing.
         Command::Compile(args) => {
             let allows_color = variable("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -58,11 +59,11 @@ fn main() -> ExitCode {
         }
         Command::Store(args) => return store::run(args, variable),
     };
-    let config = match config::resolve(args, variable) {
+    let config = match config::resolve(&flags, variable) {
         Ok(config) => config,
         Err(error) => return fail(&error, BAD_CONFIGURATION),
     };
-    if let Err(error) = logging::start(config.log_format, LevelFilter::INFO) {
+    if let Err(error) = logging::start(config.log_format, logging::SERVE_LEVEL) {
         return fail(&error, BAD_CONFIGURATION);
     }
     match serve(config) {
@@ -79,9 +80,23 @@ fn serve(config: Config) -> anyhow::Result<()> {
         .context("the threads of the server cannot be started")?;
     runtime.block_on(async {
         outlive_file_size_limit().context("signals cannot be handled")?;
-        let Config { store, loader, demo_modules, listen, insecure, log_format } = config;
+        let Config {
+            store,
+            loader,
+            demo_modules,
+            listen,
+            insecure,
+            api_keys,
+            allowed_sites,
+            limits,
+            log_format,
+        } = config;
+        let needs_key = !api_keys.is_empty();
         let registry = modules::registry(demo_modules);
-        let mut builder = ConstellationServer::builder(registry);
+        let mut builder = ConstellationServer::builder(registry)
+            .with_auth(api_keys)
+            .with_allowed_sites(allowed_sites)
+            .with_limits(limits);
         if let StoreConfig::Directory(directory) = store {
             builder = builder.with_persistent_pipeline_store(directory);
         }
@@ -110,7 +125,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
         let service = std::sync::Arc::clone(server.service());
         let nameless = announce::nameless(server.load_report());
         let announcing = tokio::spawn(async move {
-            announce::pipelines(&service, nameless, address, log_format).await;
+            announce::pipelines(&service, nameless, address, needs_key, log_format).await;
         });
         // Both wait for the first signal; only this one waits for another.
         let hurry = async {

@@ -166,7 +166,7 @@ fn require(directory: &Path) -> Result<(), StoreError> {
 }
 
 /// Rows with aligned columns; the last one is not padded.
-fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };

@@ -13,21 +13,23 @@ use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_mem::InMemoryPipelineStore;
 use tokio::net::TcpListener;
 
+use crate::auth::ApiKeys;
 use crate::config::{Limits, LoaderConfig};
 use crate::connections::{self, Drained};
-use crate::http::{App, router};
+use crate::http::{AllowedSites, App, Auth, router};
 use crate::loader::{self, LoadError, LoadReport};
 use crate::metrics::Metrics;
 use crate::service::PipelineService;
 
 /// Where [`Builder::run`] listens unless it is told otherwise.
-const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+pub(crate) const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// A server that is ready to serve: its store is open and its pipelines are loaded.
 #[derive(Debug)]
 pub struct ConstellationServer {
     app: Arc<App>,
     limits: Limits,
+    auth: Auth,
     insecure: bool,
     report: Option<LoadReport>,
 }
@@ -44,8 +46,8 @@ pub enum StartError {
     Load(#[from] LoadError),
     /// Everybody on the network could use the server.
     #[error(
-        "listening on {address} would let everybody who reaches it compile and run pipelines; listen on a loopback \
-         address, or allow it with --insecure"
+        "listening on {address} would let everybody who reaches it compile and run pipelines; set API keys \
+         (CONSTELLATION_API_KEYS), listen on a loopback address, or allow it with --insecure"
     )]
     Insecure {
         /// The address.
@@ -72,6 +74,7 @@ pub struct Builder {
     store: StoreChoice,
     loader: Option<LoaderConfig>,
     limits: Limits,
+    auth: Auth,
     address: SocketAddr,
     insecure: bool,
 }
@@ -114,6 +117,7 @@ impl ConstellationServer {
             store: StoreChoice::Memory,
             loader: None,
             limits: Limits::default(),
+            auth: Auth::default(),
             address: DEFAULT_ADDRESS,
             insecure: false,
         }
@@ -134,15 +138,16 @@ impl ConstellationServer {
     ///
     /// # Errors
     ///
-    /// * [`StartError::Insecure`] when the listener is not on a loopback address and that was not allowed.
+    /// * [`StartError::Insecure`] when the listener is not on a loopback address, there are no API keys, and that was
+    ///   not allowed.
     pub async fn serve(
         self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StartError> {
         let address = listener.local_addr().map_err(StartError::Listener)?;
-        check_address(address, self.insecure)?;
-        let Self { app, limits, insecure: _, report: _ } = self;
+        let Self { app, limits, auth, insecure, report: _ } = self;
+        check_address(address, &auth.keys, insecure)?;
         let service = Arc::clone(&app.service);
         let check = tokio::spawn(async move {
             if let Err(error) = service.check_all().await {
@@ -155,7 +160,7 @@ impl ConstellationServer {
             tracing::info!("stopping: requests under way are finished");
             tokio::time::sleep(limits.drain_delay).await;
         };
-        match connections::serve(listener, router(&app), &limits, stop).await {
+        match connections::serve(listener, router(&app, auth, address), &limits, stop).await {
             Drained::Completely => tracing::info!("every request was answered"),
             Drained::Deadline { connections } => {
                 tracing::warn!(connections, deadline = ?limits.drain_deadline, "connections were closed at the deadline");
@@ -174,7 +179,7 @@ impl ConstellationServer {
 
     #[cfg(test)]
     pub(crate) fn router(&self) -> axum::Router {
-        router(&self.app)
+        router(&self.app, self.auth.clone(), DEFAULT_ADDRESS)
     }
 
     #[cfg(test)]
@@ -214,8 +219,21 @@ impl Builder {
         self
     }
 
-    /// Allows to listen on an address that others can reach. There are no API keys yet: everybody who reaches it
-    /// can compile and run pipelines.
+    /// Asks each request for one of these keys, but for those that tell whether the server is alive and ready, and
+    /// what it counts.
+    pub fn with_auth(mut self, keys: ApiKeys) -> Self {
+        self.auth.keys = keys;
+        self
+    }
+
+    /// Takes requests for these hosts and from these web sites, besides those of the server itself.
+    pub fn with_allowed_sites(mut self, sites: AllowedSites) -> Self {
+        self.auth.sites = sites;
+        self
+    }
+
+    /// Allows to listen on an address that others can reach without API keys: everybody who reaches it can compile and
+    /// run pipelines.
     pub fn allow_insecure(mut self) -> Self {
         self.insecure = true;
         self
@@ -228,7 +246,7 @@ impl Builder {
     ///
     /// [`StartError::Store`] and [`StartError::Load`].
     pub async fn build(self) -> Result<ConstellationServer, StartError> {
-        let Self { registry, store, loader, limits, address: _, insecure } = self;
+        let Self { registry, store, loader, limits, auth, address: _, insecure } = self;
         let store = match store {
             StoreChoice::Memory => Arc::new(InMemoryPipelineStore::new()),
             StoreChoice::Directory(directory) => open_directory(directory).await?,
@@ -252,7 +270,7 @@ impl Builder {
         };
         let app = App::new(service, metrics, &limits, is_for_reading).with_loader(loader);
         let app = Arc::new(app);
-        Ok(ConstellationServer { app, limits, insecure, report })
+        Ok(ConstellationServer { app, limits, auth, insecure, report })
     }
 
     /// Builds the server and serves on a listener until `shutdown` completes.
@@ -275,7 +293,7 @@ impl Builder {
     /// Those of [`Builder::build`] and [`ConstellationServer::serve`], and [`StartError::Listen`].
     pub async fn run(self) -> Result<(), StartError> {
         let address = self.address;
-        check_address(address, self.insecure)?;
+        check_address(address, &self.auth.keys, self.insecure)?;
         let server = self.build().await?;
         let listener =
             TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
@@ -303,13 +321,13 @@ pub async fn shutdown_signal() {
     tokio::signal::ctrl_c().await.expect("a process can wait for Ctrl-C");
 }
 
-/// Refuses an address that others can reach, unless that is allowed.
+/// Refuses an address that others can reach, unless they need keys or that is allowed.
 ///
 /// # Errors
 ///
 /// [`StartError::Insecure`].
-pub fn check_address(address: SocketAddr, insecure: bool) -> Result<(), StartError> {
-    if insecure || address.ip().to_canonical().is_loopback() {
+pub fn check_address(address: SocketAddr, keys: &ApiKeys, insecure: bool) -> Result<(), StartError> {
+    if insecure || !keys.is_empty() || address.ip().to_canonical().is_loopback() {
         Ok(())
     } else {
         Err(StartError::Insecure { address })

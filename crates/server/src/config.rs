@@ -30,6 +30,19 @@ pub struct Limits {
     /// Loaded pipelines that are kept in memory; the least recently used are dropped and loaded again when they
     /// are needed.
     pub max_loaded_pipelines: usize,
+    /// Calls of modules in flight at one time, of all runs together; 0 sets no bound.
+    pub max_calls_in_flight: usize,
+    /// Calls that wait when there are as many in flight; further ones fail as overloaded.
+    pub max_calls_waiting: usize,
+    /// Results of calls with `cache` that are kept in memory.
+    pub max_cached_results: usize,
+    /// About how many bytes these may take together.
+    pub max_cached_bytes: u64,
+    /// Images in the store. A program that would add one more is refused with `StorageFull`; those that are stored
+    /// run, and get names.
+    pub max_stored_images: u64,
+    /// Retained source texts in the store, in the same way. Different texts can be of one image.
+    pub max_stored_sources: u64,
     /// Time between `/ready` answering 503 and the listener closing, so that a balancer looks elsewhere first.
     pub drain_delay: Duration,
     /// Time for requests under way to finish when the server stops; then their connections are closed.
@@ -48,6 +61,12 @@ impl Default for Limits {
             max_executions: 256,
             max_execution_duration: Duration::from_mins(5),
             max_loaded_pipelines: 1024,
+            max_calls_in_flight: 0,
+            max_calls_waiting: 10_000,
+            max_cached_results: 10_000,
+            max_cached_bytes: 64 * 1024 * 1024,
+            max_stored_images: 100_000,
+            max_stored_sources: 200_000,
             drain_delay: Duration::ZERO,
             drain_deadline: Duration::from_secs(30),
         }

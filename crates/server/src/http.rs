@@ -1,5 +1,6 @@
 //! The HTTP API: routes, and what holds for all of them.
 
+mod auth;
 mod body;
 mod changes;
 mod conditions;
@@ -11,20 +12,30 @@ mod modules;
 mod pipelines;
 mod programs;
 mod respond;
+mod routes;
 mod runs;
+mod sites;
 mod versions;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, post, put};
+use axum::http::Uri;
 use constellation_store_core::StoreStatus;
 
+use crate::auth::Role;
 use crate::config::{Limits, LoaderConfig};
 use crate::metrics::Metrics;
 use crate::service::PipelineService;
+use auth::Gate;
+use layer::RequestId;
+use routes::{Access, Routes};
+
+pub(crate) use auth::Auth;
+pub use sites::{AllowedSites, InvalidSite};
 
 /// What handlers share.
 #[derive(Debug)]
@@ -79,33 +90,45 @@ impl App {
     }
 }
 
-/// The routes of the API.
-pub(crate) fn router(app: &Arc<App>) -> Router {
-    Router::new()
-        .route("/compile", post(programs::compile))
-        .route("/execute", post(programs::execute))
-        .route("/run", post(programs::run))
-        .route("/pipelines", get(listing::list))
-        .route("/pipelines/{ref}", get(pipelines::show).delete(changes::delete))
-        .route("/pipelines/{ref}/diff/{ref2}", get(diff::show))
-        .route("/pipelines/{name}/alias", put(changes::alias))
-        .route("/pipelines/{name}/reload", post(changes::reload))
-        .route("/pipelines/{name}/rollback", post(changes::roll_back))
-        .route("/pipelines/{name}/rollback/{version}", post(changes::roll_back_to))
-        .route("/pipelines/{name}/versions", get(versions::list))
-        .route("/pipelines/{name}/versions/{version}", get(versions::show))
-        .route("/modules", get(modules::list))
-        .route("/namespaces", get(modules::namespaces))
-        .route("/namespaces/{namespace}", get(modules::functions))
-        .route("/health", get(health::health))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/live", get(health::live))
-        .route("/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .method_not_allowed_fallback(respond::method_not_allowed)
-        .fallback(respond::no_route)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(app), layer::around))
+/// The routes of the API, with who may use each of them.
+fn routes() -> Routes {
+    let [read, execute, change] = Role::ALL.map(Access::For);
+    Routes::default()
+        .post("/compile", change, programs::compile)
+        .post("/execute", execute, programs::execute)
+        .post("/run", execute, programs::run)
+        .get("/pipelines", read, listing::list)
+        .get("/pipelines/{ref}", read, pipelines::show)
+        .delete("/pipelines/{ref}", change, changes::delete)
+        .get("/pipelines/{ref}/diff/{ref2}", read, diff::show)
+        .put("/pipelines/{name}/alias", change, changes::alias)
+        .post("/pipelines/{name}/reload", change, changes::reload)
+        .post("/pipelines/{name}/rollback", change, changes::roll_back)
+        .post("/pipelines/{name}/rollback/{version}", change, changes::roll_back_to)
+        .get("/pipelines/{name}/versions", read, versions::list)
+        .get("/pipelines/{name}/versions/{version}", read, versions::show)
+        .get("/modules", read, modules::list)
+        .get("/namespaces", read, modules::namespaces)
+        .get("/namespaces/{namespace}", read, modules::functions)
+        .get("/health", Access::Open, health::health)
+        .get("/health/live", Access::Open, health::live)
+        .get("/health/ready", Access::OpenUnlessVerbose, health::ready)
+        .get("/live", Access::Open, health::live)
+        .get("/ready", Access::OpenUnlessVerbose, health::ready)
+        .get("/metrics", Access::Open, health::metrics)
+}
+
+/// The API of a server that listens on an address.
+pub(crate) fn router(app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router {
+    guarded(routes(), app, auth, address)
+}
+
+fn guarded(declaring: Routes, app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router {
+    let (router, declared) = declaring.into_parts();
+    let gate = Arc::new(Gate::new(auth, address, declared));
+    router
+        .fallback(async |request_id: RequestId, uri: Uri| respond::no_route(&request_id, &uri))
+        .layer(axum::middleware::from_fn_with_state((Arc::clone(app), gate), layer::around))
         .with_state(Arc::clone(app))
 }
 

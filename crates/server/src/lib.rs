@@ -7,6 +7,7 @@
 //! **Must not know:** which backend is active (it works on `Arc<dyn PipelineStore>`; only the builder, which can
 //! open one from a directory, names the two that ship).
 
+mod auth;
 mod builder;
 mod config;
 mod connections;
@@ -25,10 +26,12 @@ mod wire;
 /// Of `constellation-store-core`: what a caller names a pipeline by.
 pub use constellation_store_core::Reference;
 
+pub use auth::{ApiKeys, InvalidApiKeys, Role, hash_api_key, is_hashed_entry};
 pub use builder::{Builder, ConstellationServer, StartError, check_address, shutdown_signal};
 pub use config::{AliasStrategy, InvalidAliasStrategy, Limits, LoaderConfig};
 pub use error::ServiceError;
 pub use example::{ExampleRequest, StoredPipeline};
+pub use http::{AllowedSites, InvalidSite};
 pub use loader::{FailedFile, LoadError, LoadReport, LoadedFile, UnreadableSource, read_source};
 pub use service::{Found, Mode, PipelineService, Pointed, Published, Target};
 pub use wire::DiagnosticBody;

@@ -6,6 +6,7 @@ mod heal;
 mod lifecycle;
 mod places;
 mod program;
+mod room;
 mod run;
 
 use std::collections::{BTreeMap, HashMap};
@@ -30,6 +31,7 @@ pub(crate) use lifecycle::ImageUser;
 pub use lifecycle::Mode;
 use places::KnownPlaces;
 pub use program::{Found, Pointed, Published, Target};
+use room::Room;
 
 /// A source of at most so many bytes is cut into tokens where the request runs: handing it to another thread
 /// would take longer.
@@ -55,6 +57,7 @@ pub struct PipelineService {
     cache: PipelineCache,
     compile_slots: Arc<Semaphore>,
     run_slots: Semaphore,
+    room: Room,
     /// Programs that are being compiled, so that one program that many ask for is compiled once.
     flights: Mutex<HashMap<SyntacticKey, Weak<tokio::sync::Mutex<()>>>>,
     /// What was compiled and may not be committed yet.
@@ -105,6 +108,7 @@ impl PipelineService {
             cache: PipelineCache::new(limits.max_loaded_pipelines),
             compile_slots: Arc::new(Semaphore::new(limits.max_compilations.max(1))),
             run_slots: Semaphore::new(limits.max_executions.max(1)),
+            room: Room::new(limits),
             flights: Mutex::default(),
             fresh: Mutex::default(),
             places: Mutex::default(),
@@ -198,6 +202,7 @@ impl PipelineService {
         if operations.is_empty() {
             return Ok(Published { found, pointed: None });
         }
+        let _room = self.room.reserve(&*self.store, std::iter::once(&found)).await?;
         let preconditions: Vec<_> =
             target.iter().map(|target| (target.name.clone(), target.precondition)).collect();
         let commit = Commit { preconditions: preconditions.clone(), operations };
@@ -231,6 +236,7 @@ impl PipelineService {
         if needed.is_empty() {
             return Ok(());
         }
+        let _room = self.room.reserve(&*self.store, programs.iter().map(|(found, _)| found)).await?;
         match self.commit(needed).await {
             // An image was collected since it was found.
             Err(error) if error.kind() == ErrorKind::NotFound => self.commit(operations(true)).await?,

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use constellation_module::{ModuleBuilder, ModuleRegistry};
 use constellation_store_core::{
     ActiveVersion, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry, Operation,
@@ -70,7 +70,9 @@ impl Answer {
     }
 }
 
-pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
+/// Sends a request, to `localhost` unless it names another host.
+pub(crate) async fn send(router: &Router, mut request: Request<Body>) -> Answer {
+    request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();

@@ -317,6 +317,7 @@ pub(crate) struct Readiness {
 pub(crate) struct StoreHealth {
     pub(crate) revision: Option<u64>,
     pub(crate) images: Option<u64>,
+    pub(crate) sources: Option<u64>,
     pub(crate) names: Option<u64>,
     pub(crate) read_only: Option<String>,
     pub(crate) warnings: Vec<String>,

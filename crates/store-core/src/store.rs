@@ -191,6 +191,8 @@ pub struct StoreStatus {
     pub revision: Revision,
     /// How many images there are.
     pub images: u64,
+    /// How many source texts are retained.
+    pub sources: u64,
     /// How many names have an active version.
     pub names: u64,
     /// Why the store takes no commits; none when it does.

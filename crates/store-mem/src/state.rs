@@ -399,6 +399,7 @@ impl State {
         StoreStatus {
             revision: self.revision,
             images: self.images.len() as u64,
+            sources: self.sources.len() as u64,
             names: self.n_active,
             read_only: None,
             warnings: Vec::new(),

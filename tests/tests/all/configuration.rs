@@ -3,7 +3,7 @@
 use std::fs;
 
 use constellation_tests::Launch;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 #[test]
@@ -33,11 +33,21 @@ fn a_bad_configuration_ends_with_64() {
         ("CONSTELLATION_PIPELINE_RECURSIVE", "maybe"),
         ("CONSTELLATION_PIPELINE_FAIL_ON_ERROR", "maybe"),
         ("CONSTELLATION_PIPELINE_ALIAS_STRATEGY", "stem"),
+        ("CONSTELLATION_CONFIG", "gone.toml"),
+        ("CONSTELLATION_API_KEYS", "short:Admin"),
+        ("CONSTELLATION_API_KEYS", "0123456789abcdef01234567:Owner"),
+        ("CONSTELLATION_ALLOWED_HOSTS", "http://a"),
+        ("CONSTELLATION_ALLOWED_ORIGINS", "*"),
+        ("CONSTELLATION_MAX_CONNECTIONS", "0"),
+        ("CONSTELLATION_DRAIN_DEADLINE", "-1s"),
         ("RUST_LOG", "a=b=c"),
     ] {
         let exited = Launch::new(directory.path()).env(name, value).run();
         assert_eq!(exited.status.code(), Some(64), "{name}: {}", exited.stderr);
         assert!(exited.stderr.contains(name) || exited.stderr.contains(value), "{name}: {}", exited.stderr);
+        let checked = Launch::command(directory.path(), "config").args(["check"]).env(name, value).run();
+        assert_eq!((checked.status.code(), checked.stdout.as_str()), (Some(1), ""), "{name}");
+        assert_eq!(checked.stderr, exited.stderr, "the check says what the server says");
     }
     assert!(!directory.path().join(".constellation-store").exists(), "nothing was touched");
 }
@@ -68,4 +78,67 @@ fn a_store_in_memory_leaves_nothing_behind() {
     server.kill();
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     assert_eq!(launch().start().get("/pipelines/p").status, 404);
+}
+
+#[test]
+fn each_value_is_shown_with_where_it_is_from_and_keys_are_not() {
+    let directory = TempDir::new().unwrap();
+    let key = "0123456789abcdef01234567";
+    fs::write(directory.path().join("c.toml"), "\nmax_executions = 9\nlog_format = 'json'\n").unwrap();
+    let show = |json: &[&str]| {
+        let launch = Launch::command(directory.path(), "config").args(["show", "--config", "c.toml"]);
+        let launch = launch.args(["--max-body-bytes", "8"]).args(json);
+        let launch = launch.env("CONSTELLATION_API_KEYS", format!("{key}:Execute"));
+        let exited = launch.env("CONSTELLATION_LOG_FORMAT", "text").run();
+        assert_eq!(exited.status.code(), Some(0), "{}", exited.stderr);
+        assert!(!exited.stdout.contains(key), "{}", exited.stdout);
+        exited.stdout
+    };
+    let document: Value = serde_json::from_str(&show(&["--json"])).unwrap();
+    let text = show(&[]);
+    for (key, value, origin, from) in [
+        ("max_executions", "9", "file", "c.toml:2"),
+        ("log_format", "text", "environment", "CONSTELLATION_LOG_FORMAT"),
+        ("max_body_bytes", "8", "option", "--max-body-bytes"),
+        ("max_connections", "1024", "default", "default"),
+        ("api_keys", "(hidden):Execute", "environment", "CONSTELLATION_API_KEYS"),
+        ("pipeline_dir", "", "default", "default"),
+    ] {
+        let expected = json!({ "key": key, "value": value, "origin": origin, "from": from });
+        assert!(document["settings"].as_array().unwrap().contains(&expected), "{key}: {document:#}");
+        let row = text.lines().find(|line| line.split_whitespace().next() == Some(key)).expect(key);
+        let cells: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(cells[1..], [if value.is_empty() { "-" } else { value }, from], "{row}");
+    }
+}
+
+#[test]
+fn a_check_starts_nothing_and_tells_by_its_code() {
+    let directory = TempDir::new().unwrap();
+    fs::create_dir(directory.path().join("other")).unwrap();
+    fs::write(directory.path().join("other/file"), "").unwrap();
+    fs::write(directory.path().join("c.toml"), "max_conections = 9\n").unwrap();
+    let check = |arguments: &[&str]| {
+        let exited = Launch::command(directory.path(), "config").args(["check"]).args(arguments).run();
+        (exited.status.code(), exited.stdout, exited.stderr)
+    };
+    let (code, stdout, _) = check(&["--listen", "127.0.0.1:7"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), "the server would start, and listen on 127.0.0.1:7\n"));
+    for (arguments, code, message) in [
+        (
+            &["--config", "c.toml"][..],
+            1,
+            "c.toml:1: there is no setting 'max_conections'; did you mean 'max_connections'?",
+        ),
+        (&["--listen", "0.0.0.0:7"], 1, "CONSTELLATION_API_KEYS"),
+        (&["--store", "other"], 1, "'other' has files and is no store"),
+        (&["--store", "other/file"], 1, "store"),
+        (&["--pipelines", "gone"], 1, "gone"),
+        (&["--unknown"], 2, "--unknown"),
+    ] {
+        let (exited, stdout, stderr) = check(arguments);
+        assert_eq!((exited, stdout.as_str()), (Some(code), ""), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(message), "{arguments:?}: {stderr}");
+    }
+    assert!(!directory.path().join(".constellation-store").exists(), "nothing was touched");
 }

@@ -2,10 +2,12 @@
 
 mod compile;
 mod configuration;
+mod deploy;
 mod determinism;
 mod durability;
 mod examples;
 mod features;
+mod keys;
 mod language;
 mod loading;
 mod operations;

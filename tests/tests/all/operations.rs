@@ -46,7 +46,7 @@ fn start_request(server: &Server) -> (TcpStream, &'static str) {
     let body = r#"{"source":"in a: Int\nb = a + 1\nout b","inputs":{"a":41}}"#;
     let mut stream = TcpStream::connect(server.address()).expect("the server listens");
     let head = format!(
-        "POST /run HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        "POST /run HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).expect("the server reads");

@@ -65,6 +65,10 @@ pub(crate) const BANS: &[Ban] = &[
                 reason: "reads the sources that the command line names",
             },
             Exception {
+                place: "crates/constellation/src/config/file.rs",
+                reason: "reads the configuration file",
+            },
+            Exception {
                 place: "crates/constellation/src/store/archive.rs",
                 reason: "reads and writes the archive that the command line names",
             },

@@ -46,9 +46,10 @@ pub(super) async fn ready(
         return json(code, &Health { status: text });
     }
     let store = match status {
-        Ok(StoreStatus { revision, images, names, read_only, warnings }) => StoreHealth {
+        Ok(StoreStatus { revision, images, sources, names, read_only, warnings }) => StoreHealth {
             revision: Some(revision.0),
             images: Some(images),
+            sources: Some(sources),
             names: Some(names),
             read_only,
             warnings,
@@ -57,6 +58,7 @@ pub(super) async fn ready(
         Err(error) => StoreHealth {
             revision: None,
             images: None,
+            sources: None,
             names: None,
             read_only: None,
             warnings: Vec::new(),

@@ -1,4 +1,5 @@
-//! Around every handler: the request's id, its log line, its measured time, and an answer when it panics.
+//! Around every handler: the request's id, its log line, its measured time, whether it is let in, and an answer when
+//! the handler panics.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -14,6 +15,7 @@ use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
 use super::App;
+use super::auth::Gate;
 use super::respond::Failure;
 use crate::stopwatch::{Stopwatch, new_id};
 
@@ -47,7 +49,11 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     }
 }
 
-pub(super) async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn around(
+    State((app, gate)): State<(Arc<App>, Arc<Gate>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let stopwatch = Stopwatch::start();
     let request_id = RequestId::of(&request);
     request.extensions_mut().insert(request_id.clone());
@@ -56,7 +62,11 @@ pub(super) async fn around(State(app): State<Arc<App>>, mut request: Request, ne
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let span = tracing::info_span!("request", id = %request_id, method, route);
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+    let admitted = span.in_scope(|| gate.admit(&request, &request_id));
+    let handled = match admitted {
+        Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await,
+        Err(refusal) => Ok(refusal),
+    };
     let mut response = handled.unwrap_or_else(|_| {
         // The panic itself was printed by the hook, with its place.
         span.in_scope(|| tracing::error!("a handler panicked"));

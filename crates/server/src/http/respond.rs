@@ -39,7 +39,7 @@ impl Failure {
             response.headers_mut().insert(header::ETAG, tag);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
@@ -120,15 +120,24 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
 }
 
 /// No route has this path.
-pub(super) async fn no_route(request_id: RequestId, uri: Uri) -> Response {
+pub(super) fn no_route(request_id: &RequestId, uri: &Uri) -> Response {
     let message = format!("There is no route {}", uri.path());
-    Failure::new(StatusCode::NOT_FOUND, "NotFound", message).respond(&request_id)
+    Failure::new(StatusCode::NOT_FOUND, "NotFound", message).respond(request_id)
 }
 
-/// The path has routes, but none for this method. axum adds `Allow`.
-pub(super) async fn method_not_allowed(request_id: RequestId, method: Method, uri: Uri) -> Response {
+/// The path has routes, but none for this method.
+pub(super) fn method_not_allowed(
+    request_id: &RequestId,
+    method: &Method,
+    uri: &Uri,
+    allowed: &str,
+) -> Response {
     let message = format!("{} does not take {method}", uri.path());
-    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).respond(&request_id)
+    let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
+    let mut response = failure.respond(request_id);
+    let allowed = HeaderValue::from_str(allowed).expect("methods are visible ASCII characters");
+    response.headers_mut().insert(header::ALLOW, allowed);
+    response
 }
 
 #[cfg(test)]

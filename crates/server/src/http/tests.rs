@@ -1,5 +1,6 @@
 //! Every route and every shape of error, without sockets.
 
+mod auth;
 mod changes;
 mod conditions;
 mod diff;
@@ -7,6 +8,7 @@ mod listing;
 mod modules;
 mod restarts;
 mod runs;
+mod storage;
 mod values;
 mod versions;
 
@@ -15,14 +17,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode};
-use axum::routing::get as get_route;
 use constellation_store_core::{Commit, Operation, PipelineStore};
 use constellation_store_mem::InMemoryPipelineStore;
 use futures_util::stream;
 use serde_json::{Value, json};
 
-use super::App;
-use crate::builder::ConstellationServer;
+use super::routes::{Access, Routes};
+use super::{App, Auth, guarded};
+use crate::builder::{ConstellationServer, DEFAULT_ADDRESS};
 use crate::test_support::{
     RefusingStore, SHOUT, get, post, put, registry_with_parameter, send, server, server_over,
 };
@@ -599,8 +601,8 @@ async fn a_panic_in_a_handler_is_a_500_and_the_process_lives() {
     }
     let server = server().await;
     let app: Arc<App> = Arc::clone(server.app());
-    let layer = axum::middleware::from_fn_with_state(app, super::layer::around);
-    let router = Router::new().route("/panic", get_route(panics)).layer(layer);
+    let declaring = Routes::default().get("/panic", Access::Open, panics);
+    let router = guarded(declaring, &app, Auth::default(), DEFAULT_ADDRESS);
     let answer = get(&router, "/panic").await;
     assert_eq!(answer.status, 500);
     assert_eq!(answer.json()["error"], "InternalError");

@@ -14,7 +14,7 @@ case_list![
     a_source_reads_back_byte_by_byte,
     a_history_tells_all_about_its_versions,
     the_history_of_a_deleted_name_stays,
-    the_status_counts_images_and_active_names,
+    the_status_counts_images_sources_and_active_names,
     a_store_behind_pointers_is_the_same_store,
     a_history_that_was_read_does_not_change,
 ];
@@ -84,14 +84,15 @@ async fn the_history_of_a_deleted_name_stays(store: Store) {
     assert_eq!((&after.versions, after.active_version), (&before.versions, None));
 }
 
-async fn the_status_counts_images_and_active_names(store: Store) {
+async fn the_status_counts_images_sources_and_active_names(store: Store) {
     let status = async || store.status().await.unwrap();
     assert_eq!(status().await, StoreStatus::default());
     publish(&store, &name("a"), &image(1)).await;
     publish(&store, &name("b"), &image(1)).await;
     publish(&store, &name("b"), &image(2)).await;
-    commit(&store, [put(&image(3))]).await;
-    assert_eq!((status().await.images, status().await.names), (3, 2));
+    commit(&store, [put(&image(3)), put_source(SOURCES[0])]).await;
+    commit(&store, [put_source(SOURCES[0]), put_source(SOURCES[1])]).await;
+    assert_eq!((status().await.images, status().await.sources, status().await.names), (3, 2, 2));
     commit(&store, [delete(&name("a"))]).await;
     assert_eq!((status().await.images, status().await.names), (3, 1));
     assert_eq!((status().await.read_only, status().await.warnings), (None, vec![]));

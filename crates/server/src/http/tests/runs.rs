@@ -243,7 +243,7 @@ async fn a_client_that_goes_away_ends_its_run() {
     let address = listen(server).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let body = json!({ "source": "n = endless()\nout n", "inputs": {} }).to_string();
-    let head = format!("POST /run HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!("POST /run HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
     stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     endless.called.notified().await;
     assert_eq!(metric(&router, "constellation_executions_in_flight").await, 1);

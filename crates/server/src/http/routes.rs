@@ -1,0 +1,116 @@
+//! Routes, each with who may use it. What is not declared here is not there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::routing::{MethodFilter, on};
+
+use super::App;
+use crate::auth::Role;
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody, under whatever name they reach the server: probes have neither keys nor names.
+    Open,
+    /// The same, but with `?verbose` it tells names and needs [`Role::ReadOnly`].
+    OpenUnlessVerbose,
+    /// Who has a key of this role or of a greater one; everybody when there are no keys.
+    For(Role),
+}
+
+/// The routes of a server while they are declared.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    pub(super) router: Router<Arc<App>>,
+    declared: Declared,
+}
+
+/// Who may use which route.
+#[derive(Debug, Default)]
+pub(super) struct Declared(BTreeMap<&'static str, Vec<(Method, Access)>>);
+
+impl Declared {
+    /// Who may use a route; none when no handler of the path is declared for the method.
+    pub(super) fn access(&self, path: &str, method: &Method) -> Option<Access> {
+        // As axum does.
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        self.0.get(path)?.iter().find(|(declared, _)| declared == method).map(|(_, access)| *access)
+    }
+
+    /// The methods of a path, as `Allow` lists them; none when the path is not declared.
+    pub(super) fn methods(&self, path: &str) -> Option<String> {
+        let methods = self.0.get(path)?.iter().map(|(method, _)| match *method {
+            Method::GET => "GET,HEAD",
+            ref other => other.as_str(),
+        });
+        Some(methods.collect::<Vec<_>>().join(","))
+    }
+
+    /// Every route.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, &Method, Access)> {
+        let routes = |(path, methods): (&&'static str, _)| (*path, methods);
+        self.0.iter().map(routes).flat_map(|(path, methods): (_, &Vec<(Method, Access)>)| {
+            methods.iter().map(move |(method, access)| (path, method, *access))
+        })
+    }
+}
+
+impl Routes {
+    pub(super) fn get<T: 'static>(
+        self,
+        path: &'static str,
+        access: Access,
+        handler: impl Handler<T, Arc<App>>,
+    ) -> Self {
+        self.on(Method::GET, path, access, handler)
+    }
+
+    pub(super) fn post<T: 'static>(
+        self,
+        path: &'static str,
+        access: Access,
+        handler: impl Handler<T, Arc<App>>,
+    ) -> Self {
+        self.on(Method::POST, path, access, handler)
+    }
+
+    pub(super) fn put<T: 'static>(
+        self,
+        path: &'static str,
+        access: Access,
+        handler: impl Handler<T, Arc<App>>,
+    ) -> Self {
+        self.on(Method::PUT, path, access, handler)
+    }
+
+    pub(super) fn delete<T: 'static>(
+        self,
+        path: &'static str,
+        access: Access,
+        handler: impl Handler<T, Arc<App>>,
+    ) -> Self {
+        self.on(Method::DELETE, path, access, handler)
+    }
+
+    pub(super) fn on<T: 'static>(
+        mut self,
+        method: Method,
+        path: &'static str,
+        access: Access,
+        handler: impl Handler<T, Arc<App>>,
+    ) -> Self {
+        let filter = MethodFilter::try_from(method.clone()).expect("the API has methods that axum knows");
+        self.router = self.router.route(path, on(filter, handler));
+        self.declared.0.entry(path).or_default().push((method, access));
+        self
+    }
+
+    pub(super) fn into_parts(self) -> (Router<Arc<App>>, Declared) {
+        (self.router, self.declared)
+    }
+}

@@ -1,0 +1,288 @@
+//! Which hosts a request may name, and which web sites it may come from.
+//!
+//! A web page can make a browser send requests to this machine. It can also point a name of its own at a loopback
+//! address and then read the answers ("DNS rebinding"). Both are told by headers that a page cannot choose: `Host` is
+//! the name that the browser looked up, and `Origin` is the page's own site.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::uri::{Authority, Uri};
+use axum::http::{HeaderMap, header};
+
+/// Stands for every host.
+const ANY: &str = "*";
+
+/// Hosts and web sites that requests may name besides the server's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowedSites {
+    hosts: Vec<String>,
+    any_host: bool,
+    origins: Vec<String>,
+}
+
+/// Text that names no host or no web site.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidSite {
+    /// It is no host.
+    #[error(
+        "'{text}' is no host; write a name or an address without a port, such as constellation.example.com"
+    )]
+    Host {
+        /// The text as given.
+        text: String,
+    },
+    /// It is no origin.
+    #[error(
+        "'{text}' is no origin; write a scheme, a host and, unless it is the usual one, a port, such as https://example.com"
+    )]
+    Origin {
+        /// The text as given.
+        text: String,
+    },
+}
+
+impl AllowedSites {
+    /// Lets requests name this host, such as the name that a proxy passes on; `*` stands for every host.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSite::Host`].
+    pub fn allow_host(&mut self, host: &str) -> Result<(), InvalidSite> {
+        if host == ANY {
+            self.any_host = true;
+            return Ok(());
+        }
+        let invalid = || InvalidSite::Host { text: host.to_owned() };
+        let authority: Authority = bracketed(host).parse().map_err(|_| invalid())?;
+        let name = host_of(&authority).ok_or_else(invalid)?;
+        if authority.port().is_some() || authority.as_str().ends_with(':') {
+            return Err(invalid());
+        }
+        self.hosts.push(name);
+        Ok(())
+    }
+
+    /// Lets pages of this web site send requests.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSite::Origin`].
+    pub fn allow_origin(&mut self, origin: &str) -> Result<(), InvalidSite> {
+        let is_origin = split_origin(origin)
+            .and_then(|(_, authority)| authority.parse::<Authority>().ok())
+            .is_some_and(|authority| host_of(&authority).is_some());
+        if !is_origin {
+            return Err(InvalidSite::Origin { text: origin.to_owned() });
+        }
+        self.origins.push(origin.to_ascii_lowercase());
+        Ok(())
+    }
+}
+
+/// What a server that listens on an address takes.
+#[derive(Debug)]
+pub(crate) struct SiteCheck {
+    sites: AllowedSites,
+    /// None when it listens on all addresses: then no single one is its own.
+    own: Option<IpAddr>,
+}
+
+/// Why a request was not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Foreign {
+    /// It names no host, or several.
+    NoHost,
+    /// It names a host that is not one of this server.
+    Host,
+    /// It comes from another web site.
+    Origin,
+}
+
+impl SiteCheck {
+    pub(crate) fn new(sites: AllowedSites, listens_on: SocketAddr) -> Self {
+        let ip = listens_on.ip().to_canonical();
+        Self { sites, own: (!ip.is_unspecified()).then_some(ip) }
+    }
+
+    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Foreign> {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(Foreign::NoHost) };
+        let host: Authority = host.as_bytes().try_into().map_err(|_| Foreign::Host)?;
+        // A request target with a host in it says the same a second time.
+        if ![Some(&host), uri.authority()].into_iter().flatten().all(|host| self.is_own(host)) {
+            return Err(Foreign::Host);
+        }
+        let is_foreign = |origin: &[u8]| !self.is_own_origin(origin, &host);
+        if headers.get_all(header::ORIGIN).iter().any(|origin| is_foreign(origin.as_bytes())) {
+            return Err(Foreign::Origin);
+        }
+        Ok(())
+    }
+
+    /// Whatever the port: it may be mapped to another one on the way.
+    fn is_own(&self, authority: &Authority) -> bool {
+        let Some(host) = host_of(authority) else { return false };
+        if self.sites.any_host || host == "localhost" || self.sites.hosts.contains(&host) {
+            return true;
+        }
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        address.is_ok_and(|address| {
+            let address = address.to_canonical();
+            address.is_loopback() || self.own == Some(address)
+        })
+    }
+
+    /// Pages of the host that was asked, which came from this server or the proxy before it, and those allowed.
+    fn is_own_origin(&self, origin: &[u8], host: &Authority) -> bool {
+        let Ok(origin) = std::str::from_utf8(origin) else { return false };
+        let origin = origin.to_ascii_lowercase();
+        let same_site =
+            split_origin(&origin).is_some_and(|(_, site)| host.as_str().eq_ignore_ascii_case(site));
+        same_site || self.sites.origins.contains(&origin)
+    }
+}
+
+/// The host in lower case; none where somebody is to be logged in.
+fn host_of(authority: &Authority) -> Option<String> {
+    let host = authority.host();
+    (!host.is_empty() && !authority.as_str().contains('@')).then(|| host.to_ascii_lowercase())
+}
+
+/// An IPv6 address as it is written before a port.
+fn bracketed(host: &str) -> String {
+    if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() }
+}
+
+fn split_origin(origin: &str) -> Option<(&str, &str)> {
+    let (scheme, authority) = origin.split_once("://")?;
+    ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some((scheme, authority))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn check(check: &SiteCheck, hosts: &[&str], origin: Option<&str>) -> Result<(), Foreign> {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
+        }
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
+        }
+        check.check(&Uri::from_static("/pipelines"), &headers)
+    }
+
+    fn sites(hosts: &[&str], origins: &[&str]) -> AllowedSites {
+        let mut sites = AllowedSites::default();
+        for host in hosts {
+            sites.allow_host(host).unwrap();
+        }
+        for origin in origins {
+            sites.allow_origin(origin).unwrap();
+        }
+        sites
+    }
+
+    #[test]
+    fn only_hosts_of_the_server_are_taken() {
+        let own = SiteCheck::new(sites(&["api.example.com", "fd00::7"], &[]), "10.1.2.3:80".parse().unwrap());
+        for host in [
+            "localhost",
+            "LOCALHOST:9000",
+            "127.0.0.1:8080",
+            "127.9.9.9",
+            "[::1]:8080",
+            "[::ffff:127.0.0.1]",
+            "10.1.2.3:1",
+            "Api.Example.com:443",
+            "[fd00::7]:80",
+        ] {
+            assert_eq!(check(&own, &[host], None), Ok(()), "{host}");
+        }
+        for host in [
+            "evil.com",
+            "evil.com:8080",
+            "localhost.",
+            "localhost.evil.com",
+            "evil.api.example.com",
+            "api.example.com.",
+            "10.1.2.4",
+            "0.0.0.0",
+            "[::]",
+            "[fd00::8]",
+            "evil@localhost",
+            "localhost@evil.com",
+            "",
+            "local host",
+            "localhost/",
+            "2130706433",
+            "127.1",
+        ] {
+            assert_eq!(check(&own, &[host], None), Err(Foreign::Host), "{host}");
+        }
+        assert_eq!(check(&own, &[], None), Err(Foreign::NoHost));
+        assert_eq!(check(&own, &["localhost", "localhost"], None), Err(Foreign::NoHost));
+    }
+
+    #[test]
+    fn a_host_in_the_request_target_counts_too() {
+        let own = SiteCheck::new(AllowedSites::default(), "127.0.0.1:80".parse().unwrap());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+        assert_eq!(own.check(&Uri::from_static("http://localhost/pipelines"), &headers), Ok(()));
+        let foreign = Uri::from_static("http://evil.com/pipelines");
+        assert_eq!(own.check(&foreign, &headers), Err(Foreign::Host));
+    }
+
+    #[test]
+    fn a_server_on_all_addresses_takes_no_address_but_loopback_unless_told() {
+        let all = SiteCheck::new(AllowedSites::default(), "0.0.0.0:80".parse().unwrap());
+        assert_eq!(check(&all, &["10.1.2.3"], None), Err(Foreign::Host));
+        assert_eq!(check(&all, &["0.0.0.0"], None), Err(Foreign::Host));
+        assert_eq!(check(&all, &["localhost"], None), Ok(()));
+        let any = SiteCheck::new(sites(&["*"], &[]), "0.0.0.0:80".parse().unwrap());
+        assert_eq!(check(&any, &["10.1.2.3"], None), Ok(()));
+        assert_eq!(check(&any, &["user@10.1.2.3"], None), Err(Foreign::Host));
+    }
+
+    #[test]
+    fn only_pages_of_the_server_and_those_allowed_may_ask() {
+        let own = SiteCheck::new(sites(&[], &["https://app.example.com"]), "127.0.0.1:80".parse().unwrap());
+        let host = "localhost:8080";
+        for origin in ["http://localhost:8080", "https://LOCALHOST:8080", "https://app.example.com"] {
+            assert_eq!(check(&own, &[host], Some(origin)), Ok(()), "{origin}");
+        }
+        for origin in [
+            "http://evil.com",
+            "null",
+            "",
+            "http://localhost:3000",
+            "http://localhost",
+            "http://127.0.0.1:8080",
+            "file://localhost:8080",
+            "http://app.example.com",
+            "https://app.example.com:8443",
+            "https://app.example.com.evil.com",
+        ] {
+            assert_eq!(check(&own, &[host], Some(origin)), Err(Foreign::Origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_or_origin_is_refused() {
+        let mut sites = AllowedSites::default();
+        for host in ["", "a:80", "a:", "http://a", "a/b", "u@a", "a b"] {
+            assert!(sites.allow_host(host).is_err(), "{host}");
+        }
+        for origin in
+            ["", "*", "a", "https://", "https://a/", "https://a/b", "ftp://a", "null", "https://u@a"]
+        {
+            assert!(sites.allow_origin(origin).is_err(), "{origin}");
+        }
+        assert_eq!(sites, AllowedSites::default());
+    }
+}

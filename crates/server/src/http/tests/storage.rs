@@ -1,0 +1,74 @@
+//! Bounds on what is stored.
+
+use super::*;
+use crate::config::Limits;
+
+async fn server_with(max_images: u64, max_sources: u64) -> Router {
+    let limits =
+        Limits { max_stored_images: max_images, max_stored_sources: max_sources, ..Limits::default() };
+    let builder = ConstellationServer::builder(constellation_stdlib::registry());
+    builder.with_limits(limits).build().await.unwrap().router()
+}
+
+/// A program of its own for each number, and one that differs in nothing but a comment.
+fn run_of(number: u64, comment: &str) -> Value {
+    json!({ "source": format!("in a: Int\nb = a + {number}{comment}\nout b"), "inputs": { "a": 1 } })
+}
+
+#[tokio::test]
+async fn images_are_stored_up_to_the_limit_and_none_past_it() {
+    let router = server_with(3, 100).await;
+    for number in 0..3 {
+        assert_eq!(post(&router, "/run", run_of(number, "")).await.status, 200, "{number}");
+    }
+    for path in ["/run", "/compile"] {
+        let answer = post(&router, path, run_of(3, "")).await;
+        assert_eq!(answer.status, StatusCode::INSUFFICIENT_STORAGE, "{path}");
+        assert_eq!(answer.json()["error"], "StorageFull");
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("as many images") && message.contains("max_stored_images"), "{message}");
+    }
+    assert_eq!(metric(&router, "constellation_store_images").await, 3, "nothing was stored");
+    // What is stored runs, and gets names and other comments.
+    assert_eq!(post(&router, "/run", run_of(2, "")).await.status, 200);
+    let named = json!({ "source": run_of(2, "  # a comment")["source"], "name": "n" });
+    assert_eq!(post(&router, "/compile", named).await.status, 200);
+    assert_eq!(post(&router, "/execute", json!({ "ref": "n", "inputs": { "a": 1 } })).await.status, 200);
+}
+
+#[tokio::test]
+async fn source_texts_are_stored_up_to_the_limit_and_none_past_it() {
+    let router = server_with(100, 3).await;
+    // All are of one image.
+    let compile = async |comment: &str, name: &str| {
+        let body = json!({ "source": run_of(0, comment)["source"], "name": name });
+        post(&router, "/compile", body).await
+    };
+    for comment in ["", " # 1", " # 2"] {
+        assert_eq!(compile(comment, "n").await.status, 200, "{comment}");
+    }
+    let answer = compile(" # 3", "n").await;
+    assert_eq!(answer.status, StatusCode::INSUFFICIENT_STORAGE);
+    assert!(answer.text.contains("max_stored_sources"), "{}", answer.text);
+    assert_eq!(compile(" # 1", "m").await.status, 200, "a text that is stored gets names");
+    assert_eq!(metric(&router, "constellation_store_images").await, 1);
+}
+
+#[tokio::test]
+async fn at_no_room_at_all_nothing_is_stored() {
+    let router = server_with(0, 0).await;
+    assert_eq!(post(&router, "/run", run_of(0, "")).await.status, StatusCode::INSUFFICIENT_STORAGE);
+}
+
+#[tokio::test]
+async fn programs_that_come_at_once_do_not_go_past_the_limit() {
+    let router = server_with(5, 100).await;
+    let requests = (0..20).map(|number| {
+        let router = router.clone();
+        async move { post(&router, "/run", run_of(number, "")).await.status.as_u16() }
+    });
+    let statuses = futures_util::future::join_all(requests).await;
+    assert!(statuses.iter().all(|status| [200, 507].contains(status)), "{statuses:?}");
+    let stored = metric(&router, "constellation_store_images").await;
+    assert!((1..=5).contains(&stored), "{stored}");
+}
