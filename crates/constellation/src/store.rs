@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use constellation_store_core::{ErrorKind, PipelineStore as _, StoreError};
 use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_fs::vfs::{RealVfs, Vfs};
@@ -163,6 +163,16 @@ fn require(directory: &Path) -> Result<(), StoreError> {
         Occupant::Other => "the directory is no store; name that of one with --store",
     };
     Err(StoreError::new(ErrorKind::NotFound, "open store", message).with("store", directory.display()))
+}
+
+/// Whether a directory is that of a store, or could become one.
+pub(crate) fn check_directory(directory: &Path) -> anyhow::Result<()> {
+    use constellation_store_fs::archive::{Occupant, occupant};
+    let occupant = occupant(&RealVfs::new(directory)).context("the directory of the store")?;
+    if matches!(occupant, Occupant::Other) {
+        bail!("'{}' has files and is no store; name another directory with --store", directory.display());
+    }
+    Ok(())
 }
 
 /// Rows with aligned columns; the last one is not padded.

@@ -2,20 +2,17 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use constellation_server::hash_api_key;
-use constellation_store_fs::archive::{Occupant, occupant};
-use constellation_store_fs::vfs::RealVfs;
 use serde_json::{Value, json};
 
 use super::{Flags, Resolved, StoreConfig, check, read};
 use crate::args::ConfigCommand;
 use crate::config::settings::SETTINGS;
 use crate::logging;
-use crate::store::table;
+use crate::store::{check_directory, table};
 
 /// The server would not start.
 const FOUND: u8 = 1;
@@ -75,14 +72,6 @@ fn check_all(flags: &Flags, variable: impl Fn(&str) -> Option<OsString>) -> anyh
         check_directory(directory)?;
     }
     Ok(format!("the server would start, and listen on {}\n", config.listen))
-}
-
-fn check_directory(directory: &Path) -> anyhow::Result<()> {
-    let occupant = occupant(&RealVfs::new(directory)).context("the directory of the store")?;
-    if matches!(occupant, Occupant::Other) {
-        bail!("'{}' has files and is no store; name another directory with --store", directory.display());
-    }
-    Ok(())
 }
 
 fn hash_key() -> anyhow::Result<String> {

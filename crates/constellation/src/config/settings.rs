@@ -15,6 +15,7 @@ use crate::args::LogFormat;
 
 /// What all settings come to, before it is checked whether they fit together.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub(crate) struct Values {
     pub(crate) store: PathBuf,
     pub(crate) memory: bool,
@@ -141,7 +142,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         option: Some("alias-strategy"),
         value_name: "STRATEGY",
         field: Field::Text {
-            set: |values, text| Ok(values.pipeline_alias_strategy = text.parse()?),
+            set: |values, text| {
+                values.pipeline_alias_strategy = text.parse()?;
+                Ok(())
+            },
             show: |values| values.pipeline_alias_strategy.to_string(),
         },
         help: "How files get their names: filename, relative-path or hash-only",
@@ -158,7 +162,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         option: Some("listen"),
         value_name: "ADDRESS:PORT",
         field: Field::Text {
-            set: |values, text| Ok(values.listen = address(text)?),
+            set: |values, text| {
+                values.listen = address(text)?;
+                Ok(())
+            },
             show: |values| values.listen.to_string(),
         },
         help: "Listen on this address; port 0 takes a free one",
@@ -204,7 +211,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         option: Some("log-format"),
         value_name: "FORMAT",
         field: Field::Text {
-            set: |values, text| Ok(values.log_format = log_format(text)?),
+            set: |values, text| {
+                values.log_format = log_format(text)?;
+                Ok(())
+            },
             show: |values| match values.log_format {
                 LogFormat::Text => "text".to_owned(),
                 LogFormat::Json => "json".to_owned(),

@@ -48,26 +48,26 @@ impl Gate {
         Self { keys, sites: SiteCheck::new(sites, address), declared }
     }
 
-    /// Lets a request in, or answers it. What is not declared reaches no handler but the one that says so, and strangers
-    /// do not learn which routes there are.
-    pub(super) fn admit(&self, request: &Request, request_id: &RequestId) -> Result<(), Response> {
+    /// The answer to a request that is not let in. What is not declared reaches no handler but the one that says so,
+    /// and strangers do not learn which routes there are.
+    pub(super) fn refusal(&self, request: &Request, request_id: &RequestId) -> Option<Response> {
         let (method, uri) = (request.method(), request.uri());
         let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         let declared = route.and_then(|route| self.declared.access(route, method));
         let needed = match declared {
-            Some(Access::Open) => return Ok(()),
-            Some(Access::OpenUnlessVerbose) if !is_verbose(uri) => return Ok(()),
+            Some(Access::Open) => return None,
+            Some(Access::OpenUnlessVerbose) if !is_verbose(uri) => return None,
             Some(Access::OpenUnlessVerbose) | None => Role::ReadOnly,
             Some(Access::For(role)) => role,
         };
-        self.check(request, needed).map_err(|refusal| refusal.respond(request, request_id))?;
-        match route {
-            Some(route) if declared.is_none() => Err(match self.declared.methods(route) {
-                Some(allowed) => respond::method_not_allowed(request_id, method, uri, &allowed),
-                None => respond::no_route(request_id, uri),
-            }),
-            _ => Ok(()),
+        if let Err(refusal) = self.check(request, needed) {
+            return Some(refusal.respond(request, request_id));
         }
+        let route = route.filter(|_| declared.is_none())?;
+        Some(match self.declared.methods(route) {
+            Some(allowed) => respond::method_not_allowed(request_id, method, uri, &allowed),
+            None => respond::no_route(request_id, uri),
+        })
     }
 
     fn check(&self, request: &Request, needs: Role) -> Result<(), Refusal> {

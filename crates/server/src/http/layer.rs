@@ -62,10 +62,9 @@ pub(super) async fn around(
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let span = tracing::info_span!("request", id = %request_id, method, route);
-    let admitted = span.in_scope(|| gate.admit(&request, &request_id));
-    let handled = match admitted {
-        Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await,
-        Err(refusal) => Ok(refusal),
+    let handled = match span.in_scope(|| gate.refusal(&request, &request_id)) {
+        None => AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await,
+        Some(refusal) => Ok(refusal),
     };
     let mut response = handled.unwrap_or_else(|_| {
         // The panic itself was printed by the hook, with its place.
