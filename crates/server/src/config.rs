@@ -1,6 +1,7 @@
 //! What a server can be told: limits, and where the startup loader looks.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,19 +14,34 @@ use crate::loader::{LoadError, files};
 pub struct Limits {
     /// Connections at one time; further ones wait in the system's queue.
     pub max_connections: usize,
+    /// Bytes of the target of a request, path and query.
+    pub max_uri_bytes: usize,
     /// Bytes of a request body, counted as they arrive.
     pub max_body_bytes: usize,
+    /// Values in the JSON of a body, counting keys: in memory each takes many times its bytes.
+    pub max_json_values: usize,
     /// Time for the head of a request to arrive; also how long an idle connection is kept.
     pub header_read_timeout: Duration,
     /// Time for the body of a request to arrive.
     pub body_read_timeout: Duration,
-    /// Time for a client to take some part of an answer, however small.
+    /// How often a client that does not take its answer at once is looked at. It has to take a kibibyte for each second
+    /// of this time.
     pub write_timeout: Duration,
     /// Compilations at one time; further ones wait.
     pub max_compilations: usize,
+    /// Requests that wait to compile; further ones get 503.
+    pub max_waiting_compilations: usize,
     /// Runs at one time; further ones wait.
     pub max_executions: usize,
-    /// Time for a run, from when it begins; a request may ask for less.
+    /// Requests that wait to run; further ones get 503.
+    pub max_waiting_executions: usize,
+    /// Time for which a request waits to compile or to run; then it gets 503.
+    pub max_queue_wait: Duration,
+    /// Calls of modules in flight at one time, across all runs; none is no bound.
+    pub max_calls_in_flight: Option<NonZeroUsize>,
+    /// Calls that wait for that; further ones fail as `Overloaded`.
+    pub max_waiting_calls: usize,
+    /// Time for a run, from when it is asked for; a request may ask for less.
     pub max_execution_duration: Duration,
     /// Loaded pipelines that are kept in memory; the least recently used are dropped and loaded again when they
     /// are needed.
@@ -39,13 +55,20 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_connections: 1024,
+            max_connections: 8192,
+            max_uri_bytes: 8 * 1024,
             max_body_bytes: 10 * 1024 * 1024,
+            max_json_values: 1_000_000,
             header_read_timeout: Duration::from_secs(10),
             body_read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             max_compilations: std::thread::available_parallelism().map_or(2, usize::from),
+            max_waiting_compilations: 256,
             max_executions: 256,
+            max_waiting_executions: 1024,
+            max_queue_wait: Duration::from_secs(5),
+            max_calls_in_flight: None,
+            max_waiting_calls: 10_000,
             max_execution_duration: Duration::from_mins(5),
             max_loaded_pipelines: 1024,
             drain_delay: Duration::ZERO,

@@ -3,6 +3,7 @@
 mod body;
 mod conditions;
 mod health;
+mod json_size;
 mod layer;
 mod pipelines;
 mod programs;
@@ -26,7 +27,9 @@ use crate::service::PipelineService;
 pub(crate) struct App {
     pub(crate) service: Arc<PipelineService>,
     pub(crate) metrics: Arc<Metrics>,
+    max_uri_bytes: usize,
     max_body_bytes: usize,
+    max_json_values: usize,
     body_read_timeout: Duration,
     draining: AtomicBool,
     /// Whether the store was given to the server to be read only.
@@ -44,7 +47,9 @@ impl App {
         Self {
             service,
             metrics,
+            max_uri_bytes: limits.max_uri_bytes,
             max_body_bytes: limits.max_body_bytes,
+            max_json_values: limits.max_json_values,
             body_read_timeout: limits.body_read_timeout,
             draining: AtomicBool::new(false),
             is_for_reading,

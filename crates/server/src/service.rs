@@ -17,8 +17,9 @@ use constellation_store_core::{
     PipelineImage, PipelineName, PipelineStore, Precondition, Reference, SourceHash, StoreError,
     StructuralHash, SyntacticKey, SystemClock, Timestamp,
 };
-use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
+use crate::admission::Pool;
 use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::metrics::Metrics;
@@ -47,8 +48,8 @@ pub struct PipelineService {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     cache: PipelineCache,
-    compile_slots: Arc<Semaphore>,
-    run_slots: Semaphore,
+    compilations: Pool,
+    executions: Pool,
     /// Programs that are being compiled, so that one program that many ask for is compiled once.
     flights: Mutex<HashMap<SyntacticKey, Weak<tokio::sync::Mutex<()>>>>,
     /// What was compiled and may not be committed yet.
@@ -129,6 +130,15 @@ impl Target {
     }
 }
 
+/// For whom a program is compiled.
+#[derive(Debug, Clone, Copy)]
+enum Asker {
+    /// The server itself, which does little at a time and has nobody to tell that it is busy.
+    Server,
+    /// A client, who can try again.
+    Client,
+}
+
 /// A program that was published.
 #[derive(Debug)]
 pub struct Published {
@@ -176,8 +186,18 @@ impl PipelineService {
             clock: Arc::new(SystemClock),
             metrics,
             cache: PipelineCache::new(limits.max_loaded_pipelines),
-            compile_slots: Arc::new(Semaphore::new(limits.max_compilations.max(1))),
-            run_slots: Semaphore::new(limits.max_executions.max(1)),
+            compilations: Pool::new(
+                "compilations",
+                limits.max_compilations,
+                limits.max_waiting_compilations,
+                limits.max_queue_wait,
+            ),
+            executions: Pool::new(
+                "runs",
+                limits.max_executions,
+                limits.max_waiting_executions,
+                limits.max_queue_wait,
+            ),
             flights: Mutex::default(),
             fresh: Mutex::default(),
             places: Mutex::default(),
@@ -201,12 +221,19 @@ impl PipelineService {
         self.rehydrator.registry()
     }
 
+    /// Takes a slot for compilations, as if something was being compiled.
+    #[cfg(test)]
+    pub(crate) async fn hold_compilations(&self) -> crate::admission::Slot {
+        self.compilations.enter_without_bound().await
+    }
+
     /// How many programs were compiled since the service was made.
     pub fn compilations(&self) -> u64 {
         self.metrics.compilations()
     }
 
-    /// Finds the program among those stored, or compiles it. Publishes nothing.
+    /// Finds the program among those stored, or compiles it, however long that has to wait for other compilations.
+    /// Publishes nothing.
     ///
     /// # Errors
     ///
@@ -214,6 +241,10 @@ impl PipelineService {
     /// * [`ServiceError::Unsupported`] when the program cannot be run here.
     /// * [`ServiceError::Store`] when the store does not answer.
     pub async fn find_or_compile(&self, source: Arc<str>) -> Result<Found, ServiceError> {
+        self.find_or_compile_as(Asker::Server, source).await
+    }
+
+    async fn find_or_compile_as(&self, asker: Asker, source: Arc<str>) -> Result<Found, ServiceError> {
         let key = self.key_of(&source).await?;
         let source_hash = SourceHash::of_bytes(source.as_bytes());
         if let Some((pipeline, is_stored)) = self.find(&key).await? {
@@ -230,13 +261,19 @@ impl PipelineService {
                 flight
             })
         };
-        let _turn = flight.lock().await;
+        let _turn = match asker {
+            Asker::Server => flight.lock().await,
+            // Programs with errors are compiled once for each who asks.
+            Asker::Client => timeout(self.compilations.max_wait(), flight.lock())
+                .await
+                .map_err(|_| self.compilations.no_turn())?,
+        };
         // Another request may have compiled it while this one waited.
         if let Some((pipeline, is_stored)) = self.find(&key).await? {
             let warnings = Vec::new();
             return Ok(Found { pipeline, key, source_hash, compiled: false, warnings, source, is_stored });
         }
-        let (pipeline, warnings) = self.compile(&source, key, source_hash).await?;
+        let (pipeline, warnings) = self.compile(asker, &source, key, source_hash).await?;
         let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
         fresh.retain(|_, pipeline| pipeline.strong_count() > 0);
         fresh.insert(key, Arc::downgrade(&pipeline));
@@ -249,9 +286,10 @@ impl PipelineService {
     ///
     /// # Errors
     ///
-    /// Those of [`PipelineService::find_or_compile`], and those of the commit.
+    /// Those of [`PipelineService::find_or_compile`], those of the commit, and [`ServiceError::Overloaded`] when the
+    /// program has to be compiled and does not get its turn.
     pub async fn publish(&self, source: Arc<str>, target: Option<Target>) -> Result<Published, ServiceError> {
-        let found = self.find_or_compile(source).await?;
+        let found = self.find_or_compile_as(Asker::Client, source).await?;
         self.publish_found(found, target.as_ref()).await
     }
 
@@ -400,12 +438,15 @@ impl PipelineService {
 
     async fn compile(
         &self,
+        asker: Asker,
         source: &Arc<str>,
         key: SyntacticKey,
         source_hash: SourceHash,
     ) -> Result<(Arc<LoadedPipeline>, Vec<Diagnostic>), ServiceError> {
-        let slot =
-            Arc::clone(&self.compile_slots).acquire_owned().await.expect("the semaphore is never closed");
+        let slot = match asker {
+            Asker::Server => self.compilations.enter_without_bound().await,
+            Asker::Client => self.compilations.enter().await?,
+        };
         self.metrics.compiled();
         let source = Arc::clone(source);
         let functions = Arc::clone(&self.functions);

@@ -6,6 +6,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::App;
+use super::json_size::has_too_many_values;
 use super::respond::Failure;
 
 /// Why a body is not what a route needs.
@@ -65,6 +66,11 @@ pub(super) async fn read_json<T: DeserializeOwned>(
             )));
         }
     };
+    if has_too_many_values(&collected, app.max_json_values) {
+        let message = format!("Request body too large: more than {} JSON values", app.max_json_values);
+        let failure = Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message);
+        return Err(BodyError::Refused(failure));
+    }
     // Without this an array of the members' values would do, in the order in which the type declares them.
     if collected.trim_ascii_start().first() != Some(&b'{') {
         return Err(BodyError::Malformed("the body is not a JSON object".to_owned()));

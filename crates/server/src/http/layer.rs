@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt as _;
@@ -56,7 +56,10 @@ pub(super) async fn around(State(app): State<Arc<App>>, mut request: Request, ne
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let span = tracing::info_span!("request", id = %request_id, method, route);
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+    let handled = match target_too_long(&request, app.max_uri_bytes) {
+        Some(failure) => Ok(failure.respond(&request_id)),
+        None => AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await,
+    };
     let mut response = handled.unwrap_or_else(|_| {
         // The panic itself was printed by the hook, with its place.
         span.in_scope(|| tracing::error!("a handler panicked"));
@@ -65,11 +68,21 @@ pub(super) async fn around(State(app): State<Arc<App>>, mut request: Request, ne
     });
     let id = HeaderValue::from_str(&request_id.0).expect("an id is made of visible ASCII characters");
     response.headers_mut().insert(X_REQUEST_ID.clone(), id);
+    if app.is_draining() {
+        // While the listener is still open, so that clients who come again are sent elsewhere by their balancer.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let status = response.status().as_u16();
     let elapsed = stopwatch.elapsed();
     app.metrics.answered(route, method, status, elapsed);
     span.in_scope(|| tracing::debug!(status, ?elapsed, "answered"));
     response
+}
+
+fn target_too_long(request: &Request, limit: usize) -> Option<Failure> {
+    let length = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let message = || format!("The target of the request is too long: {length} bytes (max {limit})");
+    (length > limit).then(|| Failure::new(StatusCode::URI_TOO_LONG, "UriTooLong", message()))
 }
 
 fn is_harmless(id: &str) -> bool {

@@ -26,11 +26,7 @@ impl Failure {
     pub(super) fn respond(self, request_id: &RequestId) -> Response {
         let Self { status, code, message } = self;
         let body = ErrorResponse { error: code, message, request_id: Some(request_id.to_string()) };
-        let mut response = json(status, &body);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-        }
-        response
+        json(status, &body)
     }
 }
 
@@ -45,6 +41,7 @@ impl From<ServiceError> for Failure {
             ServiceError::NotLoadable { .. } => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "PipelineNotLoadable", message)
             }
+            ServiceError::Overloaded(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Overloaded", message),
             ServiceError::Store(error) => error.into(),
             ServiceError::Internal(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
@@ -86,8 +83,13 @@ pub(super) fn status_of(kind: ErrorKind) -> (StatusCode, &'static str) {
     }
 }
 
+/// A body as JSON. Who is told that the server cannot do it now is told when to try again.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    (status, Json(body)).into_response()
+    let mut response = (status, Json(body)).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    }
+    response
 }
 
 /// No route has this path.

@@ -1,5 +1,7 @@
 //! Every route and every shape of error, without sockets.
 
+mod limits;
+mod overload;
 mod restarts;
 mod runs;
 
