@@ -18,6 +18,8 @@ pub struct Limits {
     pub max_uri_bytes: usize,
     /// Bytes of a request body, counted as they arrive.
     pub max_body_bytes: usize,
+    /// Bytes of all bodies that are being read, not counting the first 64 KiB of each; who needs more gets 503.
+    pub max_buffered_body_bytes: usize,
     /// Values in the JSON of a body, counting keys: in memory each takes many times its bytes.
     pub max_json_values: usize,
     /// Time for the head of a request to arrive; also how long an idle connection is kept.
@@ -58,6 +60,7 @@ impl Default for Limits {
             max_connections: 8192,
             max_uri_bytes: 8 * 1024,
             max_body_bytes: 10 * 1024 * 1024,
+            max_buffered_body_bytes: 256 * 1024 * 1024,
             max_json_values: 1_000_000,
             header_read_timeout: Duration::from_secs(10),
             body_read_timeout: Duration::from_secs(30),

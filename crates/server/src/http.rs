@@ -1,6 +1,7 @@
 //! The HTTP API: routes, and what holds for all of them.
 
 mod body;
+mod body_budget;
 mod conditions;
 mod health;
 mod json_size;
@@ -21,6 +22,7 @@ use constellation_store_core::StoreStatus;
 use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::service::PipelineService;
+use body_budget::BodyBudget;
 
 /// What handlers share.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub(crate) struct App {
     max_uri_bytes: usize,
     max_body_bytes: usize,
     max_json_values: usize,
+    body_budget: BodyBudget,
     body_read_timeout: Duration,
     draining: AtomicBool,
     /// Whether the store was given to the server to be read only.
@@ -50,6 +53,7 @@ impl App {
             max_uri_bytes: limits.max_uri_bytes,
             max_body_bytes: limits.max_body_bytes,
             max_json_values: limits.max_json_values,
+            body_budget: BodyBudget::new(limits.max_buffered_body_bytes),
             body_read_timeout: limits.body_read_timeout,
             draining: AtomicBool::new(false),
             is_for_reading,

@@ -6,6 +6,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::App;
+use super::body_budget::NoBytesLeft;
 use super::json_size::has_too_many_values;
 use super::respond::Failure;
 
@@ -51,10 +52,14 @@ pub(super) async fn read_json<T: DeserializeOwned>(
     {
         return Err(too_large(Some(length)));
     }
-    let limited = Limited::new(body, app.max_body_bytes);
+    let limited = Limited::new(app.body_budget.charge(body), app.max_body_bytes);
     let collected = match tokio::time::timeout(app.body_read_timeout, limited.collect()).await {
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(None)),
+        Ok(Err(error)) if error.is::<NoBytesLeft>() => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Err(BodyError::Refused(Failure::new(status, "Overloaded", error.to_string())));
+        }
         Ok(Err(error)) => {
             return Err(BodyError::Malformed(format!("the body did not arrive whole: {error}")));
         }

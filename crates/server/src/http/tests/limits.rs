@@ -47,6 +47,34 @@ async fn bodies_are_read_up_to_the_limit_however_they_come() {
 }
 
 #[tokio::test]
+async fn bodies_that_are_being_read_are_bounded_together() {
+    const LARGE: usize = 256 * 1024;
+    let limits = Limits { max_buffered_body_bytes: LARGE, ..Limits::default() };
+    let builder = ConstellationServer::builder(constellation_stdlib::registry()).with_limits(limits);
+    let router = builder.build().await.unwrap().router();
+    // It has sent most of its body, and waits.
+    let (sent, was_sent) = oneshot::channel();
+    let start = stream::once(async move {
+        sent.send(()).unwrap();
+        Ok::<_, std::io::Error>(Bytes::from(body_of(LARGE)))
+    });
+    let body = Body::from_stream(start.chain(stream::pending()));
+    let waiting = tokio::spawn({
+        let router = router.clone();
+        async move { send(&router, Request::post("/execute").body(body).unwrap()).await }
+    });
+    was_sent.await.unwrap();
+    let refused = post(&router, "/execute", body_of(LARGE)).await;
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert_eq!((&refused.json()["error"], refused.header("retry-after")), (&"Overloaded".into(), Some("1")));
+    // Small ones are read meanwhile, and large ones once it is gone.
+    assert_eq!(post(&router, "/execute", body_of(64 * 1024)).await.status, 404);
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    assert_eq!(post(&router, "/execute", body_of(LARGE)).await.status, 404);
+}
+
+#[tokio::test]
 async fn targets_are_read_up_to_the_limit() {
     let router = server().await.router();
     let limit = Limits::default().max_uri_bytes;
