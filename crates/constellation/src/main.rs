@@ -11,6 +11,8 @@ mod announce;
 mod args;
 mod compile;
 mod config;
+#[cfg(unix)]
+mod descriptors;
 mod logging;
 mod modules;
 mod store;
@@ -21,7 +23,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use constellation_server::{ConstellationServer, shutdown_signal};
+use constellation_server::{ConstellationServer, Limits, shutdown_signal};
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -81,7 +83,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
         outlive_file_size_limit().context("signals cannot be handled")?;
         let Config { store, loader, demo_modules, listen, insecure, log_format } = config;
         let registry = modules::registry(demo_modules);
-        let mut builder = ConstellationServer::builder(registry);
+        let mut builder = ConstellationServer::builder(registry).with_limits(fit(Limits::default()));
         if let StoreConfig::Directory(directory) = store {
             builder = builder.with_persistent_pipeline_store(directory);
         }
@@ -125,6 +127,18 @@ fn serve(config: Config) -> anyhow::Result<()> {
         announcing.abort();
         outcome
     })
+}
+
+/// The limits that the process can keep.
+#[cfg(unix)]
+fn fit(mut limits: Limits) -> Limits {
+    limits.max_connections = descriptors::room_for_connections(limits.max_connections);
+    limits
+}
+
+#[cfg(not(unix))]
+fn fit(limits: Limits) -> Limits {
+    limits
 }
 
 /// Whether there is room for the descriptors of the runtime, which panics where there is none. Once it runs, every
