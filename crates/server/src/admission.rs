@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
+
+use crate::config::Limits;
+use crate::stopwatch::Stopwatch;
 
 /// Why work did not begin. Nothing of it was done, so that it can be asked for again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,8 +64,18 @@ pub(crate) struct Slot {
 }
 
 impl Pool {
+    pub(crate) fn of_compilations(limits: &Limits) -> Self {
+        let Limits { max_compilations, max_waiting_compilations, max_queue_wait, .. } = *limits;
+        Self::new("compilations", max_compilations, max_waiting_compilations, max_queue_wait)
+    }
+
+    pub(crate) fn of_executions(limits: &Limits) -> Self {
+        let Limits { max_executions, max_waiting_executions, max_queue_wait, .. } = *limits;
+        Self::new("runs", max_executions, max_waiting_executions, max_queue_wait)
+    }
+
     /// `work` is what is bounded, in the plural. There is at least one slot.
-    pub(crate) fn new(work: &'static str, n_slots: usize, max_waiting: usize, max_wait: Duration) -> Self {
+    fn new(work: &'static str, n_slots: usize, max_waiting: usize, max_wait: Duration) -> Self {
         let n_slots = n_slots.clamp(1, Semaphore::MAX_PERMITS);
         let max_waiting = max_waiting.min(Semaphore::MAX_PERMITS);
         Self {
@@ -95,9 +108,9 @@ impl Pool {
         let Ok(_place) = self.line.try_acquire() else {
             return Err(self.refuse(Overloaded::LineFull { work: self.work, max_waiting: self.max_waiting }));
         };
-        let start = Instant::now();
+        let stopwatch = Stopwatch::start();
         let entered = timeout(max_wait.min(self.max_wait), self.enter_without_bound()).await;
-        let waited = start.elapsed();
+        let waited = stopwatch.elapsed();
         match entered {
             Ok(slot) => Ok(Slot { waited, ..slot }),
             Err(_) => Err(self.refuse(Overloaded::NoTurn { work: self.work, waited })),

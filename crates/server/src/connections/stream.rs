@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 /// What a client that cannot take its answer at once has to take of it.
 const MIN_BYTES_PER_SECOND: u64 = 1024;
@@ -54,7 +54,8 @@ impl<S> ImpatientStream<S> {
                 return Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, message)));
             }
             stalled.taken = 0;
-            stalled.end.as_mut().reset(Instant::now() + period);
+            let end = stalled.end.deadline() + period;
+            stalled.end.as_mut().reset(end);
         }
         Poll::Pending
     }
@@ -103,6 +104,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ImpatientStream<S> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::Instant;
 
     use super::*;
 

@@ -223,6 +223,30 @@ async fn a_head_has_its_time_from_its_first_byte_however_it_comes() {
     assert!(read_all(parts).await.ends_with("hello"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_whole_in_time_is_answered_and_one_a_moment_later_is_not() {
+    const MOMENT: Duration = Duration::from_millis(1);
+    let limits = Limits::default();
+    let router = Router::new().route("/", get(|| async { "hello" }));
+    for (delay, is_answered) in
+        [(limits.header_read_timeout - MOMENT, true), (limits.header_read_timeout + MOMENT, false)]
+    {
+        let (server, mut client) = tokio::io::duplex(4096);
+        let service = TowerToHyperService::new(router.clone());
+        let connections = Connections::new(router.clone(), &limits);
+        let stream = TokioIo::new(ImpatientStream::new(server, limits.write_timeout));
+        let served = tokio::spawn(connections.builder.serve_connection(stream, service));
+        client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        sleep(delay).await;
+        let rest = client.write_all(b"host: x\r\nconnection: close\r\n\r\n").await;
+        assert_eq!(rest.is_ok(), is_answered, "{delay:?}: {rest:?}");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.ends_with("hello"), is_answered, "{delay:?}: {answer}");
+        assert_eq!(served.await.unwrap().is_ok(), is_answered);
+    }
+}
+
 #[tokio::test]
 async fn a_connection_that_is_kept_gives_each_head_its_time() {
     const TIMEOUT: Duration = Duration::from_millis(400);
