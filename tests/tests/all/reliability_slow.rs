@@ -1,10 +1,6 @@
 //! Clients that are slow on purpose take sockets, and nothing from those who are not.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and tells what it measured"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::io::Write as _;

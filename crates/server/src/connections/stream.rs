@@ -110,6 +110,7 @@ mod tests {
 
     const PERIOD: Duration = Duration::from_secs(4);
     const REQUIRED: usize = 4 * 1024;
+    const MOMENT: Duration = Duration::from_millis(1);
 
     /// Writes an answer to a client that takes so many bytes after each so long.
     async fn answer(n_bytes: usize, each: usize, pause: Duration) -> io::Result<Duration> {
@@ -138,7 +139,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_has_to_take_a_kibibyte_a_second() {
         // Shortly before each look.
-        let pause = PERIOD.checked_sub(Duration::from_millis(1)).unwrap();
+        let pause = PERIOD.saturating_sub(MOMENT);
         for (each, is_served) in [(REQUIRED + 16, true), (REQUIRED - 17, false), (1, false)] {
             let answered = answer(REQUIRED * 5, each, pause).await;
             assert_eq!(answered.is_ok(), is_served, "{each}: {answered:?}");
@@ -147,9 +148,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_given_one_period() {
-        for (pause, is_served) in
-            [(PERIOD - Duration::from_millis(1), true), (PERIOD + Duration::from_millis(1), false)]
-        {
+        for (pause, is_served) in [(PERIOD.saturating_sub(MOMENT), true), (PERIOD + MOMENT, false)] {
             let answered = answer(1024, 1024, pause).await;
             assert_eq!(answered.is_ok(), is_served, "{pause:?}: {answered:?}");
         }
@@ -161,7 +160,7 @@ mod tests {
         let mut stream = ImpatientStream::new(server, PERIOD);
         for _ in 0..3 {
             let taken = async {
-                tokio::time::sleep(PERIOD - Duration::from_millis(1)).await;
+                tokio::time::sleep(PERIOD.saturating_sub(MOMENT)).await;
                 client.read_exact(&mut [0; 32]).await
             };
             let written = async {

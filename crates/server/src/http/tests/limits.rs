@@ -166,7 +166,7 @@ async fn a_server_that_is_to_stop_says_so_before_it_stops_accepting() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let served = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
+    let running = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
     let request = b"GET /ready HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut kept = TcpStream::connect(address).await.unwrap();
     kept.write_all(request).await.unwrap();
@@ -186,6 +186,6 @@ async fn a_server_that_is_to_stop_says_so_before_it_stops_accepting() {
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
         assert!(answer.contains("connection: close"), "{answer}");
     }
-    served.await.unwrap().unwrap();
+    running.await.unwrap().unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 }
