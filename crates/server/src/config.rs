@@ -20,6 +20,9 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// Bytes of all bodies that are being read, not counting the first 64 KiB of each; who needs more gets 503.
     pub max_buffered_body_bytes: usize,
+    /// Bytes of all answers that their clients have not taken yet, not counting the first 64 KiB of each; an answer that
+    /// needs more becomes 503.
+    pub max_buffered_answer_bytes: usize,
     /// Values in the JSON of a body, counting keys: in memory each takes many times its bytes.
     pub max_json_values: usize,
     /// Time for the head of a request to arrive; also how long an idle connection is kept.
@@ -61,6 +64,7 @@ impl Default for Limits {
             max_uri_bytes: 8 * 1024,
             max_body_bytes: 10 * 1024 * 1024,
             max_buffered_body_bytes: 256 * 1024 * 1024,
+            max_buffered_answer_bytes: 512 * 1024 * 1024,
             max_json_values: 1_000_000,
             header_read_timeout: Duration::from_secs(10),
             body_read_timeout: Duration::from_secs(30),

@@ -33,6 +33,7 @@ pub(crate) struct App {
     max_body_bytes: usize,
     max_json_values: usize,
     body_budget: BodyBudget,
+    answer_budget: BodyBudget,
     body_read_timeout: Duration,
     draining: AtomicBool,
     /// Whether the store was given to the server to be read only.
@@ -54,6 +55,7 @@ impl App {
             max_body_bytes: limits.max_body_bytes,
             max_json_values: limits.max_json_values,
             body_budget: BodyBudget::new(limits.max_buffered_body_bytes),
+            answer_budget: BodyBudget::new(limits.max_buffered_answer_bytes),
             body_read_timeout: limits.body_read_timeout,
             draining: AtomicBool::new(false),
             is_for_reading,

@@ -60,12 +60,17 @@ pub(super) async fn around(State(app): State<Arc<App>>, mut request: Request, ne
         Some(failure) => Ok(failure.respond(&request_id)),
         None => AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await,
     };
-    let mut response = handled.unwrap_or_else(|_| {
+    let response = handled.unwrap_or_else(|_| {
         // The panic itself was printed by the hook, with its place.
         span.in_scope(|| tracing::error!("a handler panicked"));
         let message = "The server failed to answer; its log tells more under this request id";
         Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message).respond(&request_id)
     });
+    let (head, body) = response.into_parts();
+    let mut response = match app.answer_budget.hold(body) {
+        Some(body) => Response::from_parts(head, body),
+        None => answer_dropped().respond(&request_id),
+    };
     let id = HeaderValue::from_str(&request_id.0).expect("an id is made of visible ASCII characters");
     response.headers_mut().insert(X_REQUEST_ID.clone(), id);
     if app.is_draining() {
@@ -83,6 +88,13 @@ fn target_too_long(request: &Request, limit: usize) -> Option<Failure> {
     let length = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     let message = || format!("The target of the request is too long: {length} bytes (max {limit})");
     (length > limit).then(|| Failure::new(StatusCode::URI_TOO_LONG, "UriTooLong", message()))
+}
+
+/// What was asked for was done, so this is not `Overloaded`.
+fn answer_dropped() -> Failure {
+    let message = "The request was done, but its answer is large and too many others are still being taken; try again \
+                   later if doing it twice does no harm";
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "AnswerDropped", message)
 }
 
 fn is_harmless(id: &str) -> bool {

@@ -74,6 +74,50 @@ async fn bodies_that_are_being_read_are_bounded_together() {
     assert_eq!(post(&router, "/execute", body_of(LARGE)).await.status, 404);
 }
 
+/// Real sockets, since it is hyper that lets go of an answer.
+#[tokio::test]
+async fn answers_that_nobody_takes_are_bounded_together() {
+    // More than the system takes off a server's hands.
+    const LARGE: usize = 12 * 1024 * 1024;
+    let limits = Limits {
+        max_buffered_answer_bytes: LARGE,
+        max_body_bytes: 2 * LARGE,
+        write_timeout: Duration::from_millis(500),
+        ..Limits::default()
+    };
+    let builder = ConstellationServer::builder(constellation_stdlib::registry()).with_limits(limits);
+    let server = builder.build().await.unwrap();
+    let router = server.router();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let running = tokio::spawn(server.serve(listener, std::future::pending()));
+    let body = |n_bytes: usize| {
+        serde_json::json!({ "source": "in a: String\nout a", "inputs": { "a": "x".repeat(n_bytes) } })
+            .to_string()
+    };
+    let request = body(LARGE - 1024);
+    let mut reader = TcpStream::connect(address).await.unwrap();
+    let head = format!("POST /run HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", request.len());
+    reader.write_all(head.as_bytes()).await.unwrap();
+    reader.write_all(request.as_bytes()).await.unwrap();
+    // It reads that the answer comes, and no more of it.
+    let mut start = [0; 12];
+    reader.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    let refused = post(&router, "/run", &request).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(refused.json()["error"], "AnswerDropped");
+    assert_eq!(post(&router, "/run", body(1024)).await.status, 200, "small ones are answered");
+    // Once it is cut off there is room again.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let begin = tokio::time::Instant::now();
+    while post(&router, "/run", &request).await.status != 200 {
+        assert!(begin.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    running.abort();
+}
+
 #[tokio::test]
 async fn targets_are_read_up_to_the_limit() {
     let router = server().await.router();
