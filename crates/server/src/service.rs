@@ -19,7 +19,7 @@ use constellation_store_core::{
 };
 use tokio::time::timeout;
 
-use crate::admission::Pool;
+use crate::admission::{Overloaded, Pool, Slot};
 use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::metrics::Metrics;
@@ -213,7 +213,7 @@ impl PipelineService {
 
     /// Takes a slot for compilations, as if something was being compiled.
     #[cfg(test)]
-    pub(crate) async fn hold_compilations(&self) -> crate::admission::Slot {
+    pub(crate) async fn hold_compilations(&self) -> Slot {
         self.compilations.enter_without_bound().await
     }
 
@@ -235,7 +235,7 @@ impl PipelineService {
     }
 
     async fn find_or_compile_as(&self, asker: Asker, source: Arc<str>) -> Result<Found, ServiceError> {
-        let key = self.key_of(&source).await?;
+        let key = self.key_of(asker, &source).await?;
         let source_hash = SourceHash::of_bytes(source.as_bytes());
         if let Some((pipeline, is_stored)) = self.find(&key).await? {
             let warnings = Vec::new();
@@ -403,12 +403,24 @@ impl PipelineService {
         Ok(committed)
     }
 
-    async fn key_of(&self, source: &Arc<str>) -> Result<SyntacticKey, ServiceError> {
+    async fn compilation_slot(&self, asker: Asker) -> Result<Slot, Overloaded> {
+        match asker {
+            Asker::Server => Ok(self.compilations.enter_without_bound().await),
+            Asker::Client => self.compilations.enter().await,
+        }
+    }
+
+    async fn key_of(&self, asker: Asker, source: &Arc<str>) -> Result<SyntacticKey, ServiceError> {
         if source.len() <= INLINE_TOKENIZE_BYTES {
             return Ok(tokenize(source).syntactic_key(&self.functions));
         }
         let (source, functions) = (Arc::clone(source), Arc::clone(&self.functions));
-        blocking(move || tokenize(&source).syntactic_key(&functions)).await
+        let slot = self.compilation_slot(asker).await?;
+        blocking(move || {
+            let _slot = slot;
+            tokenize(&source).syntactic_key(&functions)
+        })
+        .await
     }
 
     /// The pipeline of a key and whether the store has it. One whose image is missing, damaged or does not bind
@@ -433,10 +445,7 @@ impl PipelineService {
         key: SyntacticKey,
         source_hash: SourceHash,
     ) -> Result<(Arc<LoadedPipeline>, Vec<Diagnostic>), ServiceError> {
-        let slot = match asker {
-            Asker::Server => self.compilations.enter_without_bound().await,
-            Asker::Client => self.compilations.enter().await?,
-        };
+        let slot = self.compilation_slot(asker).await?;
         self.metrics.compiled();
         let source = Arc::clone(source);
         let functions = Arc::clone(&self.functions);

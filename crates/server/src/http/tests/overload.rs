@@ -170,6 +170,10 @@ async fn compilations_are_bounded_apart_from_runs() {
     // A known program is run however much is compiled.
     answers.add_permits(1);
     assert_eq!(start(&router, None).await.unwrap().status, 200);
+    // One that takes long to read is work of this kind, too.
+    let long = format!("{HELD} # {}", "x".repeat(20_000));
+    let refused = post(&router, "/run", json!({ "source": long, "inputs": { "a": 1 } })).await;
+    assert_refused(&refused, "1 compilations wait already");
     // Who asks for the program that is waited for does not wait longer than others either.
     let begin = tokio::time::Instant::now();
     let same = compile(1);
