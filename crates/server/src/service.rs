@@ -1,6 +1,7 @@
 //! The pipeline service: the one way from a source or a reference to a pipeline that runs.
 
 mod cache;
+mod compile;
 mod heal;
 mod places;
 mod run;
@@ -8,27 +9,24 @@ mod run;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use constellation_lang::{Compilation, Diagnostic, FunctionTable, compile, tokenize};
+use constellation_lang::{Diagnostic, FunctionTable};
 use constellation_module::ModuleRegistry;
 use constellation_rehydrate::{LoadedPipeline, RehydrateError, Rehydrator};
 use constellation_runtime::Runtime;
 use constellation_store_core::{
-    ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageMetadata, Operation, Origin, Outcome,
-    PipelineImage, PipelineName, PipelineStore, Precondition, Reference, SourceHash, StoreError,
-    StructuralHash, SyntacticKey, SystemClock, Timestamp,
+    ActiveVersion, Clock, Commit, Committed, ErrorKind, Operation, Origin, Outcome, PipelineImage,
+    PipelineName, PipelineStore, Precondition, Reference, SourceHash, StoreError, StructuralHash,
+    SyntacticKey, SystemClock, Timestamp,
 };
 use tokio::time::timeout;
 
-use crate::admission::{Overloaded, Pool, Slot};
+use crate::admission::Pool;
 use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::metrics::Metrics;
 use cache::PipelineCache;
+use compile::Asker;
 use places::KnownPlaces;
-
-/// A source of at most so many bytes is cut into tokens where the request runs: handing it to another thread
-/// would take longer.
-const INLINE_TOKENIZE_BYTES: usize = 16 * 1024;
 
 /// A graph of at most so many nodes is bound where the request runs.
 const INLINE_REHYDRATE_NODES: usize = 2_000;
@@ -130,15 +128,6 @@ impl Target {
     }
 }
 
-/// For whom a program is compiled.
-#[derive(Debug, Clone, Copy)]
-enum Asker {
-    /// The server itself, which does little at a time and has nobody to tell that it is busy.
-    Server,
-    /// A client, who can try again.
-    Client,
-}
-
 /// A program that was published.
 #[derive(Debug)]
 pub struct Published {
@@ -213,7 +202,7 @@ impl PipelineService {
 
     /// Takes a slot for compilations, as if something was being compiled.
     #[cfg(test)]
-    pub(crate) async fn hold_compilations(&self) -> Slot {
+    pub(crate) async fn hold_compilations(&self) -> crate::admission::Slot {
         self.compilations.enter_without_bound().await
     }
 
@@ -403,26 +392,6 @@ impl PipelineService {
         Ok(committed)
     }
 
-    async fn compilation_slot(&self, asker: Asker) -> Result<Slot, Overloaded> {
-        match asker {
-            Asker::Server => Ok(self.compilations.enter_without_bound().await),
-            Asker::Client => self.compilations.enter().await,
-        }
-    }
-
-    async fn key_of(&self, asker: Asker, source: &Arc<str>) -> Result<SyntacticKey, ServiceError> {
-        if source.len() <= INLINE_TOKENIZE_BYTES {
-            return Ok(tokenize(source).syntactic_key(&self.functions));
-        }
-        let (source, functions) = (Arc::clone(source), Arc::clone(&self.functions));
-        let slot = self.compilation_slot(asker).await?;
-        blocking(move || {
-            let _slot = slot;
-            tokenize(&source).syntactic_key(&functions)
-        })
-        .await
-    }
-
     /// The pipeline of a key and whether the store has it. One whose image is missing, damaged or does not bind
     /// is none: it has to be compiled.
     async fn find(&self, key: &SyntacticKey) -> Result<Option<(Arc<LoadedPipeline>, bool)>, ServiceError> {
@@ -436,38 +405,6 @@ impl PipelineService {
         }
         let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(fresh.get(key).and_then(Weak::upgrade).map(|pipeline| (pipeline, false)))
-    }
-
-    async fn compile(
-        &self,
-        asker: Asker,
-        source: &Arc<str>,
-        key: SyntacticKey,
-        source_hash: SourceHash,
-    ) -> Result<(Arc<LoadedPipeline>, Vec<Diagnostic>), ServiceError> {
-        let slot = self.compilation_slot(asker).await?;
-        self.metrics.compiled();
-        let source = Arc::clone(source);
-        let functions = Arc::clone(&self.functions);
-        let rehydrator = self.rehydrator.clone();
-        let compiled_at = self.clock.now();
-        blocking(move || {
-            // Given back when the work is done, not when the client goes away.
-            let _slot = slot;
-            let Compilation { dag_spec, diagnostics, node_spans: _ } =
-                compile(&tokenize(&source), &functions);
-            let Some(dag_spec) = dag_spec else { return Err(ServiceError::Compile(diagnostics)) };
-            let metadata = ImageMetadata {
-                source_hash: Some(source_hash),
-                syntactic_hash: Some(key.syntactic),
-                compiler: Some(env!("CARGO_PKG_VERSION").to_owned()),
-                ..ImageMetadata::new(&dag_spec, compiled_at)
-            };
-            let image = Arc::new(PipelineImage::new(dag_spec, metadata));
-            let pipeline = rehydrator.rehydrate(image).map_err(ServiceError::Unsupported)?;
-            Ok((Arc::new(pipeline), diagnostics))
-        })
-        .await?
     }
 
     async fn load_hash(&self, hash: &StructuralHash) -> Result<Arc<LoadedPipeline>, LoadFailure> {
