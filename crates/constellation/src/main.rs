@@ -11,6 +11,8 @@ mod announce;
 mod args;
 mod compile;
 mod config;
+#[cfg(unix)]
+mod descriptors;
 mod logging;
 mod modules;
 mod store;
@@ -21,7 +23,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use constellation_server::{ConstellationServer, shutdown_signal};
+use constellation_server::{ConstellationServer, Limits, shutdown_signal};
 use tokio::net::TcpListener;
 
 use crate::args::{Cli, Command};
@@ -96,7 +98,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
         let mut builder = ConstellationServer::builder(registry)
             .with_auth(api_keys)
             .with_allowed_sites(allowed_sites)
-            .with_limits(limits);
+            .with_limits(fit(limits));
         if let StoreConfig::Directory(directory) = store {
             builder = builder.with_persistent_pipeline_store(directory);
         }
@@ -140,6 +142,18 @@ fn serve(config: Config) -> anyhow::Result<()> {
         announcing.abort();
         outcome
     })
+}
+
+/// The limits that the process can keep.
+#[cfg(unix)]
+fn fit(mut limits: Limits) -> Limits {
+    limits.max_connections = descriptors::room_for_connections(limits.max_connections);
+    limits
+}
+
+#[cfg(not(unix))]
+fn fit(limits: Limits) -> Limits {
+    limits
 }
 
 /// Whether there is room for the descriptors of the runtime, which panics where there is none. Once it runs, every

@@ -13,19 +13,35 @@ use crate::loader::{LoadError, files};
 pub struct Limits {
     /// Connections at one time; further ones wait in the system's queue.
     pub max_connections: usize,
+    /// Bytes of the target of a request, path and query.
+    pub max_uri_bytes: usize,
     /// Bytes of a request body, counted as they arrive.
     pub max_body_bytes: usize,
+    /// Bytes of all bodies that are being read, not counting the first 64 KiB of each; who needs more gets 503.
+    pub max_buffered_body_bytes: usize,
+    /// Bytes of all answers that their clients have not taken yet, not counting the first 64 KiB of each; an answer that
+    /// needs more becomes 503.
+    pub max_buffered_answer_bytes: usize,
+    /// Values in the JSON of a body, counting keys: in memory each takes many times its bytes.
+    pub max_json_values: usize,
     /// Time for the head of a request to arrive; also how long an idle connection is kept.
     pub header_read_timeout: Duration,
     /// Time for the body of a request to arrive.
     pub body_read_timeout: Duration,
-    /// Time for a client to take some part of an answer, however small.
+    /// How often a client that does not take its answer at once is looked at. It has to take a kibibyte for each second
+    /// of this time.
     pub write_timeout: Duration,
     /// Compilations at one time; further ones wait.
     pub max_compilations: usize,
+    /// Requests that wait to compile; further ones get 503.
+    pub max_waiting_compilations: usize,
     /// Runs at one time; further ones wait.
     pub max_executions: usize,
-    /// Time for a run, from when it begins; a request may ask for less.
+    /// Requests that wait to run; further ones get 503.
+    pub max_waiting_executions: usize,
+    /// Time for which a request waits to compile or to run; then it gets 503.
+    pub max_queue_wait: Duration,
+    /// Time for a run, from when it is asked for; a request may ask for less.
     pub max_execution_duration: Duration,
     /// Loaded pipelines that are kept in memory; the least recently used are dropped and loaded again when they
     /// are needed.
@@ -52,13 +68,20 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_connections: 1024,
+            max_connections: 8192,
+            max_uri_bytes: 8 * 1024,
             max_body_bytes: 10 * 1024 * 1024,
+            max_buffered_body_bytes: 256 * 1024 * 1024,
+            max_buffered_answer_bytes: 512 * 1024 * 1024,
+            max_json_values: 1_000_000,
             header_read_timeout: Duration::from_secs(10),
             body_read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             max_compilations: std::thread::available_parallelism().map_or(2, usize::from),
+            max_waiting_compilations: 256,
             max_executions: 256,
+            max_waiting_executions: 1024,
+            max_queue_wait: Duration::from_secs(5),
             max_execution_duration: Duration::from_mins(5),
             max_loaded_pipelines: 1024,
             max_calls_in_flight: 0,

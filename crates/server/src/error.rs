@@ -4,6 +4,8 @@ use constellation_lang::Diagnostic;
 use constellation_rehydrate::RehydrateError;
 use constellation_store_core::{Reference, StoreError};
 
+use crate::admission::Overloaded;
+
 /// Why the pipeline service did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -25,6 +27,9 @@ pub enum ServiceError {
     /// The compiler made an image that this server cannot run.
     #[error("the program compiles, but cannot be run: {0}")]
     Unsupported(RehydrateError),
+    /// Too much else is under way. Nothing was done.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
     /// The store did not do its part.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -2,10 +2,12 @@
 
 mod auth;
 mod body;
+mod body_budget;
 mod changes;
 mod conditions;
 mod diff;
 mod health;
+mod json_size;
 mod layer;
 mod listing;
 mod modules;
@@ -31,6 +33,7 @@ use crate::config::{Limits, LoaderConfig};
 use crate::metrics::Metrics;
 use crate::service::PipelineService;
 use auth::Gate;
+use body_budget::BodyBudget;
 use layer::RequestId;
 use routes::{Access, Routes};
 
@@ -42,7 +45,11 @@ pub use sites::{AllowedSites, InvalidSite};
 pub(crate) struct App {
     pub(crate) service: Arc<PipelineService>,
     pub(crate) metrics: Arc<Metrics>,
+    max_uri_bytes: usize,
     max_body_bytes: usize,
+    max_json_values: usize,
+    body_budget: BodyBudget,
+    answer_budget: BodyBudget,
     body_read_timeout: Duration,
     draining: AtomicBool,
     /// Whether the store was given to the server to be read only.
@@ -62,7 +69,11 @@ impl App {
         Self {
             service,
             metrics,
+            max_uri_bytes: limits.max_uri_bytes,
             max_body_bytes: limits.max_body_bytes,
+            max_json_values: limits.max_json_values,
+            body_budget: BodyBudget::new(limits.max_buffered_body_bytes),
+            answer_budget: BodyBudget::new(limits.max_buffered_answer_bytes),
             body_read_timeout: limits.body_read_timeout,
             draining: AtomicBool::new(false),
             is_for_reading,

@@ -7,6 +7,7 @@
 //! **Must not know:** which backend is active (it works on `Arc<dyn PipelineStore>`; only the builder, which can
 //! open one from a directory, names the two that ship).
 
+mod admission;
 mod auth;
 mod builder;
 mod config;
@@ -26,6 +27,7 @@ mod wire;
 /// Of `constellation-store-core`: what a caller names a pipeline by.
 pub use constellation_store_core::Reference;
 
+pub use admission::Overloaded;
 pub use auth::{ApiKeys, InvalidApiKeys, Role, hash_api_key, is_hashed_entry};
 pub use builder::{Builder, ConstellationServer, StartError, check_address, shutdown_signal};
 pub use config::{AliasStrategy, InvalidAliasStrategy, Limits, LoaderConfig};

@@ -1,5 +1,6 @@
 //! Metrics in the text format of Prometheus. All counters are there from the start, at 0, and labels are bounded.
 
+mod load;
 mod runs;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+pub(crate) use load::Load;
 pub(crate) use runs::RunMetrics;
 
 /// The media type of [`Metrics::encode`].
@@ -36,6 +38,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     compilations: Counter,
     runs: Arc<RunMetrics>,
+    load: load::LoadMetrics,
     store_images: Gauge,
     store_commits: Counter,
     store_warnings: Gauge,
@@ -54,6 +57,7 @@ impl Metrics {
             compilations.clone(),
         );
         let runs = Arc::new(RunMetrics::register(&mut registry, modules));
+        let load = load::LoadMetrics::register(&mut registry);
         let store_images = Gauge::default();
         registry.register("store_images", "Images in the store", store_images.clone());
         let store_commits = Counter::default();
@@ -85,6 +89,7 @@ impl Metrics {
             registry,
             compilations,
             runs,
+            load,
             store_images,
             store_commits,
             store_warnings,
@@ -108,6 +113,11 @@ impl Metrics {
     /// What counts runs.
     pub(crate) fn runs(&self) -> &Arc<RunMetrics> {
         &self.runs
+    }
+
+    /// What the next text tells of waiting and caches.
+    pub(crate) fn loaded(&self, load: &Load) {
+        self.load.set(load);
     }
 
     /// `route` is the pattern that matched, never the path of a request.
@@ -164,6 +174,8 @@ mod tests {
             "constellation_module_calls_total{module=\"Double\",outcome=\"timed_out\"} 0",
             "constellation_module_calls_total{module=\"Double\",outcome=\"cancelled\"} 0",
             "constellation_module_call_duration_seconds_count{module=\"Double\"} 0",
+            "constellation_pool_refused_total{pool=\"executions\"} 0",
+            "constellation_module_cache_calls_total{outcome=\"hit\"} 0",
             "constellation_store_images 0",
             "constellation_store_warnings 0",
             "constellation_store_read_only 0",

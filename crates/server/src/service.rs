@@ -1,6 +1,7 @@
 //! The pipeline service: the one way from a source or a reference to a pipeline that runs.
 
 mod cache;
+mod compile;
 mod forecast;
 mod heal;
 mod lifecycle;
@@ -12,30 +13,27 @@ mod run;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use constellation_lang::{Compilation, Diagnostic, FunctionTable, compile, tokenize};
+use constellation_lang::FunctionTable;
 use constellation_module::ModuleRegistry;
 use constellation_rehydrate::{LoadedPipeline, RehydrateError, Rehydrator};
 use constellation_runtime::Runtime;
 use constellation_store_core::{
-    Clock, Commit, Committed, ErrorKind, ImageMetadata, Operation, Origin, PipelineImage, PipelineName,
-    PipelineStore, Precondition, Reference, SourceHash, StoreError, StructuralHash, SyntacticKey,
-    SystemClock, Timestamp,
+    Clock, Commit, Committed, ErrorKind, Operation, Origin, PipelineImage, PipelineName, PipelineStore,
+    Precondition, Reference, SourceHash, StoreError, StructuralHash, SyntacticKey, SystemClock, Timestamp,
 };
-use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
+use crate::admission::Pool;
 use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::metrics::Metrics;
 use cache::PipelineCache;
+use compile::Asker;
 pub(crate) use lifecycle::ImageUser;
 pub use lifecycle::Mode;
 use places::KnownPlaces;
 pub use program::{Found, Pointed, Published, Target};
 use room::Room;
-
-/// A source of at most so many bytes is cut into tokens where the request runs: handing it to another thread
-/// would take longer.
-const INLINE_TOKENIZE_BYTES: usize = 16 * 1024;
 
 /// A graph of at most so many nodes is bound where the request runs.
 const INLINE_REHYDRATE_NODES: usize = 2_000;
@@ -55,8 +53,8 @@ pub struct PipelineService {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     cache: PipelineCache,
-    compile_slots: Arc<Semaphore>,
-    run_slots: Semaphore,
+    compilations: Pool,
+    executions: Pool,
     room: Room,
     /// Programs that are being compiled, so that one program that many ask for is compiled once.
     flights: Mutex<HashMap<SyntacticKey, Weak<tokio::sync::Mutex<()>>>>,
@@ -106,8 +104,8 @@ impl PipelineService {
             clock: Arc::new(SystemClock),
             metrics,
             cache: PipelineCache::new(limits.max_loaded_pipelines),
-            compile_slots: Arc::new(Semaphore::new(limits.max_compilations.max(1))),
-            run_slots: Semaphore::new(limits.max_executions.max(1)),
+            compilations: Pool::of_compilations(limits),
+            executions: Pool::of_executions(limits),
             room: Room::new(limits),
             flights: Mutex::default(),
             fresh: Mutex::default(),
@@ -132,12 +130,19 @@ impl PipelineService {
         self.rehydrator.registry()
     }
 
+    /// Takes a slot for compilations, as if something was being compiled.
+    #[cfg(test)]
+    pub(crate) async fn hold_compilations(&self) -> crate::admission::Slot {
+        self.compilations.enter_without_bound().await
+    }
+
     /// How many programs were compiled since the service was made.
     pub fn compilations(&self) -> u64 {
         self.metrics.compilations()
     }
 
-    /// Finds the program among those stored, or compiles it. Publishes nothing.
+    /// Finds the program among those stored, or compiles it, however long that has to wait for other compilations.
+    /// Publishes nothing.
     ///
     /// # Errors
     ///
@@ -145,7 +150,11 @@ impl PipelineService {
     /// * [`ServiceError::Unsupported`] when the program cannot be run here.
     /// * [`ServiceError::Store`] when the store does not answer.
     pub async fn find_or_compile(&self, source: Arc<str>) -> Result<Found, ServiceError> {
-        let key = self.key_of(&source).await?;
+        self.find_or_compile_as(Asker::Server, source).await
+    }
+
+    async fn find_or_compile_as(&self, asker: Asker, source: Arc<str>) -> Result<Found, ServiceError> {
+        let key = self.key_of(asker, &source).await?;
         let source_hash = SourceHash::of_bytes(source.as_bytes());
         if let Some((pipeline, is_stored)) = self.find(&key).await? {
             let warnings = Vec::new();
@@ -161,13 +170,19 @@ impl PipelineService {
                 flight
             })
         };
-        let _turn = flight.lock().await;
+        let _turn = match asker {
+            Asker::Server => flight.lock().await,
+            // Programs with errors are compiled once for each who asks.
+            Asker::Client => timeout(self.compilations.max_wait(), flight.lock())
+                .await
+                .map_err(|_| self.compilations.no_turn())?,
+        };
         // Another request may have compiled it while this one waited.
         if let Some((pipeline, is_stored)) = self.find(&key).await? {
             let warnings = Vec::new();
             return Ok(Found { pipeline, key, source_hash, compiled: false, warnings, source, is_stored });
         }
-        let (pipeline, warnings) = self.compile(&source, key, source_hash).await?;
+        let (pipeline, warnings) = self.compile(asker, &source, key, source_hash).await?;
         let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
         fresh.retain(|_, pipeline| pipeline.strong_count() > 0);
         fresh.insert(key, Arc::downgrade(&pipeline));
@@ -181,14 +196,15 @@ impl PipelineService {
     ///
     /// # Errors
     ///
-    /// Those of [`PipelineService::find_or_compile`], and those of the commit.
+    /// Those of [`PipelineService::find_or_compile`], those of the commit, and [`ServiceError::Overloaded`] when the
+    /// program has to be compiled and does not get its turn.
     pub async fn publish(
         &self,
         source: Arc<str>,
         target: Option<Target>,
         mode: Mode,
     ) -> Result<Published, ServiceError> {
-        let found = self.find_or_compile(source).await?;
+        let found = self.find_or_compile_as(Asker::Client, source).await?;
         self.publish_found(found, target.as_ref(), mode).await
     }
 
@@ -318,14 +334,6 @@ impl PipelineService {
         Ok(committed)
     }
 
-    async fn key_of(&self, source: &Arc<str>) -> Result<SyntacticKey, ServiceError> {
-        if source.len() <= INLINE_TOKENIZE_BYTES {
-            return Ok(tokenize(source).syntactic_key(&self.functions));
-        }
-        let (source, functions) = (Arc::clone(source), Arc::clone(&self.functions));
-        blocking(move || tokenize(&source).syntactic_key(&functions)).await
-    }
-
     /// The pipeline of a key and whether the store has it. One whose image is missing, damaged or does not bind
     /// is none: it has to be compiled.
     async fn find(&self, key: &SyntacticKey) -> Result<Option<(Arc<LoadedPipeline>, bool)>, ServiceError> {
@@ -339,38 +347,6 @@ impl PipelineService {
         }
         let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(fresh.get(key).and_then(Weak::upgrade).map(|pipeline| (pipeline, false)))
-    }
-
-    async fn compile(
-        &self,
-        source: &Arc<str>,
-        key: SyntacticKey,
-        source_hash: SourceHash,
-    ) -> Result<(Arc<LoadedPipeline>, Vec<Diagnostic>), ServiceError> {
-        let slot =
-            Arc::clone(&self.compile_slots).acquire_owned().await.expect("the semaphore is never closed");
-        self.metrics.compiled();
-        let source = Arc::clone(source);
-        let functions = Arc::clone(&self.functions);
-        let rehydrator = self.rehydrator.clone();
-        let compiled_at = self.clock.now();
-        blocking(move || {
-            // Given back when the work is done, not when the client goes away.
-            let _slot = slot;
-            let Compilation { dag_spec, diagnostics, node_spans: _ } =
-                compile(&tokenize(&source), &functions);
-            let Some(dag_spec) = dag_spec else { return Err(ServiceError::Compile(diagnostics)) };
-            let metadata = ImageMetadata {
-                source_hash: Some(source_hash),
-                syntactic_hash: Some(key.syntactic),
-                compiler: Some(env!("CARGO_PKG_VERSION").to_owned()),
-                ..ImageMetadata::new(&dag_spec, compiled_at)
-            };
-            let image = Arc::new(PipelineImage::new(dag_spec, metadata));
-            let pipeline = rehydrator.rehydrate(image).map_err(ServiceError::Unsupported)?;
-            Ok((Arc::new(pipeline), diagnostics))
-        })
-        .await?
     }
 
     async fn load_hash(&self, hash: &StructuralHash) -> Result<Arc<LoadedPipeline>, LoadFailure> {

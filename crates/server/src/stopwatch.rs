@@ -1,8 +1,10 @@
 //! Elapsed time and request ids: the only place of the crate that asks the system for either.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Measures how long something takes.
+use tokio::time::Instant;
+
+/// Measures how long something takes, by the clock of tokio, which tests can halt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stopwatch(Instant);
 

@@ -18,6 +18,8 @@ mod reliability_faults;
 #[cfg(unix)]
 mod reliability_kill;
 mod reliability_processes;
+#[cfg(target_os = "linux")]
+mod reliability_slow;
 mod store_archive;
 mod store_look;
 mod store_tidy;

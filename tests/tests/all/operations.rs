@@ -77,17 +77,20 @@ fn a_request_under_way_is_answered_and_its_effect_is_kept() {
 
 #[test]
 fn a_second_signal_does_not_wait() {
-    let directory = TempDir::new().unwrap();
-    let server = Launch::new(directory.path()).start();
-    server.compile("p", "in a: Int\nout a");
-    let (stream, _body) = start_request(&server);
-    server.send_signal("INT");
-    server.wait_until("it is stopping", |server| server.stderr().contains("stopping"));
-    let exited = server.signal("INT");
-    assert_eq!(exited.status.code(), Some(1), "{}", exited.stderr);
-    drop(stream);
-    let server = Launch::new(directory.path()).start();
-    assert_eq!(server.execute("p", &json!({ "a": 1 })), json!({ "a": 1 }), "nothing acknowledged is lost");
+    for signal in ["TERM", "INT"] {
+        let directory = TempDir::new().unwrap();
+        let server = Launch::new(directory.path()).start();
+        server.compile("p", "in a: Int\nout a");
+        let (stream, _body) = start_request(&server);
+        server.send_signal(signal);
+        server.wait_until("it is stopping", |server| server.stderr().contains("stopping"));
+        let exited = server.signal(signal);
+        assert_eq!(exited.status.code(), Some(1), "{signal}: {}", exited.stderr);
+        drop(stream);
+        let server = Launch::new(directory.path()).start();
+        let outputs = server.execute("p", &json!({ "a": 1 }));
+        assert_eq!(outputs, json!({ "a": 1 }), "{signal}: nothing acknowledged is lost");
+    }
 }
 
 #[test]
@@ -128,6 +131,37 @@ fn json_logs_are_one_object_a_line() {
         let entry: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert!(entry["level"].is_string(), "{line}");
     }
+}
+
+#[test]
+fn what_is_logged_of_a_run_carries_the_ids_of_the_request_and_the_run() {
+    let directory = TempDir::new().unwrap();
+    let launch = Launch::new(directory.path()).args(["--log-format", "json", "--memory"]);
+    let server = launch.env("RUST_LOG", "debug").start();
+    // A cache that is not there is told of from within the run.
+    let source = "in a: String\nb = Uppercase(a) with cache: 1min, cache_backend: \"nowhere\"\nout b";
+    let body = json!({ "source": source, "inputs": { "a": "x" } }).to_string();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let head = "POST /run HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-request-id: order-17";
+    write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("x-request-id: order-17\r\n"), "{answer}");
+    let answer: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let run_id = &answer["executionId"];
+    assert!(run_id.is_string(), "{answer}");
+
+    let exited = server.signal("TERM");
+    let lines: Vec<Value> = exited.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let line_with = |text: &str| {
+        let line =
+            lines.iter().find(|line| line["fields"]["message"].as_str().is_some_and(|m| m.contains(text)));
+        line.unwrap_or_else(|| panic!("{text} is not in {}", exited.stderr))
+    };
+    let spans = line_with("no cache backend of this name")["spans"].as_array().unwrap();
+    assert_eq!((&spans[0]["name"], &spans[0]["id"]), (&json!("request"), &json!("order-17")));
+    assert!(spans.iter().any(|span| span["name"] == "run" && span["run_id"] == *run_id), "{spans:?}");
+    assert_eq!(line_with("answered")["spans"][0]["id"], "order-17");
 }
 
 #[test]

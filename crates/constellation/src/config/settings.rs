@@ -229,10 +229,34 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Connections at one time; further ones wait",
     ),
     limit(
+        "max_uri_bytes",
+        "max-uri-bytes",
+        Field::Count(1, |values| &mut values.limits.max_uri_bytes),
+        "Bytes of the target of a request",
+    ),
+    limit(
         "max_body_bytes",
         "max-body-bytes",
         Field::Count(1, |values| &mut values.limits.max_body_bytes),
         "Bytes of the body of a request",
+    ),
+    limit(
+        "max_buffered_body_bytes",
+        "max-buffered-body-bytes",
+        Field::Count(0, |values| &mut values.limits.max_buffered_body_bytes),
+        "Bytes of all bodies that are being read, beyond 64 KiB of each",
+    ),
+    limit(
+        "max_buffered_answer_bytes",
+        "max-buffered-answer-bytes",
+        Field::Count(0, |values| &mut values.limits.max_buffered_answer_bytes),
+        "Bytes of all answers that are not taken yet, beyond 64 KiB of each",
+    ),
+    limit(
+        "max_json_values",
+        "max-json-values",
+        Field::Count(1, |values| &mut values.limits.max_json_values),
+        "Values in the JSON of a body",
     ),
     limit(
         "header_read_timeout",
@@ -259,10 +283,28 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Compilations at one time; further ones wait",
     ),
     limit(
+        "max_waiting_compilations",
+        "max-waiting-compilations",
+        Field::Count(0, |values| &mut values.limits.max_waiting_compilations),
+        "Requests that wait to compile; further ones get 503",
+    ),
+    limit(
         "max_executions",
         "max-executions",
         Field::Count(1, |values| &mut values.limits.max_executions),
         "Runs at one time; further ones wait",
+    ),
+    limit(
+        "max_waiting_executions",
+        "max-waiting-executions",
+        Field::Count(0, |values| &mut values.limits.max_waiting_executions),
+        "Requests that wait to run; further ones get 503",
+    ),
+    limit(
+        "max_queue_wait",
+        "max-queue-wait",
+        Field::Time(|values| &mut values.limits.max_queue_wait),
+        "Time for which a request waits to compile or to run; then it gets 503",
     ),
     limit(
         "max_execution_duration",

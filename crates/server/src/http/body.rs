@@ -6,6 +6,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::App;
+use super::body_budget::NoBytesLeft;
+use super::json_size::has_too_many_values;
 use super::respond::Failure;
 
 /// Why a body is not what a route needs.
@@ -72,15 +74,29 @@ async fn read_bytes(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes,
     {
         return Err(too_large(Some(length)));
     }
-    let limited = Limited::new(body, app.max_body_bytes);
-    match tokio::time::timeout(app.body_read_timeout, limited.collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(None)),
-        Ok(Err(error)) => Err(BodyError::Malformed(format!("the body did not arrive whole: {error}"))),
-        Err(_) => Err(BodyError::Refused(Failure::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "RequestTimeout",
-            format!("The body did not arrive within {} seconds", app.body_read_timeout.as_secs()),
-        ))),
+    let limited = Limited::new(app.body_budget.charge(body), app.max_body_bytes);
+    let collected = match tokio::time::timeout(app.body_read_timeout, limited.collect()).await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(None)),
+        Ok(Err(error)) if error.is::<NoBytesLeft>() => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Err(BodyError::Refused(Failure::new(status, "Overloaded", error.to_string())));
+        }
+        Ok(Err(error)) => {
+            return Err(BodyError::Malformed(format!("the body did not arrive whole: {error}")));
+        }
+        Err(_) => {
+            return Err(BodyError::Refused(Failure::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "RequestTimeout",
+                format!("The body did not arrive within {} seconds", app.body_read_timeout.as_secs()),
+            )));
+        }
+    };
+    if has_too_many_values(&collected, app.max_json_values) {
+        let message = format!("Request body too large: more than {} JSON values", app.max_json_values);
+        let failure = Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message);
+        return Err(BodyError::Refused(failure));
     }
+    Ok(collected)
 }

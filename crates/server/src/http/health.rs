@@ -73,5 +73,6 @@ pub(super) async fn ready(
 /// `GET /metrics`
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let status = app.service.store().status().await.ok();
+    app.metrics.loaded(&app.service.load_now());
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], app.metrics.encode(status.as_ref())).into_response()
 }

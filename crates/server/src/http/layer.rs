@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt as _;
@@ -62,23 +62,48 @@ pub(super) async fn around(
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let span = tracing::info_span!("request", id = %request_id, method, route);
-    let handled = match span.in_scope(|| gate.refusal(&request, &request_id)) {
+    let refusal = target_too_long(&request, app.max_uri_bytes)
+        .map(|failure| failure.respond(&request_id))
+        .or_else(|| span.in_scope(|| gate.refusal(&request, &request_id)));
+    let handled = match refusal {
         None => AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await,
         Some(refusal) => Ok(refusal),
     };
-    let mut response = handled.unwrap_or_else(|_| {
+    let response = handled.unwrap_or_else(|_| {
         // The panic itself was printed by the hook, with its place.
         span.in_scope(|| tracing::error!("a handler panicked"));
         let message = "The server failed to answer; its log tells more under this request id";
         Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message).respond(&request_id)
     });
+    let (head, body) = response.into_parts();
+    let mut response = match app.answer_budget.hold(body) {
+        Some(body) => Response::from_parts(head, body),
+        None => answer_dropped().respond(&request_id),
+    };
     let id = HeaderValue::from_str(&request_id.0).expect("an id is made of visible ASCII characters");
     response.headers_mut().insert(X_REQUEST_ID.clone(), id);
+    if app.is_draining() {
+        // While the listener is still open, so that clients who come again are sent elsewhere by their balancer.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let status = response.status().as_u16();
     let elapsed = stopwatch.elapsed();
     app.metrics.answered(route, method, status, elapsed);
     span.in_scope(|| tracing::debug!(status, ?elapsed, "answered"));
     response
+}
+
+fn target_too_long(request: &Request, limit: usize) -> Option<Failure> {
+    let length = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let message = || format!("The target of the request is too long: {length} bytes (max {limit})");
+    (length > limit).then(|| Failure::new(StatusCode::URI_TOO_LONG, "UriTooLong", message()))
+}
+
+/// What was asked for was done, so this is not `Overloaded`.
+fn answer_dropped() -> Failure {
+    let message = "The request was done, but its answer is large and too many others are still being taken; try again \
+                   later if doing it twice does no harm";
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "AnswerDropped", message)
 }
 
 fn is_harmless(id: &str) -> bool {

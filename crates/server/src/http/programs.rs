@@ -137,7 +137,10 @@ pub(super) async fn execute(
     match decode_inputs(&pipeline, &inputs) {
         Ok(inputs) => {
             let source = app.service.source_of(&reference, &pipeline);
-            json(StatusCode::OK, &run_pipeline(&app, &pipeline, inputs, options, source).await)
+            match run_pipeline(&app, &pipeline, inputs, options, source).await {
+                Ok((status, body)) => json(status, &body),
+                Err(error) => Failure::from(error).respond(&request_id),
+            }
         }
         Err(message) => refuse(message),
     }
@@ -180,7 +183,10 @@ pub(super) async fn run(
     let (status, executed) = match decode_inputs(&found.pipeline, &inputs) {
         Ok(inputs) => {
             let source = std::future::ready(Some(Arc::clone(&found.source)));
-            (StatusCode::OK, run_pipeline(&app, &found.pipeline, inputs, options, source).await)
+            match run_pipeline(&app, &found.pipeline, inputs, options, source).await {
+                Ok(ran) => ran,
+                Err(error) => return Failure::from(error).respond(&request_id),
+            }
         }
         Err(message) => {
             (StatusCode::BAD_REQUEST, ExecuteResponse { error: Some(message), ..ExecuteResponse::default() })

@@ -38,9 +38,6 @@ impl Failure {
         if let Some(tag) = tag {
             response.headers_mut().insert(header::ETAG, tag);
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
         response
     }
 }
@@ -60,6 +57,7 @@ impl From<ServiceError> for Failure {
             ServiceError::NotLoadable { .. } => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "PipelineNotLoadable", message)
             }
+            ServiceError::Overloaded(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Overloaded", message),
             ServiceError::Store(error) => error.into(),
             ServiceError::Internal(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
@@ -115,8 +113,13 @@ pub(super) fn tagged(body: &impl Serialize, active: Option<ActiveVersion>) -> Re
     response
 }
 
+/// A body as JSON. Who is told that the server cannot do it now is told when to try again.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    (status, Json(body)).into_response()
+    let mut response = (status, Json(body)).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    }
+    response
 }
 
 /// No route has this path.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use constellation_lang::Position;
 use constellation_rehydrate::LoadedPipeline;
-use constellation_runtime::{Inputs, RunError, RunOptions, RunReport, RunStatus};
+use constellation_runtime::{Inputs, RunError, RunErrorKind, RunOptions, RunReport, RunStatus};
 
 use super::App;
+use crate::error::ServiceError;
 use crate::stopwatch::new_id;
 use crate::wire::{
     ComputedNodesBody, ExecuteResponse, MetadataBody, OptionsBody, OutputsBody, PositionBody, RunErrorBody,
@@ -15,13 +17,17 @@ use crate::wire::{
 };
 
 /// Runs a pipeline. `source` is asked only when something fails, to tell where.
+///
+/// # Errors
+///
+/// [`ServiceError::Overloaded`] when nothing was run.
 pub(super) async fn run_pipeline(
     app: &App,
     pipeline: &Arc<LoadedPipeline>,
     inputs: Inputs,
     asked: OptionsBody,
     source: impl Future<Output = Option<Arc<str>>>,
-) -> ExecuteResponse {
+) -> Result<(StatusCode, ExecuteResponse), ServiceError> {
     let execution_id = new_id();
     let options = RunOptions {
         run_id: Some(execution_id.as_str().into()),
@@ -33,7 +39,12 @@ pub(super) async fn run_pipeline(
     };
     let started_at = app.service.now();
     let RunReport { status, outputs, errors, missing_inputs, pending_outputs, details } =
-        app.service.run(pipeline, inputs, options).await;
+        app.service.run(pipeline, inputs, options).await?;
+    // Every call that the run hangs on was refused: the same request may succeed later.
+    let is_refused = status == RunStatus::Failed
+        && outputs.is_empty()
+        && errors.iter().all(|error| error.kind == RunErrorKind::Overloaded);
+    let code = if is_refused { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let details = details.as_deref();
     let metadata =
         asked.wants_metadata().then(|| MetadataBody::new(&asked, started_at, app.service.now(), details));
@@ -47,7 +58,7 @@ pub(super) async fn run_pipeline(
     let missing = missing_inputs.iter().map(|input| (input.name.to_string(), type_text(&input.ty)));
     let pending: Vec<String> = pending_outputs.iter().map(|output| output.name.to_string()).collect();
     let reasons = pending_outputs.into_iter().map(|output| (output.name.to_string(), output.reason));
-    ExecuteResponse {
+    let body = ExecuteResponse {
         success: status != RunStatus::Failed,
         outputs: OutputsBody(outputs.collect()),
         error: (!texts.is_empty()).then(|| texts.join("; ")),
@@ -62,7 +73,8 @@ pub(super) async fn run_pipeline(
             metadata,
             computed_nodes,
         },
-    }
+    };
+    Ok((code, body))
 }
 
 /// The errors of a run, with the places of what failed.

@@ -7,6 +7,7 @@ use constellation_store_core::{
     Precondition, Reference, StoreError, StructuralHash, Version, VersionHistory,
 };
 
+use super::compile::Asker;
 use super::forecast::{forecast, users_of};
 use super::{LoadFailure, PipelineService, is_damage};
 use crate::error::ServiceError;
@@ -213,7 +214,7 @@ impl PipelineService {
         }
         let Some(source_hash) = version.source_hash else { return Ok(None) };
         let Some(source) = self.store.source(&source_hash).await? else { return Ok(None) };
-        let found = self.find_or_compile(source).await?;
+        let found = self.find_or_compile_as(Asker::Client, source).await?;
         Ok((found.structural_hash() == hash).then(|| Arc::clone(&found.pipeline.image)))
     }
 }

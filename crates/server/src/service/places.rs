@@ -64,7 +64,7 @@ impl PipelineService {
         if let Some(places) = self.places.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Some(Arc::clone(places));
         }
-        let slot = Arc::clone(&self.compile_slots).acquire_owned().await.ok()?;
+        let slot = self.compilations.enter().await.ok()?;
         let functions = Arc::clone(&self.functions);
         let found = blocking(move || {
             let _slot = slot;

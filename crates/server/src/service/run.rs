@@ -10,7 +10,8 @@ use constellation_runtime::{
 
 use super::PipelineService;
 use crate::config::Limits;
-use crate::metrics::Metrics;
+use crate::error::ServiceError;
+use crate::metrics::{Load, Metrics};
 
 /// A runtime whose runs are counted.
 pub(super) fn runtime(limits: &Limits, metrics: &Metrics) -> Runtime {
@@ -33,18 +34,32 @@ pub(super) fn runtime(limits: &Limits, metrics: &Metrics) -> Runtime {
 }
 
 impl PipelineService {
-    /// Runs a pipeline, once there are fewer runs than the limit. It takes no longer than
-    /// [`Limits::max_execution_duration`] then, whatever the options say. Dropping the future stops the run.
+    /// Runs a pipeline, once there are fewer runs than the limit. Together with that wait it takes no longer than
+    /// [`Limits::max_execution_duration`], whatever the options say. Dropping the future stops the run.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Overloaded`] when its turn does not come in time; then nothing was run.
     pub async fn run(
         &self,
         pipeline: &Arc<LoadedPipeline>,
         inputs: Inputs,
         options: RunOptions,
-    ) -> RunReport {
-        let _slot = self.run_slots.acquire().await.expect("the semaphore is never closed");
+    ) -> Result<RunReport, ServiceError> {
         let limit = self.runtime.config().max_duration;
-        let max_duration = options.max_duration.map(|asked| asked.min(limit));
-        self.runtime.run(pipeline, inputs, RunOptions { max_duration, ..options }).await
+        let max_duration = options.max_duration.map_or(limit, |asked| asked.min(limit));
+        let slot = self.executions.enter_within(max_duration).await?;
+        let max_duration = Some(max_duration.saturating_sub(slot.waited));
+        Ok(self.runtime.run(pipeline, inputs, RunOptions { max_duration, ..options }).await)
+    }
+
+    /// What is under way and waits now.
+    pub(crate) fn load_now(&self) -> Load {
+        Load {
+            compilations: self.compilations.statistics(),
+            executions: self.executions.statistics(),
+            runtime: self.runtime.statistics(),
+        }
     }
 }
 

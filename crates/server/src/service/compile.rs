@@ -1,0 +1,78 @@
+//! Work of the compiler, in slots and away from where requests are served.
+
+use std::sync::Arc;
+
+use constellation_lang::{Compilation, Diagnostic, compile, tokenize};
+use constellation_rehydrate::LoadedPipeline;
+use constellation_store_core::{ImageMetadata, PipelineImage, SourceHash, SyntacticKey};
+
+use super::{PipelineService, blocking};
+use crate::admission::{Overloaded, Slot};
+use crate::error::ServiceError;
+
+/// A source of at most so many bytes is cut into tokens where the request runs: handing it to another thread
+/// would take longer.
+const INLINE_TOKENIZE_BYTES: usize = 16 * 1024;
+
+/// For whom a program is compiled.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asker {
+    /// The server itself, which does little at a time and has nobody to tell that it is busy.
+    Server,
+    /// A client, who can try again.
+    Client,
+}
+
+impl PipelineService {
+    async fn compilation_slot(&self, asker: Asker) -> Result<Slot, Overloaded> {
+        match asker {
+            Asker::Server => Ok(self.compilations.enter_without_bound().await),
+            Asker::Client => self.compilations.enter().await,
+        }
+    }
+
+    pub(super) async fn key_of(&self, asker: Asker, source: &Arc<str>) -> Result<SyntacticKey, ServiceError> {
+        if source.len() <= INLINE_TOKENIZE_BYTES {
+            return Ok(tokenize(source).syntactic_key(&self.functions));
+        }
+        let (source, functions) = (Arc::clone(source), Arc::clone(&self.functions));
+        let slot = self.compilation_slot(asker).await?;
+        blocking(move || {
+            let _slot = slot;
+            tokenize(&source).syntactic_key(&functions)
+        })
+        .await
+    }
+
+    pub(super) async fn compile(
+        &self,
+        asker: Asker,
+        source: &Arc<str>,
+        key: SyntacticKey,
+        source_hash: SourceHash,
+    ) -> Result<(Arc<LoadedPipeline>, Vec<Diagnostic>), ServiceError> {
+        let slot = self.compilation_slot(asker).await?;
+        self.metrics.compiled();
+        let source = Arc::clone(source);
+        let functions = Arc::clone(&self.functions);
+        let rehydrator = self.rehydrator.clone();
+        let compiled_at = self.clock.now();
+        blocking(move || {
+            // Given back when the work is done, not when the client goes away.
+            let _slot = slot;
+            let Compilation { dag_spec, diagnostics, node_spans: _ } =
+                compile(&tokenize(&source), &functions);
+            let Some(dag_spec) = dag_spec else { return Err(ServiceError::Compile(diagnostics)) };
+            let metadata = ImageMetadata {
+                source_hash: Some(source_hash),
+                syntactic_hash: Some(key.syntactic),
+                compiler: Some(env!("CARGO_PKG_VERSION").to_owned()),
+                ..ImageMetadata::new(&dag_spec, compiled_at)
+            };
+            let image = Arc::new(PipelineImage::new(dag_spec, metadata));
+            let pipeline = rehydrator.rehydrate(image).map_err(ServiceError::Unsupported)?;
+            Ok((Arc::new(pipeline), diagnostics))
+        })
+        .await?
+    }
+}
