@@ -173,7 +173,7 @@ pub(crate) fn many(executor: &Executor, quick: bool) -> anyhow::Result<Vec<Row>>
     let runtime = Runtime::default();
     let (x, text) = (Value::Int(7), Value::string("Order 17 of Ada Lovelace"));
     let sequential = pipelines::load(&pipelines::text_chain(5), &registry)?;
-    let timed = |pipeline, x| {
+    let run_and_time = |pipeline, x| {
         let runtime = &runtime;
         async move {
             let start = Instant::now();
@@ -184,7 +184,7 @@ pub(crate) fn many(executor: &Executor, quick: bool) -> anyhow::Result<Vec<Row>>
     let in_a_row = |n: usize, times: &mut Vec<f64>| {
         executor.block_on(async {
             for _ in 0..n {
-                times.push(timed(&sequential, &text).await?);
+                times.push(run_and_time(&sequential, &text).await?);
             }
             anyhow::Ok(())
         })
@@ -193,7 +193,7 @@ pub(crate) fn many(executor: &Executor, quick: bool) -> anyhow::Result<Vec<Row>>
     let together = |rounds: usize, times: &mut Vec<f64>| {
         executor.block_on(async {
             for _ in 0..rounds {
-                for time in join_all((0..1_000).map(|_| timed(&at_once, &x))).await {
+                for time in join_all((0..1_000).map(|_| run_and_time(&at_once, &x))).await {
                     times.push(time?);
                 }
             }

@@ -70,7 +70,7 @@ impl Waiting {
     /// Tells that the attempt has waited for its slot, or was refused one.
     fn waited(&mut self, is_refused: bool) {
         if is_refused {
-            self.watch.take().into_iter().for_each(CallWatch::refused);
+            self.watch.take().into_iter().for_each(|watch| watch.refused());
         } else if let Some(watch) = &mut self.watch {
             watch.restart();
         }
@@ -129,7 +129,7 @@ impl Attempts {
                 Err(failure) => failure,
             };
             if attempt > call.retry.further_attempts {
-                return Err(exhausted(attempt, told, failure));
+                return Err(exhausted(attempt, told, *failure).into());
             }
             if told.len() < MAX_TOLD {
                 told.push(format!("attempt {attempt}: {}", failure.message));
@@ -167,7 +167,7 @@ pub(crate) fn start(
         Some(watch) => watch.within(|| call.module.call(arguments, context)),
     };
     // A module's defect is the failure of its call, not of the server.
-    let result = match catch_unwind(AssertUnwindSafe(start)) {
+    let result: CallResult = match catch_unwind(AssertUnwindSafe(start)) {
         Ok(Outcome::Pending(future)) => {
             let watch = site.watch_pending(call, watch);
             let future = match &watch {
@@ -176,8 +176,8 @@ pub(crate) fn start(
             };
             return Started::Waiting(Waiting { future, watch });
         }
-        Ok(Outcome::Ready(result)) => result.map_err(|error| failure_of(&error)),
-        Err(panic) => Err(panicked(&*panic)),
+        Ok(Outcome::Ready(result)) => result.map_err(|error| failure_of(&error).into()),
+        Err(panic) => Err(panicked(&*panic).into()),
     };
     let is_observed = watch.as_ref().is_some_and(|watch| watch.is_observed());
     if let Some(watch) = watch {
@@ -189,7 +189,7 @@ pub(crate) fn start(
     Started::Over(result)
 }
 
-fn failure_of(error: &ModuleError) -> Box<CallFailure> {
+fn failure_of(error: &ModuleError) -> CallFailure {
     let mut causes = Vec::new();
     let mut source = error.source();
     while let Some(cause) = source
@@ -198,33 +198,33 @@ fn failure_of(error: &ModuleError) -> Box<CallFailure> {
         causes.push(cause.to_string());
         source = cause.source();
     }
-    Box::new(CallFailure { kind: RunErrorKind::Module, message: error.to_string(), causes })
+    CallFailure { kind: RunErrorKind::Module, message: error.to_string(), causes }
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Box<CallFailure> {
+fn panicked(panic: &(dyn Any + Send)) -> CallFailure {
     let text = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
-    Box::new(CallFailure {
+    CallFailure {
         kind: RunErrorKind::Module,
         message: format!("the module panicked: {text}"),
         causes: Vec::new(),
-    })
+    }
 }
 
 /// The failure of a call whose attempts are used up. A single attempt keeps its own error.
-fn exhausted(attempts: u64, told: Vec<String>, last: Box<CallFailure>) -> Box<CallFailure> {
+fn exhausted(attempts: u64, told: Vec<String>, last: CallFailure) -> CallFailure {
     if attempts == 1 {
         return last;
     }
-    let CallFailure { kind, message, causes } = *last;
-    Box::new(CallFailure {
+    let CallFailure { kind, message, causes } = last;
+    CallFailure {
         kind,
         message: format!("Operation failed after {attempts} attempts: {message}"),
         causes: causes.into_iter().chain(told).collect(),
-    })
+    }
 }
 
 /// The delay after the failed attempt of this number, from 1.

@@ -140,15 +140,10 @@ impl Site<'_> {
     pub(crate) fn watch(self, call: &LoadedCall, context: &CallContext) -> Option<Box<CallWatch>> {
         let is_traced = LevelFilter::current() >= LevelFilter::DEBUG;
         let is_observed = self.run.shared.config.observer.is_some() && !call.module.spec().pure;
-        (is_traced || is_observed).then(|| self.watch_for_somebody(call, context, is_observed))
+        (is_traced || is_observed).then(|| Box::new(self.watch_for_somebody(call, context, is_observed)))
     }
 
-    fn watch_for_somebody(
-        self,
-        call: &LoadedCall,
-        context: &CallContext,
-        is_observed: bool,
-    ) -> Box<CallWatch> {
+    fn watch_for_somebody(self, call: &LoadedCall, context: &CallContext, is_observed: bool) -> CallWatch {
         let span = tracing::debug_span!(
             "call",
             module = &*call.name,
@@ -156,7 +151,7 @@ impl Site<'_> {
             attempt = context.attempt(),
             outcome = Empty
         );
-        Box::new(CallWatch { span, observed: is_observed.then(|| self.observed(call)) })
+        CallWatch { span, observed: is_observed.then(|| self.observed(call)) }
     }
 
     /// Goes on to watch an attempt that did not end at once.
@@ -228,12 +223,12 @@ impl CallWatch {
     }
 
     /// Tells that the attempt got no slot.
-    pub(crate) fn refused(mut self: Box<Self>) {
+    pub(crate) fn refused(mut self) {
         self.tell(CallOutcome::Refused);
     }
 
     /// Tells how the attempt ended.
-    pub(crate) fn end(mut self: Box<Self>, result: &CallResult) {
+    pub(crate) fn end(mut self, result: &CallResult) {
         self.tell(CallOutcome::of(result));
     }
 

@@ -44,11 +44,16 @@ impl Slow {
         let request = match self {
             Self::Silent => String::new(),
             Self::Head => "GET /live HTTP/1.1\r\nhost: localhost\r\nx: ".to_owned(),
-            Self::Body => "POST /run HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n".to_owned(),
+            Self::Body => {
+                "POST /run HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n".to_owned()
+            }
             Self::Reader => {
                 let text = "x".repeat(4 * 1024 * 1024);
                 let body = json!({ "source": "in a: String\nout a", "inputs": { "a": text } }).to_string();
-                format!("POST /run HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+                format!(
+                    "POST /run HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}",
+                    body.len()
+                )
             }
         };
         stream.write_all(request.as_bytes()).ok()?;

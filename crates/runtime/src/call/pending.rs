@@ -82,12 +82,12 @@ impl Future for PendingAttempt {
         let Self { waiting, timeout, .. } = &mut *self;
         let polled = catch_unwind(AssertUnwindSafe(|| waiting.future.poll_unpin(context)));
         let result: CallResult = match polled {
-            Ok(Poll::Ready(result)) => result.map_err(|error| failure_of(&error)),
-            Err(panic) => Err(panicked(&*panic)),
+            Ok(Poll::Ready(result)) => result.map_err(|error| failure_of(&error).into()),
+            Err(panic) => Err(panicked(&*panic).into()),
             Ok(Poll::Pending) => {
                 let Some(Timeout { duration, over }) = timeout else { return Poll::Pending };
                 ready!(over.poll_unpin(context));
-                Err(late(*duration))
+                Err(late(*duration).into())
             }
         };
         if let Some(watch) = waiting.watch.take() {
@@ -97,10 +97,10 @@ impl Future for PendingAttempt {
     }
 }
 
-fn late(timeout: Duration) -> Box<CallFailure> {
-    Box::new(CallFailure {
+fn late(timeout: Duration) -> CallFailure {
+    CallFailure {
         kind: RunErrorKind::Timeout,
         message: format!("Operation timed out after {}ms", timeout.as_millis()),
         causes: Vec::new(),
-    })
+    }
 }

@@ -86,14 +86,13 @@ async fn an_observer_is_told_of_each_run_and_of_each_attempt() {
 #[tokio::test(start_paused = true)]
 async fn of_a_pure_module_an_observer_is_told_what_waits_or_fails() {
     let (mut bench, notes) = observed();
-    let acts: [(&str, fn() -> Act); 3] = [
-        ("quick", || Act::Give(Value::Int(1))),
-        ("slow", || Act::GiveAfter(5, Value::Int(1))),
-        ("broken", || Act::Fail("no")),
-    ];
-    for (name, act) in acts {
+    for name in ["quick", "slow", "broken"] {
         let spec = ModuleSpec { pure: true, ..ModuleSpec::new(signature(name, &[], Type::Int)) };
-        let mock = bench.mock_with(spec, move |_, _| act());
+        let mock = bench.mock_with(spec, move |_, _| match name {
+            "quick" => Act::Give(Value::Int(1)),
+            "slow" => Act::GiveAfter(5, Value::Int(1)),
+            _ => Act::Fail("no"),
+        });
         let node = bench.graph.call(mock.signature(), &[]);
         bench.graph.output(name, node);
     }

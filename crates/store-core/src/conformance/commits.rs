@@ -250,8 +250,8 @@ async fn the_names_of_an_image_are_those_whose_active_version_it_is(store: Store
     commit(&store, [put(&old), put(&new)].into_iter().chain(versions).collect::<Vec<_>>()).await;
     assert_eq!(names(&old).await, [a.clone(), b.clone(), c.clone()]);
     commit(&store, [record(&a, &new), delete(&b)]).await;
-    assert_eq!(names(&old).await, [c.clone()]);
-    assert_eq!(names(&new).await, [a.clone()]);
+    assert_eq!(names(&old).await, std::slice::from_ref(&c));
+    assert_eq!(names(&new).await, std::slice::from_ref(&a));
     commit(&store, [set_active(&a, 1), record(&c, &new), record(&c, &old)]).await;
     assert_eq!(names(&old).await, [a, c], "also where two versions of a name are the image");
     assert!(names(&new).await.is_empty());

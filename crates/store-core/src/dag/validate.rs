@@ -57,16 +57,14 @@ fn invalid<T>(place: Place, message: impl Into<String>) -> Result<T, InvalidDag>
 const FEW_NAMES: usize = 16;
 
 /// The first name that came before.
-fn first_repeated<'a>(names: impl ExactSizeIterator<Item = &'a str> + Clone) -> Option<&'a str> {
-    let mut known = HashSet::new();
-    names.clone().enumerate().find_map(|(index, name)| {
-        let repeated = if names.len() <= FEW_NAMES {
-            names.clone().take(index).any(|before| before == name)
-        } else {
-            !known.insert(name)
-        };
-        repeated.then_some(name)
-    })
+fn first_repeated<'a>(mut names: impl ExactSizeIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    if names.len() <= FEW_NAMES {
+        let all = names.clone();
+        names.enumerate().find(|(index, name)| all.clone().take(*index).any(|n| n == *name)).map(|(_, n)| n)
+    } else {
+        let mut known = HashSet::with_capacity(names.len());
+        names.find(|name| !known.insert(*name))
+    }
 }
 
 impl DagSpec {
