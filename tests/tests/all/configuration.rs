@@ -100,7 +100,7 @@ fn each_value_is_shown_with_where_it_is_from_and_keys_are_not() {
         ("max_executions", "9", "file", "c.toml:2"),
         ("log_format", "text", "environment", "CONSTELLATION_LOG_FORMAT"),
         ("max_body_bytes", "8", "option", "--max-body-bytes"),
-        ("max_connections", "1024", "default", "default"),
+        ("max_connections", "8192", "default", "default"),
         ("api_keys", "(hidden):Execute", "environment", "CONSTELLATION_API_KEYS"),
         ("pipeline_dir", "", "default", "default"),
     ] {

@@ -7,6 +7,7 @@ mod determinism;
 mod durability;
 mod examples;
 mod features;
+mod http_page;
 mod keys;
 mod language;
 mod loading;
