@@ -160,6 +160,7 @@ impl PipelineStore for MapStore {
         Ok(StoreStatus {
             revision: content.revision,
             images: content.images.len() as u64,
+            sources: content.sources.len() as u64,
             names: content.names.values().filter(|history| history.active().is_some()).count() as u64,
             ..StoreStatus::default()
         })
