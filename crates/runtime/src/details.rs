@@ -209,8 +209,9 @@ impl Driver<'_> {
         let (status, value) = match &state.phase {
             Phase::Done(value) => (NodeStatus::Completed, Some(value)),
             Phase::Failed(_) => (NodeStatus::Failed { root: self.root_of(node) }, None),
-            Phase::Idle => (NodeStatus::NotNeeded, None),
-            Phase::Wanted => (NodeStatus::Unfinished, None),
+            // What is certainly needed is wanted one after the other, and the run may have ended before its turn.
+            Phase::Idle if !self.is_certain(node) => (NodeStatus::NotNeeded, None),
+            Phase::Idle | Phase::Wanted => (NodeStatus::Unfinished, None),
         };
         NodeDetails {
             node,
@@ -225,6 +226,10 @@ impl Driver<'_> {
             duration: times.and_then(|times| times.of(node)),
             value: value.filter(|_| asked.values).cloned(),
         }
+    }
+
+    fn is_certain(&self, node: NodeIndex) -> bool {
+        self.pipeline.certain.binary_search(&node).is_ok()
     }
 
     fn resolution(&self, operation: &Operation, state: &State) -> Resolution {

@@ -16,8 +16,8 @@ use crate::{RunErrorKind, Timer};
 #[derive(Debug, Clone)]
 pub(crate) struct Timeout {
     duration: Duration,
-    /// Attempts that begin within a millisecond have one in common, since a timer of its own for each costs as much as
-    /// everything else that is done for an attempt.
+    /// Attempts that begin at about the same time have one in common: a timer of its own for each is a large part of what
+    /// is done for an attempt.
     over: Shared<BoxFuture<'static, ()>>,
 }
 
@@ -39,6 +39,9 @@ pub(crate) struct RecentTimeouts {
 /// How long before an attempt another may have begun whose timeout it has: as exact as timers are.
 const RECENT: Duration = Duration::from_millis(1);
 
+/// And which part of the timeout that may be at most, so that a short one is not much shorter.
+const PART: u32 = 100;
+
 impl RecentTimeouts {
     /// Forgets all of them.
     pub(crate) fn clear(&mut self) {
@@ -48,7 +51,8 @@ impl RecentTimeouts {
     /// For an attempt that begins now.
     pub(crate) fn after(&mut self, duration: Duration, timer: &dyn Timer) -> Timeout {
         let now = timer.now();
-        if now.saturating_sub(self.at) >= RECENT {
+        let age = now.saturating_sub(self.at);
+        if age >= RECENT.min(duration / PART) {
             self.at = now;
             self.timeouts.clear();
         }
@@ -102,5 +106,40 @@ fn late(timeout: Duration) -> CallFailure {
         kind: RunErrorKind::Timeout,
         message: format!("Operation timed out after {}ms", timeout.as_millis()),
         causes: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TokioTimer;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_attempt_has_much_less_time_than_its_timeout() {
+        let timer = TokioTimer::new();
+        for (timeout, gap) in [(1_u64, 500_u64), (50, 900), (30_000, 900), (30_000, 1_000)] {
+            let timeout = Duration::from_millis(timeout);
+            let mut recent = RecentTimeouts::default();
+            let _ = recent.after(timeout, &timer);
+            tokio::time::advance(Duration::from_micros(gap)).await;
+            let begin = timer.now();
+            recent.after(timeout, &timer).over.await;
+            let had = timer.now().saturating_sub(begin);
+            assert!(had + timeout / PART >= timeout, "{had:?} of {timeout:?} after {gap} us");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_that_begin_together_have_one_timer() {
+        let timer = TokioTimer::new();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let mut recent = RecentTimeouts::default();
+        let [long, short] = [30_000, 100].map(Duration::from_millis);
+        let first = recent.after(long, &timer);
+        for timeout in [short, long, short, long] {
+            let _ = recent.after(timeout, &timer);
+        }
+        assert_eq!(recent.timeouts.len(), 2);
+        assert!(first.over.ptr_eq(&recent.after(long, &timer).over));
     }
 }

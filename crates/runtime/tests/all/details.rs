@@ -102,6 +102,25 @@ async fn the_status_of_a_node_is_what_became_of_it() {
 }
 
 #[tokio::test]
+async fn what_a_run_needs_and_does_not_come_to_is_unfinished() {
+    let mut bench = Bench::new();
+    bench.options.include_nodes = true;
+    bench.options.max_value_bytes = Some(1_000);
+    let large = bench.mock("large", &[], Type::String, |_, _| Act::Give(Value::string("x".repeat(2_000))));
+    let large = bench.graph.call(large.signature(), &[]);
+    bench.graph.label(large, "large");
+    let (later, mock) = bench.call("later", || Act::Give(Value::Int(1)));
+    bench.graph.output("large", large);
+    bench.graph.output("later", later);
+    let report = bench.run().await;
+    assert_eq!(mock.n_calls(), 0, "the run has ended by then");
+    let details = report.details.unwrap();
+    for name in ["large", "later"] {
+        assert_eq!(node(&details, name).status, NodeStatus::Unfinished, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn where_a_value_comes_from_is_told() {
     let mut bench = Bench::new();
     bench.options.include_nodes = true;
