@@ -1,14 +1,11 @@
 //! How much JSON text would take in memory, before any of it is read.
 
-/// The least bytes that a value takes in a text of many: itself and a comma.
-const MIN_BYTES_PER_VALUE: usize = 2;
-
 /// Whether a text may have more values than the limit, counting keys and each list and object as one more.
 ///
-/// A value takes tens of bytes in memory and may take two in the text, so that a bound on the text alone is none.
+/// A value takes tens of bytes in memory and may take one in the text, so that a bound on the text alone is none.
 pub(super) fn has_too_many_values(text: &[u8], limit: usize) -> bool {
-    // What is short enough need not be looked at.
-    text.len() / MIN_BYTES_PER_VALUE >= limit && count_values(text) > limit
+    // What is short enough need not be looked at: each byte begins one value at most.
+    text.len() >= limit && count_values(text) > limit
 }
 
 /// At least as many as there are; the text need not be JSON.
@@ -54,6 +51,18 @@ mod tests {
             // The list itself is one.
             let text = format!("[{}1]", "1,".repeat(n_values - 2));
             assert_eq!(has_too_many_values(text.as_bytes(), 1000), n_values > 1000, "{n_values}");
+        }
+    }
+
+    #[test]
+    fn a_text_of_the_smallest_values_is_not_passed_over_for_being_short() {
+        // A list of lists: two bytes each, and a comma, count as two.
+        let lists = format!("[{}[]]", "[],".repeat(600));
+        assert!(count_values(lists.as_bytes()) > 1000 && lists.len() < 2000);
+        assert!(has_too_many_values(lists.as_bytes(), 1000));
+        // Lists within lists: one byte each.
+        for (depth, is_too_much) in [(998, false), (999, false), (1000, true)] {
+            assert_eq!(has_too_many_values("[".repeat(depth).as_bytes(), 1000), is_too_much, "{depth}");
         }
     }
 }
