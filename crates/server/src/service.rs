@@ -218,6 +218,12 @@ impl PipelineService {
         if operations.is_empty() {
             return Ok(Published { found, pointed: None });
         }
+        if let Some(Target { name, precondition, origin: _ }) = target
+            && *precondition != Precondition::Any
+        {
+            // What the request requires is judged before whether there is room for it. The commit judges it again.
+            precondition.judge(name, self.store.resolve(name).await?)?;
+        }
         let _room = self.room.reserve(&*self.store, std::iter::once(&found)).await?;
         let preconditions: Vec<_> =
             target.iter().map(|target| (target.name.clone(), target.precondition)).collect();
@@ -252,7 +258,9 @@ impl PipelineService {
         if needed.is_empty() {
             return Ok(());
         }
-        let _room = self.room.reserve(&*self.store, programs.iter().map(|(found, _)| found)).await?;
+        let adding =
+            programs.iter().filter(|(found, target)| !found.operations(target.as_ref(), false).is_empty());
+        let _room = self.room.reserve(&*self.store, adding.map(|(found, _)| found)).await?;
         match self.commit(needed).await {
             // An image was collected since it was found.
             Err(error) if error.kind() == ErrorKind::NotFound => self.commit(operations(true)).await?,

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{LoadError, LoadReport};
 use crate::builder::{ConstellationServer, StartError};
-use crate::config::{AliasStrategy, LoaderConfig};
+use crate::config::{AliasStrategy, Limits, LoaderConfig};
 use crate::service::Mode;
 
 const A: &str = "in n: Int\nm = n + 1\nout m\n";
@@ -53,8 +53,17 @@ impl Fixture {
     }
 
     async fn try_start(&self, config: LoaderConfig) -> Result<ConstellationServer, StartError> {
+        self.try_start_within(Limits::default(), config).await
+    }
+
+    async fn try_start_within(
+        &self,
+        limits: Limits,
+        config: LoaderConfig,
+    ) -> Result<ConstellationServer, StartError> {
         ConstellationServer::builder(constellation_stdlib::registry())
             .with_store(Arc::clone(&self.store))
+            .with_limits(limits)
             .with_pipeline_loader(config)
             .build()
             .await
@@ -254,6 +263,33 @@ async fn two_files_of_one_name_are_not_both_loaded() {
     let (report, _) = fixture.start_with(config).await;
     assert_eq!(paths(&report), [vec![], vec![], vec!["a/p.cst", "b/p.cst"]]);
     assert_eq!(fixture.active("p").await, first);
+}
+
+#[tokio::test]
+async fn only_what_is_new_takes_room_when_all_is_published_in_one_commit() {
+    for (max_images, max_sources) in [(3, 100), (100, 3)] {
+        let limits =
+            Limits { max_stored_images: max_images, max_stored_sources: max_sources, ..Limits::default() };
+        for alias_strategy in [AliasStrategy::HashOnly, AliasStrategy::FileName] {
+            let fixture = Fixture::new();
+            let config =
+                |alias_strategy| LoaderConfig { fail_on_error: true, alias_strategy, ..fixture.config() };
+            fixture.write("a.cst", A);
+            fixture.write("b.cst", B);
+            // The names are new to the next start, and the programs are not.
+            let start = |alias_strategy| fixture.try_start_within(limits.clone(), config(alias_strategy));
+            let first = start(AliasStrategy::HashOnly).await.unwrap();
+            fixture.write("c.cst", "in n: Int\nm = n + 3\nout m\n");
+            // The same program twice is stored once.
+            fixture.write("d.cst", "in n: Int\nm = n + 3\nout m\n");
+            let second = start(alias_strategy).await;
+            assert!(second.is_ok(), "{max_images} {max_sources} {alias_strategy}: {second:?}");
+            fixture.write("e.cst", "in n: Int\nm = n + 4\nout m\n");
+            let third = start(alias_strategy).await;
+            assert!(matches!(third, Err(StartError::Load(LoadError::Publish(_)))), "{third:?}");
+            drop((first, second));
+        }
+    }
 }
 
 #[tokio::test]

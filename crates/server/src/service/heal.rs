@@ -10,7 +10,7 @@ use constellation_store_core::{
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::{LoadFailure, Mode, PipelineService, Target, is_damage};
+use super::{LoadFailure, PipelineService, Target, is_damage};
 use crate::error::ServiceError;
 
 impl PipelineService {
@@ -88,7 +88,8 @@ impl PipelineService {
     pub(crate) async fn restore(&self, structural_hash: StructuralHash, source: Arc<str>) {
         let restored = match self.find_or_compile(source).await {
             Ok(found) if found.structural_hash() == structural_hash => {
-                self.publish_found(found, None, Mode::Apply).await.map_err(|error| error.to_string())
+                // Whatever the bounds on what is stored: it was stored before. And whatever was found in memory.
+                self.commit(found.operations(None, true)).await.map_err(|error| error.to_string())
             }
             Ok(found) => Err(format!("its source has another image now: {}", found.structural_hash())),
             Err(error) => Err(error.to_string()),

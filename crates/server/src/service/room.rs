@@ -1,5 +1,6 @@
 //! Bounds on what is stored, so that clients who send ever new programs do not fill the disk.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use constellation_store_core::{ErrorKind, PipelineStore, StoreError, StoreStatus};
@@ -51,51 +52,58 @@ impl Room {
         programs: impl Iterator<Item = &Found> + Clone + Send,
     ) -> Result<Reserved<'_>, StoreError> {
         let count = programs.clone().count() as u64;
-        let under_way = self.under_way.fetch_add(count, Ordering::AcqRel) + count;
+        let others = self.under_way.fetch_add(count, Ordering::AcqRel);
         let reserved = Reserved { room: self, programs: count };
         let StoreStatus { images, sources, .. } = store.status().await?;
-        // What is known already takes no room. To find out costs time, and is only needed when there is none.
-        if images.saturating_add(under_way) > self.max_images
-            && has_new_image(store, programs.clone()).await?
-        {
-            return Err(full("images", "max_stored_images", self.max_images));
+        let (images, sources) = (images.saturating_add(others), sources.saturating_add(others));
+        // What is known already takes no room. To find out costs time, and is only needed when there may be none.
+        if images.saturating_add(count) > self.max_images {
+            let n_new = count_new_images(store, programs.clone()).await?;
+            if n_new > 0 && images.saturating_add(n_new) > self.max_images {
+                return Err(full("images", "max_stored_images", self.max_images));
+            }
         }
-        if sources.saturating_add(under_way) > self.max_sources && has_new_source(store, programs).await? {
-            return Err(full("source texts", "max_stored_sources", self.max_sources));
+        if sources.saturating_add(count) > self.max_sources {
+            let n_new = count_new_sources(store, programs).await?;
+            if n_new > 0 && sources.saturating_add(n_new) > self.max_sources {
+                return Err(full("source texts", "max_stored_sources", self.max_sources));
+            }
         }
         Ok(reserved)
     }
 }
 
-async fn has_new_image(
+async fn count_new_images(
     store: &dyn PipelineStore,
     programs: impl Iterator<Item = &Found> + Send,
-) -> Result<bool, StoreError> {
-    for program in programs {
-        match store.peek(&program.structural_hash()).await {
-            Ok(None) => return Ok(true),
-            Ok(Some(_)) => {}
-            // The bytes are replaced.
-            Err(error) if is_damage(error.kind()) => {}
-            Err(error) => return Err(error),
-        }
+) -> Result<u64, StoreError> {
+    let hashes: BTreeSet<_> = programs.map(Found::structural_hash).collect();
+    let mut n_new = 0;
+    for hash in hashes {
+        n_new += u64::from(is_new(store.peek(&hash).await)?);
     }
-    Ok(false)
+    Ok(n_new)
 }
 
-async fn has_new_source(
+async fn count_new_sources(
     store: &dyn PipelineStore,
     programs: impl Iterator<Item = &Found> + Send,
-) -> Result<bool, StoreError> {
-    for program in programs {
-        match store.source(&program.source_hash).await {
-            Ok(None) => return Ok(true),
-            Ok(Some(_)) => {}
-            Err(error) if is_damage(error.kind()) => {}
-            Err(error) => return Err(error),
-        }
+) -> Result<u64, StoreError> {
+    let hashes: BTreeSet<_> = programs.map(|program| program.source_hash).collect();
+    let mut n_new = 0;
+    for hash in hashes {
+        n_new += u64::from(is_new(store.source(&hash).await)?);
     }
-    Ok(false)
+    Ok(n_new)
+}
+
+fn is_new<T>(found: Result<Option<T>, StoreError>) -> Result<bool, StoreError> {
+    match found {
+        Ok(found) => Ok(found.is_none()),
+        // The bytes are replaced.
+        Err(error) if is_damage(error.kind()) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn full(what: &str, setting: &str, limit: u64) -> StoreError {

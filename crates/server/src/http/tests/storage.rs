@@ -2,12 +2,17 @@
 
 use super::*;
 use crate::config::Limits;
+use crate::test_support::call;
 
 async fn server_with(max_images: u64, max_sources: u64) -> Router {
+    router_over(&(Arc::new(InMemoryPipelineStore::new()) as _), max_images, max_sources).await
+}
+
+async fn router_over(store: &Arc<dyn PipelineStore>, max_images: u64, max_sources: u64) -> Router {
     let limits =
         Limits { max_stored_images: max_images, max_stored_sources: max_sources, ..Limits::default() };
     let builder = ConstellationServer::builder(constellation_stdlib::registry());
-    builder.with_limits(limits).build().await.unwrap().router()
+    builder.with_store(Arc::clone(store)).with_limits(limits).build().await.unwrap().router()
 }
 
 /// A program of its own for each number, and one that differs in nothing but a comment.
@@ -71,4 +76,40 @@ async fn programs_that_come_at_once_do_not_go_past_the_limit() {
     assert!(statuses.iter().all(|status| [200, 507].contains(status)), "{statuses:?}");
     let stored = metric(&router, "constellation_store_images").await;
     assert!((1..=5).contains(&stored), "{stored}");
+}
+
+#[tokio::test]
+async fn a_full_store_gets_back_what_it_had() {
+    let store = Arc::new(RefusingStore::default());
+    let over = Arc::clone(&store) as Arc<dyn PipelineStore>;
+    let router = router_over(&over, 2, 2).await;
+    let source = |number| run_of(number, "")["source"].as_str().unwrap().to_owned();
+    let first = publish(&router, "n", &source(1)).await;
+    publish(&router, "n", &source(2)).await;
+    // Without what the first server has in memory.
+    let router = router_over(&over, 1, 1).await;
+    store.lose(first.parse().unwrap());
+    let answer = post(&router, "/pipelines/n/rollback", "").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(!store.has_lost());
+    // With it.
+    store.lose(first.parse().unwrap());
+    publish(&router, "n", &source(2)).await;
+    let answer = post(&router, "/pipelines/n/rollback/1", "").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(!store.has_lost());
+}
+
+#[tokio::test]
+async fn a_condition_is_judged_before_there_is_room_for_what_it_allows() {
+    let router = server_with(1, 1).await;
+    let source = |number| run_of(number, "")["source"].clone();
+    publish(&router, "n", source(0).as_str().unwrap()).await;
+    for path in ["/pipelines/n/reload", "/pipelines/n/reload?dry_run=true"] {
+        for (required, status) in [("\"2\"", 412), ("\"1\"", 507)] {
+            let body = json!({ "source": source(1) });
+            let answer = call(&router, "POST", path, &[("if-match", required)], body).await;
+            assert_eq!(answer.status.as_u16(), status, "{path} {required}: {}", answer.text);
+        }
+    }
 }
