@@ -1,6 +1,6 @@
 //! What every benchmark shares: generated images and programs, taking turns, statistics, and the report.
 //!
-//! The benchmarks themselves are in the programs of this package (features `rivals` and `language`), which
+//! The benchmarks themselves are in the programs of this package (each behind a feature of its own), which
 //! `cargo xtask bench` builds and runs. They are measurements, never tests: nothing here fails because a machine is slow.
 //!
 //! **Must not know:** rival engines, how a store works inside.

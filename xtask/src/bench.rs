@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements beside rivals, which are no tests and fail for no figure.
 
+use anyhow::Context as _;
 use xshell::{Shell, cmd};
 
 use crate::flags::{self, Bench, BenchCmd};
@@ -10,45 +11,44 @@ pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
     shell.create_dir("target/bench")?;
     match flags.subcommand {
         BenchCmd::Store(flags::Store { quick }) => {
-            let quick = quick.then_some("--quick");
-            let (directory, output) = ("target/bench/store", "target/bench/store.json");
-            cmd!(
-                shell,
-                "cargo run --release --package constellation-benches --features rivals --bin constellation-benches --
-                 store --directory {directory} --output {output} {quick...}"
-            )
-            .run()?;
+            let arguments =
+                ["store", "--directory", "target/bench/store", "--output", "target/bench/store.json"];
+            measure(shell, "rivals", "constellation-benches", &arguments, quick)
         }
         BenchCmd::Lang(flags::Lang { quick }) => {
-            let quick = quick.then_some("--quick");
-            cmd!(
-                shell,
-                "cargo run --release --package constellation-benches --features language
-                 --bin constellation-benches-language -- --output target/bench/lang.json {quick...}"
-            )
-            .run()?;
+            let arguments = ["--output", "target/bench/lang.json"];
+            measure(shell, "language", "constellation-benches-language", &arguments, quick)
         }
         BenchCmd::Runtime(flags::Runtime { quick }) => {
-            let quick = quick.then_some("--quick");
-            cmd!(
-                shell,
-                "cargo run --release --package constellation-benches --features execution
-                 --bin constellation-benches-execution -- --output target/bench/runtime.json {quick...}"
-            )
-            .run()?;
+            let arguments = ["--output", "target/bench/runtime.json"];
+            measure(shell, "execution", "constellation-benches-execution", &arguments, quick)
         }
         BenchCmd::Http(flags::Http { quick }) => {
-            let quick = quick.then_some("--quick");
             let oha = tools::install_here(shell, "oha", "1.16.0")?;
+            let oha = oha.to_str().context("the path of the workspace is text")?;
             cmd!(shell, "cargo build --release --package constellation").run()?;
-            cmd!(
-                shell,
-                "cargo run --release --package constellation-benches --features service
-                 --bin constellation-benches-service -- measure --binary target/release/constellation --oha {oha}
-                 --directory target/bench/http --output target/bench/http.json {quick...}"
-            )
-            .run()?;
+            let (binary, output) = ("target/release/constellation", "target/bench/http.json");
+            let arguments = ["measure", "--binary", binary, "--oha", oha, "--output", output];
+            let arguments = [&arguments[..], &["--directory", "target/bench/http"]].concat();
+            measure(shell, "service", "constellation-benches-service", &arguments, quick)
         }
     }
+}
+
+/// Builds a program of the benchmarks with its feature, and runs it.
+fn measure(
+    shell: &Shell,
+    feature: &str,
+    program: &str,
+    arguments: &[&str],
+    quick: bool,
+) -> anyhow::Result<()> {
+    let quick = quick.then_some("--quick");
+    cmd!(
+        shell,
+        "cargo run --release --package constellation-benches --features {feature} --bin {program} --
+         {arguments...} {quick...}"
+    )
+    .run()?;
     Ok(())
 }

@@ -12,6 +12,7 @@ mod rates;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use constellation_benches::report::Report;
@@ -47,11 +48,24 @@ mod flags {
 }
 
 /// What the command line asks for.
+#[derive(Debug)]
 struct Settings {
     quick: bool,
     binary: std::path::PathBuf,
     oha: std::path::PathBuf,
     directory: std::path::PathBuf,
+    /// Stores that were begun.
+    n_stores: AtomicUsize,
+}
+
+impl Settings {
+    /// Where a new store goes.
+    ///
+    /// Each measurement has one of its own: what an earlier one left would be checked in the background meanwhile.
+    /// Nothing is deleted between measurements, since ext4 is slower for minutes after files were deleted.
+    fn new_store(&self) -> std::path::PathBuf {
+        self.directory.join("stores").join(self.n_stores.fetch_add(1, Ordering::Relaxed).to_string())
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "the one place that reports a failure to the developer")]
@@ -59,7 +73,7 @@ fn main() -> ExitCode {
     let result = match flags::Service::from_env_or_exit().subcommand {
         flags::ServiceCmd::Floor(flags::Floor { answers }) => floor::serve(&answers),
         flags::ServiceCmd::Measure(flags::Measure { quick, binary, oha, directory, output }) => {
-            measure(&Settings { quick, binary, oha, directory }, &output)
+            measure(&Settings { quick, binary, oha, directory, n_stores: AtomicUsize::new(0) }, &output)
         }
     };
     match result {
@@ -73,12 +87,18 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "the table is the output of the program")]
 fn measure(settings: &Settings, output: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&settings.directory)?;
+    let stores = settings.directory.join("stores");
+    // An earlier measurement may have been stopped.
+    if stores.exists() {
+        std::fs::remove_dir_all(&stores)?;
+    }
+    std::fs::create_dir_all(&stores)?;
     let mut rows = rates::answers(settings)?;
     rows.extend(rates::compilations(settings)?);
     rows.extend(capacity::of_stored(settings)?);
     let report = Report { quick: settings.quick, rows };
     std::fs::write(output, report.to_json()).with_context(|| format!("writing {}", output.display()))?;
     print!("{}", report.to_table());
+    std::fs::remove_dir_all(&stores)?;
     Ok(())
 }

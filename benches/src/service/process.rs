@@ -7,8 +7,21 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use serde::Deserialize;
 
 use crate::Settings;
+
+/// How much a store has.
+#[derive(Deserialize)]
+pub(crate) struct Stored {
+    pub(crate) images: u64,
+    pub(crate) names: u64,
+}
+
+#[derive(Deserialize)]
+struct Readiness {
+    store: Stored,
+}
 
 /// A process that serves HTTP. It is killed when this is dropped.
 pub(crate) struct Serving {
@@ -35,17 +48,21 @@ impl Serving {
 
     fn start(mut command: Command) -> anyhow::Result<Self> {
         let start = Instant::now();
-        let mut child = command
+        let child = command
             .env_remove("RUST_LOG")
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("starting {command:?}"))?;
+        // From here on it is killed whatever goes wrong.
+        let mut serving = Self { child, url: String::new(), started_in: Duration::ZERO };
         let mut line = String::new();
-        BufReader::new(child.stdout.take().context("its output is piped")?).read_line(&mut line)?;
-        let url = line.trim().strip_prefix("listening on ").map(str::to_owned);
-        let started_in = start.elapsed();
-        let url = url.with_context(|| format!("{command:?} told '{line}' instead of its address"))?;
-        Ok(Self { child, url, started_in })
+        BufReader::new(serving.child.stdout.take().context("its output is piped")?).read_line(&mut line)?;
+        serving.started_in = start.elapsed();
+        let url = line.trim().strip_prefix("listening on ");
+        serving.url = url
+            .map(str::to_owned)
+            .with_context(|| format!("{command:?} told '{line}' instead of its address"))?;
+        Ok(serving)
     }
 
     /// The body of an answer to `GET`.
@@ -57,6 +74,12 @@ impl Serving {
     pub(crate) fn post(&self, path: &str, body: &str) -> anyhow::Result<String> {
         let request = ureq::post(format!("{}{path}", self.url)).content_type("application/json");
         Ok(request.send(body)?.body_mut().read_to_string()?)
+    }
+
+    /// What the store of the server has.
+    pub(crate) fn stored(&self) -> anyhow::Result<Stored> {
+        let readiness: Readiness = serde_json::from_str(&self.get("/ready?verbose")?)?;
+        Ok(readiness.store)
     }
 
     /// Bytes of memory that it has at the moment.

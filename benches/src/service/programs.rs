@@ -52,19 +52,19 @@ pub(crate) fn numbered(number: u64) -> (String, String) {
     )
 }
 
-/// A script of wrk that compiles a new program with each request, under a name that begins with `prefix`.
-pub(crate) fn compilations(prefix: &str) -> String {
+/// A script of wrk that compiles the programs after a number, a new one with each request.
+pub(crate) fn compilations(after: usize) -> String {
     let source = FIVE_NODES
         .replace("price + quantity", "price + NUMBER")
         .replace('"', "\\\\\\\"")
         .replace('\n', "\\\\n");
     format!(
-        "local number = 0\n\
+        "local number = {after}\n\
          local headers = {{ [\"Content-Type\"] = \"application/json\" }}\n\
          local source = \"{source}\"\n\
          request = function()\n\
            number = number + 1\n\
-           local body = '{{\"name\":\"{prefix}/pipeline-' .. number .. '\",\"source\":\"' ..\n\
+           local body = '{{\"name\":\"team-' .. number % 50 .. '/pipeline-' .. number .. '\",\"source\":\"' ..\n\
              string.gsub(source, \"NUMBER\", number) .. '\"}}'\n\
            return wrk.format(\"POST\", \"/compile\", headers, body)\n\
          end\n"

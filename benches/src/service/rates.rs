@@ -36,8 +36,7 @@ struct Both {
 
 /// The server, and the floor with the server's answers.
 fn start(settings: &Settings) -> anyhow::Result<Both> {
-    let store = settings.directory.join("answers");
-    let server = Serving::server(settings, &store)?;
+    let server = Serving::server(settings, &settings.new_store())?;
     let compile = server.post("/compile", &programs::compilation())?;
     let answers = Answers {
         execute: server.post("/execute", &programs::execution())?,
@@ -129,10 +128,9 @@ pub(crate) fn compilations(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let both = start(settings)?;
     let (seconds, n_rounds) = rounds(settings);
     let (mut ours, mut axum, mut compiler, mut store) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    // Programs of an earlier measurement may be in the store.
-    let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
     for round in 0..n_rounds {
-        let lua = programs::compilations(&format!("measured-{unique}-{round}"));
+        // Others in each round: what is stored is not compiled again.
+        let lua = programs::compilations(round * 10_000_000);
         let script = script(&settings.directory, "compile", &lua)?;
         let measure = |serving: &Serving| {
             rate(&format!("{}/compile", serving.url), Some(&script), COMPILING_CONNECTIONS, seconds)
@@ -140,8 +138,15 @@ pub(crate) fn compilations(settings: &Settings) -> anyhow::Result<Vec<Row>> {
         ours.push(measure(&both.server)?);
         axum.push(measure(&both.floor)?);
         compiler.push(compiler_alone(seconds)?);
-        store.push(store_alone(settings, seconds, round)?);
+        store.push(store_alone(settings, seconds)?);
     }
+    let stored = both.server.stored()?;
+    ensure!(
+        stored.names.abs_diff(stored.images) < 10,
+        "{} names have {} images, so that known programs were compiled",
+        stored.names,
+        stored.images
+    );
     let alone = |rates: &[f64]| {
         Measure::median_of(rates).map(|measure| measure.median).context("nothing was measured")
     };
@@ -201,13 +206,12 @@ fn compiler_alone(seconds: u32) -> anyhow::Result<f64> {
 }
 
 /// Publications a second by as many writers as there are connections.
-fn store_alone(settings: &Settings, seconds: u32, round: usize) -> anyhow::Result<f64> {
+fn store_alone(settings: &Settings, seconds: u32) -> anyhow::Result<f64> {
     let functions = FunctionTable::new(constellation_stdlib::registry().signatures().cloned());
     let n_programs = u64::from(seconds) * 4_000;
     let publications =
         (0..n_programs).map(|number| compiled(&functions, number)).collect::<anyhow::Result<Vec<_>>>()?;
-    let directory = settings.directory.join(format!("store-{}-{round}", std::process::id()));
-    let store = Arc::new(FileSystemPipelineStore::open(&directory)?);
+    let store = Arc::new(FileSystemPipelineStore::open(settings.new_store())?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let queue = Arc::new(std::sync::Mutex::new(publications));
     let start = Instant::now();
@@ -233,7 +237,6 @@ fn store_alone(settings: &Settings, seconds: u32, round: usize) -> anyhow::Resul
     })?;
     let rate = f64::from(done) / start.elapsed().as_secs_f64();
     runtime.block_on(store.close())?;
-    std::fs::remove_dir_all(&directory)?;
     Ok(rate)
 }
 
