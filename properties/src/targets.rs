@@ -135,8 +135,7 @@ fn decoder(world: &World, bytes: &[u8]) {
 fn runtime(world: &World, bytes: &[u8]) {
     let Ok(source) = str::from_utf8(bytes) else { return };
     let Ok(graph) = world.graph(source) else { return };
-    // Lambdas are refused with a message.
-    let Ok(pipeline) = world.load(image_of(graph)) else { return };
+    let pipeline = world.load(image_of(graph)).unwrap_or_else(|error| panic!("{source}\n{error}"));
     let types = pipeline.inputs.iter().map(|input| (input.name.to_string(), pipeline.ty(input.ty).clone()));
     run(world, &pipeline, types.collect());
 }

@@ -59,7 +59,8 @@ pub trait Vfs: Debug + Display + Send + Sync + 'static {
     /// When what is at a path changed last: of a directory, which entries it has; of a file, its length and
     /// content. It tells what others do to a store between two openings, as far as the system notes it: damage of
     /// the disk leaves no stamp, and neither does a change within the same tick of its clock. What was copied has
-    /// another stamp than its original, whatever times the copy kept: it need not be durable.
+    /// another stamp than its original, whatever times the copy kept: it need not be durable. A change of owner, mode,
+    /// name or links may change it, too.
     ///
     /// # Errors
     ///

@@ -9,7 +9,6 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 #[cfg(target_os = "linux")]
 use std::sync::OnceLock;
-use std::time::SystemTime;
 
 #[cfg(target_os = "linux")]
 use super::parent;
@@ -110,18 +109,21 @@ fn sync_entry(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// When a file or directory was last changed, in a way that a copy cannot keep: it may not be durable.
+/// The nanosecond since 1970 in which a file or directory was last changed, in a way that a copy cannot keep: it may not
+/// be durable. 0 for what a machine that had lost its clock made before 1970.
 #[cfg(unix)]
-fn changed(metadata: &fs::Metadata) -> io::Result<SystemTime> {
+fn changed(metadata: &fs::Metadata) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
-    let seconds = u64::try_from(metadata.ctime()).map_err(io::Error::other)?;
-    let nanoseconds = u32::try_from(metadata.ctime_nsec()).map_err(io::Error::other)?;
-    Ok(SystemTime::UNIX_EPOCH + std::time::Duration::new(seconds, nanoseconds))
+    let [seconds, nanoseconds] =
+        [metadata.ctime(), metadata.ctime_nsec()].map(|part| u64::try_from(part).unwrap_or_default());
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
 #[cfg(not(unix))]
-fn changed(metadata: &fs::Metadata) -> io::Result<SystemTime> {
-    metadata.modified()
+fn changed(metadata: &fs::Metadata) -> u64 {
+    let modified = metadata.modified().ok();
+    let since = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Whether something is mounted at the directory, which then has no entry of its own.
@@ -206,12 +208,10 @@ impl Vfs for RealVfs {
 
     fn stamp(&self, path: &str) -> io::Result<Stamp> {
         let metadata = fs::symlink_metadata(self.path(path))?;
-        let since = changed(&metadata)?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         // The length of a directory says how its file system keeps it.
         let length = if metadata.is_dir() { 0 } else { metadata.len() };
-        let nanoseconds = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
         let mut stamp = [0; 16];
-        stamp[..8].copy_from_slice(&nanoseconds.to_le_bytes());
+        stamp[..8].copy_from_slice(&changed(&metadata).to_le_bytes());
         stamp[8..].copy_from_slice(&length.to_le_bytes());
         Ok(Stamp(stamp))
     }
