@@ -46,8 +46,8 @@ pub(crate) enum StoreConfig {
     Directory(PathBuf),
 }
 
-/// Where a value comes from, from the weakest to the strongest.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a value comes from.
+#[derive(Debug)]
 enum Origin {
     Default,
     /// A line of the file, after its path.
@@ -66,7 +66,7 @@ impl Origin {
         }
     }
 
-    /// Which one wins; two of the same rank are both given in one place.
+    /// Which one wins, from the weakest to the strongest; two of the same rank are both given in one place.
     fn rank(&self) -> u8 {
         match self {
             Self::Default => 0,

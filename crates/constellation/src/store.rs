@@ -79,7 +79,8 @@ fn failure(kind: Option<&str>, message: &str) -> String {
     document(&json!({ "error": { "kind": kind, "message": message } }))
 }
 
-fn print(code: u8, written: &str) -> ExitCode {
+/// Writes to standard output, and ends with the code, unless that cannot be written.
+pub(crate) fn print(code: u8, written: &str) -> ExitCode {
     match io::stdout().write_all(written.as_bytes()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             let _ = writeln!(io::stderr(), "error: cannot write to standard output: {error}");

@@ -12,7 +12,7 @@ use super::{Flags, Resolved, StoreConfig, check, read};
 use crate::args::ConfigCommand;
 use crate::config::settings::SETTINGS;
 use crate::logging;
-use crate::store::{check_directory, table};
+use crate::store::{check_directory, print, table};
 
 /// The server would not start.
 const FOUND: u8 = 1;
@@ -28,10 +28,7 @@ pub(crate) fn run(command: ConfigCommand, variable: impl Fn(&str) -> Option<OsSt
         ConfigCommand::HashKey => hash_key().map_err(|error| (FAILED, error)),
     };
     match answer {
-        Ok(text) => match io::stdout().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(FAILED),
-            _ => ExitCode::SUCCESS,
-        },
+        Ok(text) => print(0, &text),
         Err((code, error)) => {
             let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::from(code)
