@@ -101,9 +101,8 @@ impl Pool {
 
     /// The same, waiting no longer than `max_wait` either.
     pub(crate) async fn enter_within(&self, max_wait: Duration) -> Result<Slot, Overloaded> {
-        // None is free while somebody waits, so that nobody is overtaken.
-        if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
-            return Ok(Slot { _permit: permit, waited: Duration::ZERO });
+        if let Some(slot) = self.try_enter() {
+            return Ok(slot);
         }
         let Ok(_place) = self.line.try_acquire() else {
             return Err(self.refuse(Overloaded::LineFull { work: self.work, max_waiting: self.max_waiting }));
@@ -115,6 +114,13 @@ impl Pool {
             Ok(slot) => Ok(Slot { waited, ..slot }),
             Err(_) => Err(self.refuse(Overloaded::NoTurn { work: self.work, waited })),
         }
+    }
+
+    /// A slot that is free now: for work that can be left out, so that going without is no refusal.
+    pub(crate) fn try_enter(&self) -> Option<Slot> {
+        // None is free while somebody waits, so that nobody is overtaken.
+        let permit = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        Some(Slot { _permit: permit, waited: Duration::ZERO })
     }
 
     /// A slot, however long it takes: for work of the server's own, of which there is never much at a time.

@@ -32,6 +32,7 @@ use compile::Asker;
 pub(crate) use lifecycle::ImageUser;
 pub use lifecycle::Mode;
 use places::KnownPlaces;
+pub(crate) use places::ProgramOf;
 pub use program::{Found, Pointed, Published, Target};
 use room::Room;
 
@@ -315,10 +316,14 @@ impl PipelineService {
             Reference::Name(name) => self.load_name(name).await,
             Reference::Hash(hash) => {
                 // A pipeline stays loaded for a while after its image was removed.
-                if self.image(reference, hash).await?.is_none() {
+                let Some(image) = self.image(reference, hash).await? else {
                     return Err(ServiceError::NotFound(reference.clone()));
-                }
-                self.load_hash(hash).await.map_err(|failure| match failure {
+                };
+                let loaded = match self.cache.get(hash) {
+                    Some(pipeline) => Ok(pipeline),
+                    None => self.bind_and_keep(Ok(Some(image))).await,
+                };
+                loaded.map_err(|failure| match failure {
                     LoadFailure::Missing => ServiceError::NotFound(reference.clone()),
                     LoadFailure::Unbindable(error) => ServiceError::NotLoadable {
                         reference: reference.to_string(),
@@ -361,7 +366,14 @@ impl PipelineService {
         if let Some(pipeline) = self.cache.get(hash) {
             return Ok(pipeline);
         }
-        let pipeline = self.bind(self.store.get(hash).await).await?;
+        self.bind_and_keep(self.store.get(hash).await).await
+    }
+
+    async fn bind_and_keep(
+        &self,
+        found: Result<Option<Arc<PipelineImage>>, StoreError>,
+    ) -> Result<Arc<LoadedPipeline>, LoadFailure> {
+        let pipeline = self.bind(found).await?;
         self.cache.insert(&pipeline);
         Ok(pipeline)
     }

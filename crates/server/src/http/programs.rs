@@ -19,7 +19,7 @@ use super::layer::RequestId;
 use super::respond::{Failure, json, tagged};
 use super::runs::run_pipeline;
 use crate::error::ServiceError;
-use crate::service::{Mode, Published, Target};
+use crate::service::{Mode, ProgramOf, Published, Target};
 use crate::wire::{
     ChangeParameters, CompileRequest, CompileResponse, DiagnosticBody, ExecuteRequest, ExecuteResponse,
     InputsBody, RunRequest, RunResponse,
@@ -134,10 +134,10 @@ pub(super) async fn execute(
         Ok(pipeline) => pipeline,
         Err(error) => return Failure::from(error).respond(&request_id),
     };
-    match decode_inputs(&pipeline, &inputs) {
+    match decode_inputs(&pipeline, inputs) {
         Ok(inputs) => {
-            let source = app.service.source_of(&reference, &pipeline);
-            match run_pipeline(&app, &pipeline, inputs, options, source).await {
+            let program = ProgramOf::Reference(&reference);
+            match run_pipeline(&app, &pipeline, inputs, options, program).await {
                 Ok((status, body)) => json(status, &body),
                 Err(error) => Failure::from(error).respond(&request_id),
             }
@@ -180,10 +180,9 @@ pub(super) async fn run(
         Err(error) => return Failure::from(error).respond(&request_id),
     };
     let found = &published.found;
-    let (status, executed) = match decode_inputs(&found.pipeline, &inputs) {
+    let (status, executed) = match decode_inputs(&found.pipeline, inputs) {
         Ok(inputs) => {
-            let source = std::future::ready(Some(Arc::clone(&found.source)));
-            match run_pipeline(&app, &found.pipeline, inputs, options, source).await {
+            match run_pipeline(&app, &found.pipeline, inputs, options, ProgramOf::Request(found)).await {
                 Ok(ran) => ran,
                 Err(error) => return Failure::from(error).respond(&request_id),
             }
@@ -205,15 +204,16 @@ pub(super) fn invalid_name(error: &StoreError) -> String {
     error.message().to_owned()
 }
 
-/// The inputs by their types, or what is wrong with them.
-fn decode_inputs(pipeline: &LoadedPipeline, given: &InputsBody) -> Result<Inputs, String> {
+/// The inputs by their types, or what is wrong with them. Takes the JSON, so that it is not kept while a request waits
+/// and runs.
+fn decode_inputs(pipeline: &LoadedPipeline, given: InputsBody) -> Result<Inputs, String> {
     let mut inputs = Inputs::new();
-    for (name, json) in &given.0 {
-        let Some(place) = pipeline.input(name) else {
-            return Err(format!("Input error: {}", unknown_input(pipeline, name)));
+    for (name, json) in given.0 {
+        let Some(place) = pipeline.input(&name) else {
+            return Err(format!("Input error: {}", unknown_input(pipeline, &name)));
         };
         let input = &pipeline.inputs[place];
-        let value = decode_json(json, pipeline.ty(input.ty), name)
+        let value = decode_json(&json, pipeline.ty(input.ty), &name)
             .map_err(|error| format!("Input error: Input '{name}': {error}"))?;
         inputs.insert(Arc::clone(&input.name), value);
     }

@@ -10,13 +10,14 @@ use constellation_runtime::{Inputs, RunError, RunErrorKind, RunOptions, RunRepor
 
 use super::App;
 use crate::error::ServiceError;
+use crate::service::ProgramOf;
 use crate::stopwatch::new_id;
 use crate::wire::{
     ComputedNodesBody, ExecuteResponse, MetadataBody, OptionsBody, OutputsBody, PositionBody, RunErrorBody,
     ToldBody, type_text,
 };
 
-/// Runs a pipeline. `source` is asked only when something fails, to tell where.
+/// Runs a pipeline. What the program came from is asked only when something fails, to tell where.
 ///
 /// # Errors
 ///
@@ -26,7 +27,7 @@ pub(super) async fn run_pipeline(
     pipeline: &Arc<LoadedPipeline>,
     inputs: Inputs,
     asked: OptionsBody,
-    source: impl Future<Output = Option<Arc<str>>>,
+    program: ProgramOf<'_>,
 ) -> Result<(StatusCode, ExecuteResponse), ServiceError> {
     let execution_id = new_id();
     let options = RunOptions {
@@ -37,7 +38,7 @@ pub(super) async fn run_pipeline(
         include_values: asked.include_computed_nodes,
         ..RunOptions::default()
     };
-    let started_at = app.service.now();
+    let started_at = asked.wants_metadata().then(|| app.service.now());
     let RunReport { status, outputs, errors, missing_inputs, pending_outputs, details } =
         app.service.run(pipeline, inputs, options).await?;
     // Every call that the run hangs on was refused: the same request may succeed later.
@@ -47,13 +48,27 @@ pub(super) async fn run_pipeline(
     let code = if is_refused { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let details = details.as_deref();
     let metadata =
-        asked.wants_metadata().then(|| MetadataBody::new(&asked, started_at, app.service.now(), details));
+        started_at.map(|started_at| MetadataBody::new(&asked, started_at, app.service.now(), details));
     let computed_nodes = asked.include_computed_nodes.then(|| ComputedNodesBody::new(pipeline, details));
+    // Both are in the order of the program.
+    let mut declared = pipeline.outputs.iter();
     let outputs = outputs.into_iter().filter_map(|(name, value)| {
-        let output = pipeline.outputs.iter().find(|output| output.name == name)?;
+        let output = declared.find(|output| output.name == name)?;
         Some((name.to_string(), value, pipeline.ty(output.ty).clone()))
     });
-    let errors = place(app, pipeline, errors, source).await;
+    // Who was refused is to be answered at once, and looking for places is work for the compiler.
+    let places = if errors.iter().any(|error| error.node.is_some()) && !is_refused {
+        app.service.places(pipeline, program).await
+    } else {
+        None
+    };
+    let errors: Vec<_> = errors
+        .into_iter()
+        .map(|error| {
+            let place = places.as_ref().and_then(|places| places.of(&error));
+            (error, place)
+        })
+        .collect();
     let texts: Vec<String> = errors.iter().map(text_of).collect();
     let missing = missing_inputs.iter().map(|input| (input.name.to_string(), type_text(&input.ty)));
     let pending: Vec<String> = pending_outputs.iter().map(|output| output.name.to_string()).collect();
@@ -75,26 +90,6 @@ pub(super) async fn run_pipeline(
         },
     };
     Ok((code, body))
-}
-
-/// The errors of a run, with the places of what failed.
-async fn place(
-    app: &App,
-    pipeline: &LoadedPipeline,
-    errors: Vec<RunError>,
-    source: impl Future<Output = Option<Arc<str>>>,
-) -> Vec<(RunError, Option<Position>)> {
-    let mut places = None;
-    if errors.iter().any(|error| error.node.is_some())
-        && let Some(source) = source.await
-    {
-        places = app.service.places(pipeline, source).await;
-    }
-    let with_place = |error| {
-        let place = places.as_ref().and_then(|places| places.of(&error));
-        (error, place)
-    };
-    errors.into_iter().map(with_place).collect()
 }
 
 fn text_of((error, place): &(RunError, Option<Position>)) -> String {

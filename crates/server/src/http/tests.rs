@@ -614,6 +614,18 @@ async fn a_panic_in_a_handler_is_a_500_and_the_process_lives() {
 }
 
 #[tokio::test]
+async fn an_image_that_is_run_by_its_hash_is_read_once() {
+    let store = Arc::new(RefusingStore::default());
+    let over = Arc::clone(&store) as Arc<dyn PipelineStore>;
+    let hash = publish(&server_over(&over).await.router(), "shout", SHOUT).await;
+    let router = server_over(&over).await.router();
+    let before = store.gets();
+    let run = json!({ "ref": hash, "inputs": { "text": "a" } });
+    assert_eq!(post(&router, "/execute", &run).await.json()["outputs"], json!({ "loud": "A" }));
+    assert_eq!(store.gets(), before + 1);
+}
+
+#[tokio::test]
 async fn a_store_that_only_reads_serves_what_it_knows() {
     let refusing = Arc::new(RefusingStore::default());
     let store: Arc<dyn PipelineStore> = Arc::clone(&refusing) as _;

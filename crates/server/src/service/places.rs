@@ -9,7 +9,7 @@ use constellation_rehydrate::LoadedPipeline;
 use constellation_runtime::RunError;
 use constellation_store_core::{Reference, SourceHash, StructuralHash};
 
-use super::{PipelineService, blocking};
+use super::{Found, PipelineService, blocking};
 
 /// The places of what was written in a source.
 #[derive(Debug)]
@@ -47,6 +47,15 @@ impl Places {
     }
 }
 
+/// What the program of a run came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ProgramOf<'a> {
+    /// A source in the request.
+    Request(&'a Found),
+    /// What is stored under a name or a hash.
+    Reference(&'a Reference),
+}
+
 /// Places, by pipeline and source.
 pub(super) type KnownPlaces = HashMap<(StructuralHash, SourceHash), Arc<Places>>;
 
@@ -54,17 +63,30 @@ pub(super) type KnownPlaces = HashMap<(StructuralHash, SourceHash), Arc<Places>>
 const MAX_KEPT: usize = 128;
 
 impl PipelineService {
-    /// The places of all nodes in `source`, as far as they can be found.
+    /// The places of all nodes of a pipeline in its source, as far as they can be found. None when the source is not
+    /// at hand, and when so much is being compiled that it would have to wait.
     ///
     /// An image has no places, since layout does not change what a program is. So the source is compiled once
     /// more; this is no compilation of a pipeline, and is not counted as one.
-    pub(crate) async fn places(&self, pipeline: &LoadedPipeline, source: Arc<str>) -> Option<Arc<Places>> {
+    pub(crate) async fn places(
+        &self,
+        pipeline: &LoadedPipeline,
+        program: ProgramOf<'_>,
+    ) -> Option<Arc<Places>> {
         let structural_hash = pipeline.image.structural_hash;
-        let key = (structural_hash, SourceHash::of_bytes(source.as_bytes()));
+        let source_hash = match program {
+            ProgramOf::Request(found) => found.source_hash,
+            ProgramOf::Reference(reference) => self.source_hash_of(reference, pipeline).await?,
+        };
+        let key = (structural_hash, source_hash);
         if let Some(places) = self.places.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Some(Arc::clone(places));
         }
-        let slot = self.compilations.enter().await.ok()?;
+        let slot = self.compilations.try_enter()?;
+        let source = match program {
+            ProgramOf::Request(found) => Arc::clone(&found.source),
+            ProgramOf::Reference(_) => self.store.source(&source_hash).await.ok()??,
+        };
         let functions = Arc::clone(&self.functions);
         let found = blocking(move || {
             let _slot = slot;
@@ -79,13 +101,9 @@ impl PipelineService {
         Some(places)
     }
 
-    /// The source of what a reference leads to: that of the active version of a name, or what the image was first
-    /// compiled from.
-    pub(crate) async fn source_of(
-        &self,
-        reference: &Reference,
-        pipeline: &LoadedPipeline,
-    ) -> Option<Arc<str>> {
+    /// The hash of the source of what a reference leads to: that of the active version of a name, or what the image was
+    /// first compiled from.
+    async fn source_hash_of(&self, reference: &Reference, pipeline: &LoadedPipeline) -> Option<SourceHash> {
         let published = match reference {
             Reference::Name(name) => self.store.versions(name).await.ok()?.and_then(|history| {
                 let version = history.get(history.active_version?)?;
@@ -93,7 +111,6 @@ impl PipelineService {
             }),
             Reference::Hash(_) => None,
         };
-        let source_hash = published.or(pipeline.image.metadata.source_hash)?;
-        self.store.source(&source_hash).await.ok()?
+        published.or(pipeline.image.metadata.source_hash)
     }
 }

@@ -184,6 +184,34 @@ async fn compilations_are_bounded_apart_from_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_fails_is_answered_at_once_however_much_is_compiled() {
+    let limits = Limits { max_compilations: 1, max_queue_wait: MAX_WAIT, ..Limits::default() };
+    let (server, _answers) = server(limits).await;
+    let router = server.router();
+    let source = "in a: Int\nb = 1 / a\nout b";
+    let named = post(&router, "/compile", json!({ "source": source, "name": "n" })).await;
+    assert_eq!(named.status, 200, "{}", named.text);
+    let slot = server.service().hold_compilations().await;
+    let requests = [
+        ("/run", json!({ "source": source, "inputs": { "a": 0 } })),
+        ("/execute", json!({ "ref": "n", "inputs": { "a": 0 } })),
+    ];
+    for (path, body) in &requests {
+        let begin = tokio::time::Instant::now();
+        let failed = post(&router, path, body).await.json();
+        assert_eq!((&failed["status"], &failed["errors"][0]["position"]), (&json!("failed"), &json!(null)));
+        assert_eq!(begin.elapsed(), Duration::ZERO, "{path}");
+    }
+    // It was answered, so nobody was refused.
+    assert!(metric(&router, "constellation_pool_refused_total{pool=\"compilations\"} 0").await);
+    drop(slot);
+    for (path, body) in &requests {
+        let failed = post(&router, path, body).await.json();
+        assert_eq!(failed["errors"][0]["position"], json!({ "line": 2, "column": 5 }), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn as_many_values_as_a_body_may_have_are_read() {
     let limits = Limits { max_json_values: 1000, ..Limits::default() };
     let (server, _) = server(limits).await;
