@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 
 use super::App;
 use super::auth::Gate;
-use super::respond::Failure;
+use super::respond::{ANSWER_DROPPED, Failure};
 use crate::stopwatch::{Stopwatch, new_id};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -26,18 +26,22 @@ const MAX_ID_LENGTH: usize = 64;
 
 /// What names a request in answers and logs: the client's `X-Request-ID` if it is harmless, else a new id.
 #[derive(Debug, Clone)]
-pub(super) struct RequestId(Arc<str>);
+pub(super) struct RequestId(HeaderValue);
 
 impl RequestId {
+    pub(super) fn new() -> Self {
+        Self(HeaderValue::try_from(new_id()).expect("an id is made of visible ASCII characters"))
+    }
+
     fn of(request: &Request) -> Self {
-        let given = request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok());
-        Self(given.filter(|id| is_harmless(id)).map_or_else(|| new_id().into(), Into::into))
+        let given = request.headers().get(&X_REQUEST_ID).filter(|id| is_harmless(id.as_bytes()));
+        given.cloned().map_or_else(Self::new, Self)
     }
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.0.to_str().expect("an id is made of visible ASCII characters"))
     }
 }
 
@@ -45,7 +49,7 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self(new_id().into())))
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(Self::new))
     }
 }
 
@@ -80,8 +84,7 @@ pub(super) async fn around(
         Some(body) => Response::from_parts(head, body),
         None => answer_dropped().respond(&request_id),
     };
-    let id = HeaderValue::from_str(&request_id.0).expect("an id is made of visible ASCII characters");
-    response.headers_mut().insert(X_REQUEST_ID.clone(), id);
+    response.headers_mut().insert(X_REQUEST_ID.clone(), request_id.0);
     if app.is_draining() {
         // While the listener is still open, so that clients who come again are sent elsewhere by their balancer.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -103,13 +106,13 @@ fn target_too_long(request: &Request, limit: usize) -> Option<Failure> {
 fn answer_dropped() -> Failure {
     let message = "The request was done, but its answer is large and too many others are still being taken; try again \
                    later if doing it twice does no harm";
-    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "AnswerDropped", message)
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, ANSWER_DROPPED, message)
 }
 
-fn is_harmless(id: &str) -> bool {
+fn is_harmless(id: &[u8]) -> bool {
     !id.is_empty()
         && id.len() <= MAX_ID_LENGTH
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+        && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
 }
 
 /// A client can invent methods; labels are bounded.
@@ -132,9 +135,9 @@ mod tests {
 
     #[test]
     fn ids_that_could_forge_log_lines_are_not_taken() {
-        assert!(is_harmless("0193-abc_D.4:5"));
+        assert!(is_harmless(b"0193-abc_D.4:5"));
         for id in ["", "a b", "a\"b", "a{b", &"x".repeat(65)] {
-            assert!(!is_harmless(id), "{id}");
+            assert!(!is_harmless(id.as_bytes()), "{id}");
         }
     }
 }

@@ -10,6 +10,14 @@ use super::layer::RequestId;
 use crate::error::ServiceError;
 use crate::wire::{DiagnosticBody, ErrorDetails, ErrorResponse};
 
+/// The codes by which what was asked for was done, or may have been: who sends the same again does it twice.
+const MAY_BE_DONE: [&str; 2] = [ANSWER_DROPPED, OUTCOME_UNKNOWN];
+
+/// The code of an answer that was made and is not sent.
+pub(super) const ANSWER_DROPPED: &str = "AnswerDropped";
+
+const OUTCOME_UNKNOWN: &str = "OutcomeUnknown";
+
 /// What goes into an [`ErrorResponse`], before the request's id is known.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -35,6 +43,9 @@ impl Failure {
         let request_id = Some(request_id.to_string());
         let body = ErrorResponse { error: code, message, request_id, details: *details };
         let mut response = json(status, &body);
+        if MAY_BE_DONE.contains(&code) {
+            response.headers_mut().remove(header::RETRY_AFTER);
+        }
         if let Some(tag) = tag {
             response.headers_mut().insert(header::ETAG, tag);
         }
@@ -90,7 +101,7 @@ pub(super) fn status_of(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "StorageFull"),
         ErrorKind::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "ReadOnly"),
         ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Unavailable"),
-        ErrorKind::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "OutcomeUnknown"),
+        ErrorKind::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, OUTCOME_UNKNOWN),
         ErrorKind::Locked => (StatusCode::SERVICE_UNAVAILABLE, "Locked"),
         ErrorKind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "Corrupt"),
         ErrorKind::UnsupportedFormat => (StatusCode::INTERNAL_SERVER_ERROR, "UnsupportedFormat"),
@@ -165,6 +176,22 @@ mod tests {
             (ErrorKind::UnsupportedFormat, 500),
         ] {
             assert_eq!(status_of(kind).0.as_u16(), status, "{kind}");
+        }
+    }
+
+    #[test]
+    fn only_who_is_told_that_nothing_was_done_is_told_to_try_again() {
+        for (kind, is_told) in [
+            (ErrorKind::Unavailable, true),
+            (ErrorKind::ReadOnly, true),
+            (ErrorKind::Locked, true),
+            (ErrorKind::OutcomeUnknown, false),
+            (ErrorKind::Conflict, false),
+            (ErrorKind::Corrupt, false),
+        ] {
+            let failure = Failure::from(StoreError::new(kind, "commit", "on purpose"));
+            let response = failure.respond(&RequestId::new());
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), is_told, "{kind}");
         }
     }
 }
