@@ -25,7 +25,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::Uri;
 use constellation_store_core::StoreStatus;
 
 use crate::auth::Role;
@@ -34,7 +33,6 @@ use crate::metrics::Metrics;
 use crate::service::PipelineService;
 use auth::Gate;
 use body_budget::BodyBudget;
-use layer::RequestId;
 use routes::{Access, Routes};
 
 pub(crate) use auth::Auth;
@@ -138,7 +136,6 @@ fn guarded(declaring: Routes, app: &Arc<App>, auth: Auth, address: SocketAddr) -
     let (router, declared) = declaring.into_parts();
     let gate = Arc::new(Gate::new(auth, address, declared));
     router
-        .fallback(async |request_id: RequestId, uri: Uri| respond::no_route(&request_id, &uri))
         .layer(axum::middleware::from_fn_with_state((Arc::clone(app), gate), layer::around))
         .with_state(Arc::clone(app))
 }

@@ -27,7 +27,7 @@ const DURATION_BUCKETS: [f64; 12] =
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    route: String,
+    route: &'static str,
     method: &'static str,
     status: u16,
 }
@@ -121,8 +121,14 @@ impl Metrics {
     }
 
     /// `route` is the pattern that matched, never the path of a request.
-    pub(crate) fn answered(&self, route: &str, method: &'static str, status: u16, duration: Duration) {
-        let labels = RequestLabels { route: route.to_owned(), method, status };
+    pub(crate) fn answered(
+        &self,
+        route: &'static str,
+        method: &'static str,
+        status: u16,
+        duration: Duration,
+    ) {
+        let labels = RequestLabels { route, method, status };
         self.request_duration.get_or_create(&labels).observe(duration.as_secs_f64());
     }
 

@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::layer::RequestId;
 use super::respond::{self, Failure};
-use super::routes::{Access, Declared};
+use super::routes::{Access, Declared, DeclaredPath};
 use super::sites::{AllowedSites, Foreign, SiteCheck};
 use crate::auth::{ApiKeys, Role};
 
@@ -48,12 +48,21 @@ impl Gate {
         Self { keys, sites: SiteCheck::new(sites, address), declared }
     }
 
-    /// The answer to a request that is not let in. What is not declared reaches no handler but the one that says so,
-    /// and strangers do not learn which routes there are.
-    pub(super) fn refusal(&self, request: &Request, request_id: &RequestId) -> Option<Response> {
+    /// What is declared of the path of a request.
+    pub(super) fn path(&self, request: &Request) -> Option<DeclaredPath<'_>> {
+        self.declared.path(request.extensions().get::<MatchedPath>()?.as_str())
+    }
+
+    /// The answer to a request that is not let in. What is not declared reaches no handler, and strangers do not learn
+    /// which routes there are.
+    pub(super) fn refusal(
+        &self,
+        path: Option<DeclaredPath<'_>>,
+        request: &Request,
+        request_id: &RequestId,
+    ) -> Option<Response> {
         let (method, uri) = (request.method(), request.uri());
-        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        let declared = route.and_then(|route| self.declared.access(route, method));
+        let declared = path.and_then(|path| path.access(method));
         let needed = match declared {
             Some(Access::Open) => return None,
             Some(Access::OpenUnlessVerbose) if !is_verbose(uri) => return None,
@@ -63,11 +72,11 @@ impl Gate {
         if let Err(refusal) = self.check(request, needed) {
             return Some(refusal.respond(request, request_id));
         }
-        let route = route.filter(|_| declared.is_none())?;
-        Some(match self.declared.methods(route) {
-            Some(allowed) => respond::method_not_allowed(request_id, method, uri, &allowed),
-            None => respond::no_route(request_id, uri),
-        })
+        match (declared, path) {
+            (Some(_), _) => None,
+            (None, Some(path)) => Some(respond::method_not_allowed(request_id, method, uri, &path.methods())),
+            (None, None) => Some(respond::no_route(request_id, uri)),
+        }
     }
 
     fn check(&self, request: &Request, needs: Role) -> Result<(), Refusal> {

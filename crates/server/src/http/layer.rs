@@ -6,7 +6,7 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -63,12 +63,12 @@ pub(super) async fn around(
     request.extensions_mut().insert(request_id.clone());
     let method = method_label(request.method());
     // The pattern, never the path: a label for each path that a client can think of would fill the memory.
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let path = gate.path(&request);
+    let route = path.map_or("unmatched", |path| path.pattern);
     let span = tracing::info_span!("request", id = %request_id, method, route);
     let refusal = target_too_long(&request, app.max_uri_bytes)
         .map(|failure| failure.respond(&request_id))
-        .or_else(|| span.in_scope(|| gate.refusal(&request, &request_id)));
+        .or_else(|| span.in_scope(|| gate.refusal(path, &request, &request_id)));
     let handled = match refusal {
         None => AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await,
         Some(refusal) => Ok(refusal),

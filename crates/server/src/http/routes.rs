@@ -33,21 +33,37 @@ pub(super) struct Routes {
 #[derive(Debug, Default)]
 pub(super) struct Declared(BTreeMap<&'static str, Vec<(Method, Access)>>);
 
-impl Declared {
-    /// Who may use a route; none when no handler of the path is declared for the method.
-    pub(super) fn access(&self, path: &str, method: &Method) -> Option<Access> {
+/// A path that is declared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DeclaredPath<'a> {
+    /// The pattern of the path.
+    pub(super) pattern: &'static str,
+    methods: &'a [(Method, Access)],
+}
+
+impl DeclaredPath<'_> {
+    /// Who may use the path with a method; none when no handler is declared for it.
+    pub(super) fn access(&self, method: &Method) -> Option<Access> {
         // As axum does.
         let method = if *method == Method::HEAD { &Method::GET } else { method };
-        self.0.get(path)?.iter().find(|(declared, _)| declared == method).map(|(_, access)| *access)
+        self.methods.iter().find(|(declared, _)| declared == method).map(|(_, access)| *access)
     }
 
-    /// The methods of a path, as `Allow` lists them; none when the path is not declared.
-    pub(super) fn methods(&self, path: &str) -> Option<String> {
-        let methods = self.0.get(path)?.iter().map(|(method, _)| match *method {
+    /// The methods, as `Allow` lists them.
+    pub(super) fn methods(&self) -> String {
+        let methods = self.methods.iter().map(|(method, _)| match *method {
             Method::GET => "GET,HEAD",
             ref other => other.as_str(),
         });
-        Some(methods.collect::<Vec<_>>().join(","))
+        methods.collect::<Vec<_>>().join(",")
+    }
+}
+
+impl Declared {
+    /// The declaration of a pattern; none when there is none.
+    pub(super) fn path(&self, pattern: &str) -> Option<DeclaredPath<'_>> {
+        let (pattern, methods) = self.0.get_key_value(pattern)?;
+        Some(DeclaredPath { pattern, methods })
     }
 
     /// Every route.

@@ -59,7 +59,7 @@ impl AllowedSites {
         if authority.port().is_some() || authority.as_str().ends_with(':') {
             return Err(invalid());
         }
-        self.hosts.push(name);
+        self.hosts.push(name.to_ascii_lowercase());
         Ok(())
     }
 
@@ -123,7 +123,8 @@ impl SiteCheck {
     /// Whatever the port: it may be mapped to another one on the way.
     fn is_own(&self, authority: &Authority) -> bool {
         let Some(host) = host_of(authority) else { return false };
-        if self.sites.any_host || host == "localhost" || self.sites.hosts.contains(&host) {
+        let is = |own: &str| host.eq_ignore_ascii_case(own);
+        if self.sites.any_host || is("localhost") || self.sites.hosts.iter().any(|own| is(own)) {
             return true;
         }
         let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
@@ -143,10 +144,10 @@ impl SiteCheck {
     }
 }
 
-/// The host in lower case; none where somebody is to be logged in.
-fn host_of(authority: &Authority) -> Option<String> {
+/// The host, in upper or lower case; none where somebody is to be logged in.
+fn host_of(authority: &Authority) -> Option<&str> {
     let host = authority.host();
-    (!host.is_empty() && !authority.as_str().contains('@')).then(|| host.to_ascii_lowercase())
+    (!host.is_empty() && !authority.as_str().contains('@')).then_some(host)
 }
 
 /// An IPv6 address as it is written before a port.
