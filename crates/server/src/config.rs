@@ -39,7 +39,8 @@ pub struct Limits {
     pub max_executions: usize,
     /// Requests that wait to run; further ones get 503.
     pub max_waiting_executions: usize,
-    /// Time for which a request waits to compile or to run; then it gets 503.
+    /// Time for each turn that a request waits for; then it gets 503. One may wait for several, one after another: to be
+    /// read when its source is long, for the same program that is being compiled, to compile, and to run.
     pub max_queue_wait: Duration,
     /// Time for a run, from when it is asked for; a request may ask for less.
     pub max_execution_duration: Duration,

@@ -28,7 +28,7 @@ use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::metrics::Metrics;
 use cache::PipelineCache;
-use compile::Asker;
+pub(crate) use compile::Asker;
 pub(crate) use lifecycle::ImageUser;
 pub use lifecycle::Mode;
 use places::KnownPlaces;

@@ -17,7 +17,7 @@ use super::body::{BodyError, read_json, read_optional_json};
 use super::conditions::{self, Parameters};
 use super::layer::RequestId;
 use super::pipelines::parse_path;
-use super::respond::{Failure, tagged};
+use super::respond::{self, Failure, tagged};
 use super::versions::parse_version;
 use crate::error::ServiceError;
 use crate::loader;
@@ -36,7 +36,7 @@ pub(super) async fn alias(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let answer = async {
+    respond::answer(&request_id, async {
         let name: PipelineName = parse_path(path)?;
         let (mode, precondition) = (conditions::mode(query)?, conditions::precondition(&headers)?);
         let request = read_json(&app, &headers, body).await;
@@ -54,7 +54,7 @@ pub(super) async fn alias(
                 let message = format!("Pipeline with hash '{hash}' not found");
                 return Err(Failure::new(StatusCode::NOT_FOUND, "NotFound", message));
             }
-            Err(error) => return Err(failed(&app, error, &name, precondition).await),
+            Err(error) => return Err(conditions::failed(&app, error, &name, precondition).await),
         };
         let body = AliasResponse {
             name: name.to_string(),
@@ -64,8 +64,8 @@ pub(super) async fn alias(
             dry_run: mode == Mode::DryRun,
         };
         Ok(tagged(&body, pointed.active_after(mode)))
-    };
-    answer.await.unwrap_or_else(|failure| failure.respond(&request_id))
+    })
+    .await
 }
 
 /// `POST /pipelines/{name}/reload`
@@ -77,7 +77,7 @@ pub(super) async fn reload(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let answer = async {
+    respond::answer(&request_id, async {
         let name: PipelineName = parse_path(path)?;
         let (mode, precondition) = (conditions::mode(query)?, conditions::precondition(&headers)?);
         let request = read_optional_json(&app, &headers, body).await;
@@ -94,7 +94,7 @@ pub(super) async fn reload(
         let target = Target { name: name.clone(), origin, precondition };
         let published = match app.service.publish(source, Some(target), mode).await {
             Ok(published) => published,
-            Err(error) => return Err(failed(&app, error, &name, precondition).await),
+            Err(error) => return Err(conditions::failed(&app, error, &name, precondition).await),
         };
         let pointed = published.pointed.ok_or_else(|| {
             Failure::from(ServiceError::Internal("the store told no version of the name".into()))
@@ -111,8 +111,8 @@ pub(super) async fn reload(
             dry_run: mode == Mode::DryRun,
         };
         Ok(tagged(&body, pointed.active_after(mode)))
-    };
-    answer.await.unwrap_or_else(|failure| failure.respond(&request_id))
+    })
+    .await
 }
 
 /// `POST /pipelines/{name}/rollback`
@@ -123,8 +123,8 @@ pub(super) async fn roll_back(
     query: Parameters<ChangeParameters>,
     headers: HeaderMap,
 ) -> Response {
-    let answer = async { rolled_back(&app, &parse_path(path)?, None, query, &headers).await };
-    answer.await.unwrap_or_else(|failure| failure.respond(&request_id))
+    respond::answer(&request_id, async { rolled_back(&app, &parse_path(path)?, None, query, &headers).await })
+        .await
 }
 
 /// `POST /pipelines/{name}/rollback/{version}`
@@ -135,11 +135,11 @@ pub(super) async fn roll_back_to(
     query: Parameters<ChangeParameters>,
     headers: HeaderMap,
 ) -> Response {
-    let answer = async {
+    respond::answer(&request_id, async {
         let (name, version) = parse_version(path)?;
         rolled_back(&app, &name, Some(version), query, &headers).await
-    };
-    answer.await.unwrap_or_else(|failure| failure.respond(&request_id))
+    })
+    .await
 }
 
 /// `DELETE /pipelines/{ref}`: a name, or an image that no version refers to.
@@ -150,7 +150,7 @@ pub(super) async fn delete(
     query: Parameters<ChangeParameters>,
     headers: HeaderMap,
 ) -> Response {
-    let answer = async {
+    respond::answer(&request_id, async {
         let reference: Reference = parse_path(path)?;
         let (mode, precondition) = (conditions::mode(query)?, conditions::precondition(&headers)?);
         match reference {
@@ -163,8 +163,8 @@ pub(super) async fn delete(
                 Err(Failure::new(StatusCode::BAD_REQUEST, "InvalidCondition", message))
             }
         }
-    };
-    answer.await.unwrap_or_else(|failure| failure.respond(&request_id))
+    })
+    .await
 }
 
 async fn rolled_back(
@@ -175,28 +175,24 @@ async fn rolled_back(
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
     let (mode, precondition) = (conditions::mode(query)?, conditions::precondition(headers)?);
-    let rolled_back = match app.service.roll_back(name, version, precondition, mode).await {
-        Ok(rolled_back) => rolled_back,
+    let pointed = match app.service.roll_back(name, version, precondition, mode).await {
+        Ok(pointed) => pointed,
         Err(error @ ServiceError::NotLoadable { .. }) => {
             let message = format!("{error}; reload its source to compile it for the modules of this server");
             return Err(Failure::new(StatusCode::CONFLICT, "PipelineNotLoadable", message));
         }
-        Err(error) => return Err(failed(app, error, name, precondition).await),
+        Err(error) => return Err(conditions::failed(app, error, name, precondition).await),
     };
     let body = RollbackResponse {
         success: true,
         name: name.to_string(),
-        previous_version: rolled_back.previous.map(|previous| previous.version),
-        active_version: rolled_back.active.version,
-        structural_hash: rolled_back.active.structural_hash.to_string(),
-        changed: rolled_back.changed,
+        previous_version: pointed.previous.map(|previous| previous.version),
+        active_version: pointed.active.version,
+        structural_hash: pointed.active.structural_hash.to_string(),
+        changed: pointed.changed,
         dry_run: mode == Mode::DryRun,
     };
-    let active = match mode {
-        Mode::Apply => Some(rolled_back.active),
-        Mode::DryRun => rolled_back.previous,
-    };
-    Ok(tagged(&body, active))
+    Ok(tagged(&body, pointed.active_after(mode)))
 }
 
 async fn deleted_name(
@@ -207,7 +203,7 @@ async fn deleted_name(
 ) -> Result<Response, Failure> {
     let previous = match app.service.delete_name(name, precondition, mode).await {
         Ok(previous) => previous,
-        Err(error) => return Err(failed(app, error, name, precondition).await),
+        Err(error) => return Err(conditions::failed(app, error, name, precondition).await),
     };
     let body = DeleteResponse {
         deleted: true,
@@ -262,14 +258,6 @@ async fn source_of_file(app: &App, name: &PipelineName) -> Result<Arc<str>, Fail
             Err(ServiceError::Internal("the pipeline directory cannot be read; the log tells why".into())
                 .into())
         }
-    }
-}
-
-/// The answer to an error of a change; when the request's own condition does not hold, with how things are.
-async fn failed(app: &App, error: ServiceError, name: &PipelineName, precondition: Precondition) -> Failure {
-    match error {
-        ServiceError::Store(error) => conditions::failed(app, error, name, precondition).await,
-        error => error.into(),
     }
 }
 

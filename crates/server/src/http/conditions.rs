@@ -3,10 +3,11 @@
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use constellation_store_core::{ErrorKind, PipelineName, Precondition, StoreError};
+use constellation_store_core::{ErrorKind, PipelineName, Precondition};
 
 use super::App;
 use super::respond::Failure;
+use crate::error::ServiceError;
 use crate::service::Mode;
 use crate::wire::{ChangeParameters, CurrentBody, ErrorDetails};
 
@@ -45,13 +46,14 @@ pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Failure>
     }
 }
 
-/// The answer to an error of the store; when the request's own condition does not hold, with how things are.
+/// The answer to an error of a change; when the request's own condition does not hold, with how things are.
 pub(super) async fn failed(
     app: &App,
-    error: StoreError,
+    error: ServiceError,
     name: &PipelineName,
     precondition: Precondition,
 ) -> Failure {
+    let ServiceError::Store(error) = error else { return error.into() };
     let expected = match precondition {
         _ if error.kind() != ErrorKind::Conflict => return error.into(),
         Precondition::Any => return error.into(),

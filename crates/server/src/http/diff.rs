@@ -11,9 +11,10 @@ use constellation_store_core::{ActiveVersion, PipelineImage, Reference};
 use super::App;
 use super::layer::RequestId;
 use super::pipelines::{parse_segment, stored, undecodable};
-use super::respond::{Failure, json};
+use super::respond::{self, json};
 use crate::diff::diff;
 use crate::error::ServiceError;
+use crate::service::Asker;
 use crate::wire::{DiffResponse, DiffSide};
 
 pub(super) async fn show(
@@ -21,30 +22,28 @@ pub(super) async fn show(
     request_id: RequestId,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Response {
-    let answer = async {
+    respond::answer(&request_id, async {
         let Path((from, to)) = path.map_err(|rejection| undecodable(&rejection))?;
         let (from, to): (Reference, Reference) = (parse_segment(&from)?, parse_segment(&to)?);
         let (image, active) = stored(&app, &from).await?;
         let (image_after, active_after) = stored(&app, &to).await?;
         let (before, after) = (Arc::clone(&image), Arc::clone(&image_after));
-        let compared = tokio::task::spawn_blocking(move || diff(&before.dag_spec, &after.dag_spec)).await;
-        let diff = compared
-            .map_err(|error| {
-                ServiceError::Internal(format!("the comparison ended without an answer: {error}"))
-            })?
-            .map_err(|error| ServiceError::NotLoadable {
-                reference: format!("{from}' or '{to}"),
-                reason: error.to_string(),
-            })?;
+        // To compare large programs takes as long as to compile them.
+        let compare = move || diff(&before.dag_spec, &after.dag_spec);
+        let compared = app.service.in_compilation_slot(Asker::Client, compare).await?;
+        let diff = compared.map_err(|error| ServiceError::NotLoadable {
+            reference: format!("{from}' or '{to}"),
+            reason: error.to_string(),
+        })?;
         let body = DiffResponse {
             identical: image.structural_hash == image_after.structural_hash,
             from: side(&from, &image, active),
             to: side(&to, &image_after, active_after),
             diff,
         };
-        Ok::<_, Failure>(json(StatusCode::OK, &body))
-    };
-    answer.await.unwrap_or_else(|failure| failure.respond(&request_id))
+        Ok(json(StatusCode::OK, &body))
+    })
+    .await
 }
 
 fn side(reference: &Reference, image: &PipelineImage, active: Option<ActiveVersion>) -> DiffSide {

@@ -19,7 +19,7 @@ use super::App;
 use super::conditions::{self, Parameters};
 use super::layer::RequestId;
 use super::pipelines::{Aliases, aliases};
-use super::respond::{Failure, json};
+use super::respond::{self, Failure, json};
 use crate::service::is_damage;
 use crate::wire::{PipelineList, PipelineSummary};
 
@@ -91,13 +91,13 @@ pub(super) async fn list(
     request_id: RequestId,
     query: Parameters<ListParameters>,
 ) -> Response {
-    let answer = async {
+    respond::answer(&request_id, async {
         let ListParameters { limit, cursor, prefix } = conditions::parameters(query)?;
         let page = Page::new(PageParameters { limit, cursor })?;
         let list = pipelines(&app, &page, prefix.as_deref()).await.map_err(Failure::from)?;
-        Ok::<_, Failure>(json(StatusCode::OK, &list))
-    };
-    answer.await.unwrap_or_else(|failure| failure.respond(&request_id))
+        Ok(json(StatusCode::OK, &list))
+    })
+    .await
 }
 
 async fn pipelines(

@@ -19,7 +19,7 @@ use super::layer::RequestId;
 use super::listing::LOST;
 use super::modules;
 use super::programs::invalid_name;
-use super::respond::{Failure, tagged};
+use super::respond::{self, Failure, tagged};
 use crate::error::ServiceError;
 use crate::wire::{ModuleInfo, PipelineDetail, TypesBody, type_text};
 
@@ -32,14 +32,11 @@ pub(super) async fn show(
     request_id: RequestId,
     path: Result<Path<String>, PathRejection>,
 ) -> Response {
-    let reference: Reference = match parse_path(path) {
-        Ok(reference) => reference,
-        Err(failure) => return failure.respond(&request_id),
-    };
-    match detail(&app, &reference).await {
-        Ok((detail, active)) => tagged(&detail, active),
-        Err(error) => Failure::from(error).respond(&request_id),
-    }
+    respond::answer(&request_id, async {
+        let (detail, active) = detail(&app, &parse_path(path)?).await?;
+        Ok(tagged(&detail, active))
+    })
+    .await
 }
 
 /// The name or reference of a path.
@@ -78,7 +75,7 @@ pub(super) async fn stored(
         // It is listed, with the same reason.
         Reference::Name(name) => ServiceError::NotLoadable {
             reference: reference.to_string(),
-            reason: app.service.problems().remove(name).unwrap_or_else(|| LOST.to_owned()),
+            reason: app.service.problem_of(name).unwrap_or_else(|| LOST.to_owned()),
         },
     })?;
     Ok((image, active))
@@ -91,7 +88,6 @@ async fn detail(
     let (image, active) = stored(app, reference).await?;
     let hash = image.structural_hash;
     let aliases = app.service.store().names_of(&hash).await?;
-    let problems = app.service.problems();
     let types = image.dag_spec.validate().map_err(|error| ServiceError::NotLoadable {
         reference: reference.to_string(),
         reason: error.to_string(),
@@ -111,7 +107,7 @@ async fn detail(
         declared_outputs: spec.outputs.iter().map(|output| output.name.clone()).collect(),
         input_schema: inputs.collect(),
         output_schema: outputs.collect(),
-        load_error: aliases.iter().find_map(|name| problems.get(name).cloned()),
+        load_error: aliases.iter().find_map(|name| app.service.problem_of(name)),
     };
     Ok((detail, active))
 }

@@ -70,14 +70,13 @@ pub(super) async fn compile(
             return json(StatusCode::BAD_REQUEST, &body);
         }
         Err(error @ ServiceError::Unsupported(_)) => return refuse(error.to_string()),
-        Err(ServiceError::Store(error)) => {
+        Err(error) => {
             let failure = match name {
                 Some(name) => conditions::failed(&app, error, &name, precondition).await,
                 None => error.into(),
             };
             return failure.respond(&request_id);
         }
-        Err(error) => return Failure::from(error).respond(&request_id),
     };
     let name = name.map(|name| name.to_string());
     let Published { found, pointed } = &published;

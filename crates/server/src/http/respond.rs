@@ -133,6 +133,14 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     response
 }
 
+/// What a handler answers, also when it fails.
+pub(super) async fn answer(
+    request_id: &RequestId,
+    work: impl Future<Output = Result<Response, Failure>>,
+) -> Response {
+    work.await.unwrap_or_else(|failure| failure.respond(request_id))
+}
+
 /// No route has this path.
 pub(super) fn no_route(request_id: &RequestId, uri: &Uri) -> Response {
     let message = format!("There is no route {}", uri.path());

@@ -13,7 +13,7 @@ use super::conditions::{self, Parameters};
 use super::layer::RequestId;
 use super::listing::{Page, PageParameters};
 use super::pipelines::{parse_path, parse_segment, undecodable};
-use super::respond::{Failure, tagged};
+use super::respond::{self, Failure, tagged};
 use crate::error::ServiceError;
 use crate::service::is_damage;
 use crate::wire::{VersionBody, VersionDetail, VersionList};
@@ -25,7 +25,7 @@ pub(super) async fn list(
     path: Result<Path<String>, PathRejection>,
     query: Parameters<PageParameters>,
 ) -> Response {
-    let answer = async {
+    respond::answer(&request_id, async {
         let name: PipelineName = parse_path(path)?;
         let page = Page::<u64>::new(conditions::parameters(query)?)?;
         let history = history(&app, &name).await?;
@@ -36,9 +36,9 @@ pub(super) async fn list(
         let next_cursor = page.end(&mut versions, |version| version.version.to_string());
         let active_version = history.active_version;
         let body = VersionList { name: name.to_string(), versions, active_version, next_cursor };
-        Ok::<_, Failure>(tagged(&body, history.active()))
-    };
-    answer.await.unwrap_or_else(|failure| failure.respond(&request_id))
+        Ok(tagged(&body, history.active()))
+    })
+    .await
 }
 
 /// `GET /pipelines/{name}/versions/{version}`
@@ -47,7 +47,7 @@ pub(super) async fn show(
     request_id: RequestId,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Response {
-    let answer = async {
+    respond::answer(&request_id, async {
         let (name, number) = parse_version(path)?;
         let history = history(&app, &name).await?;
         let version = history.get(number).ok_or_else(|| {
@@ -68,9 +68,9 @@ pub(super) async fn show(
             version: VersionBody::new(version, history.active_version),
             source: source.map(|source| source.to_string()),
         };
-        Ok::<_, Failure>(tagged(&body, history.active()))
-    };
-    answer.await.unwrap_or_else(|failure| failure.respond(&request_id))
+        Ok(tagged(&body, history.active()))
+    })
+    .await
 }
 
 /// The name and the version of a path.

@@ -7,7 +7,6 @@ use constellation_rehydrate::LoadedPipeline;
 use constellation_store_core::{ImageMetadata, PipelineImage, SourceHash, SyntacticKey};
 
 use super::{PipelineService, blocking};
-use crate::admission::{Overloaded, Slot};
 use crate::error::ServiceError;
 
 /// A source of at most so many bytes is cut into tokens where the request runs: handing it to another thread
@@ -16,7 +15,7 @@ const INLINE_TOKENIZE_BYTES: usize = 16 * 1024;
 
 /// For whom a program is compiled.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Asker {
+pub(crate) enum Asker {
     /// The server itself, which does little at a time and has nobody to tell that it is busy.
     Server,
     /// A client, who can try again.
@@ -24,11 +23,26 @@ pub(super) enum Asker {
 }
 
 impl PipelineService {
-    async fn compilation_slot(&self, asker: Asker) -> Result<Slot, Overloaded> {
-        match asker {
-            Asker::Server => Ok(self.compilations.enter_without_bound().await),
-            Asker::Client => self.compilations.enter().await,
-        }
+    /// Does work of this kind in a slot for compilations, which is given back when the work is done, not when the client
+    /// goes away.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Overloaded`] when its turn does not come in time.
+    pub(crate) async fn in_compilation_slot<T: Send + 'static>(
+        &self,
+        asker: Asker,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let slot = match asker {
+            Asker::Server => self.compilations.enter_without_bound().await,
+            Asker::Client => self.compilations.enter().await?,
+        };
+        blocking(move || {
+            let _slot = slot;
+            work()
+        })
+        .await
     }
 
     pub(super) async fn key_of(&self, asker: Asker, source: &Arc<str>) -> Result<SyntacticKey, ServiceError> {
@@ -36,12 +50,7 @@ impl PipelineService {
             return Ok(tokenize(source).syntactic_key(&self.functions));
         }
         let (source, functions) = (Arc::clone(source), Arc::clone(&self.functions));
-        let slot = self.compilation_slot(asker).await?;
-        blocking(move || {
-            let _slot = slot;
-            tokenize(&source).syntactic_key(&functions)
-        })
-        .await
+        self.in_compilation_slot(asker, move || tokenize(&source).syntactic_key(&functions)).await
     }
 
     pub(super) async fn compile(
@@ -51,15 +60,14 @@ impl PipelineService {
         key: SyntacticKey,
         source_hash: SourceHash,
     ) -> Result<(Arc<LoadedPipeline>, Vec<Diagnostic>), ServiceError> {
-        let slot = self.compilation_slot(asker).await?;
-        self.metrics.compiled();
+        let metrics = Arc::clone(&self.metrics);
         let source = Arc::clone(source);
         let functions = Arc::clone(&self.functions);
         let rehydrator = self.rehydrator.clone();
-        let compiled_at = self.clock.now();
-        blocking(move || {
-            // Given back when the work is done, not when the client goes away.
-            let _slot = slot;
+        let clock = Arc::clone(&self.clock);
+        self.in_compilation_slot(asker, move || {
+            metrics.compiled();
+            let compiled_at = clock.now();
             let Compilation { dag_spec, diagnostics, node_spans: _ } =
                 compile(&tokenize(&source), &functions);
             let Some(dag_spec) = dag_spec else { return Err(ServiceError::Compile(diagnostics)) };

@@ -19,6 +19,11 @@ impl PipelineService {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Why a name cannot be run, if it was noticed that it cannot.
+    pub(crate) fn problem_of(&self, name: &PipelineName) -> Option<String> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
     /// Looks for versions whose image the store does not have, and compiles those again whose source is retained.
     /// As long as nothing is missing this reads only listings and histories, so it is cheap enough to stand before
     /// the first answer.

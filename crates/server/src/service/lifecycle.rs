@@ -9,7 +9,7 @@ use constellation_store_core::{
 
 use super::compile::Asker;
 use super::forecast::{forecast, users_of};
-use super::{LoadFailure, PipelineService, is_damage};
+use super::{LoadFailure, PipelineService, Pointed, is_damage};
 use crate::error::ServiceError;
 
 /// How often a rollback is tried while others change the name: each failure means that another commit went through.
@@ -34,15 +34,6 @@ pub(crate) struct ImageUser {
     pub(crate) active_version: Option<u64>,
 }
 
-/// What a rollback did, or would do.
-#[derive(Debug)]
-pub(crate) struct RolledBack {
-    pub(crate) changed: bool,
-    pub(crate) active: ActiveVersion,
-    /// What was active before; none when the name was deleted.
-    pub(crate) previous: Option<ActiveVersion>,
-}
-
 impl PipelineService {
     /// Makes a version active again: the one that is told, or else the newest one before the active one. One that
     /// cannot be run here is refused, since whoever rolls back needs what worked.
@@ -59,7 +50,7 @@ impl PipelineService {
         version: Option<u64>,
         precondition: Precondition,
         mode: Mode,
-    ) -> Result<RolledBack, ServiceError> {
+    ) -> Result<Pointed, ServiceError> {
         let mut attempts = 1;
         loop {
             let history = self.store.versions(name).await?;
@@ -87,13 +78,13 @@ impl PipelineService {
                 }
                 committed => committed?,
             };
-            let Some(Outcome::Activated { changed, active, previous }) = committed.outcomes.first() else {
+            let Some(&Outcome::Activated { changed, active, previous }) = committed.outcomes.first() else {
                 return Err(wrong_outcome());
             };
             if mode == Mode::Apply {
                 self.forget_problem(name);
             }
-            return Ok(RolledBack { changed: *changed, active: *active, previous: *previous });
+            return Ok(Pointed { active, previous, changed });
         }
     }
 

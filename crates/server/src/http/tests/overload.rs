@@ -212,6 +212,18 @@ async fn a_run_that_fails_is_answered_at_once_however_much_is_compiled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn comparing_programs_is_bounded_as_compiling_is() {
+    let limits = Limits { max_compilations: 1, max_waiting_compilations: 0, ..Limits::default() };
+    let (server, _answers) = server(limits).await;
+    let router = server.router();
+    assert_eq!(post(&router, "/compile", json!({ "source": HELD, "name": "n" })).await.status, 200);
+    let slot = server.service().hold_compilations().await;
+    assert_refused(&get(&router, "/pipelines/n/diff/n").await, "0 compilations wait already");
+    drop(slot);
+    assert_eq!(get(&router, "/pipelines/n/diff/n").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn as_many_values_as_a_body_may_have_are_read() {
     let limits = Limits { max_json_values: 1000, ..Limits::default() };
     let (server, _) = server(limits).await;
