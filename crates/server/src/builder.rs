@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use crate::auth::ApiKeys;
 use crate::config::{Limits, LoaderConfig};
 use crate::connections::{self, Drained};
+use crate::error::ServiceError;
 use crate::http::{AllowedSites, App, Auth, router};
 use crate::loader::{self, LoadError, LoadReport};
 use crate::metrics::Metrics;
@@ -44,6 +45,9 @@ pub enum StartError {
     /// The startup loader did not come to an end.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// What is lost in the store could not be looked for.
+    #[error(transparent)]
+    Restore(#[from] ServiceError),
     /// Everybody on the network could use the server.
     #[error(
         "listening on {address} would let everybody who reaches it compile and run pipelines; set API keys \
@@ -244,7 +248,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`StartError::Store`] and [`StartError::Load`].
+    /// [`StartError::Store`], [`StartError::Load`] and [`StartError::Restore`].
     pub async fn build(self) -> Result<ConstellationServer, StartError> {
         let Self { registry, store, loader, limits, auth, address: _, insecure } = self;
         let store = match store {

@@ -16,7 +16,7 @@ use constellation_store_core::{Origin, PipelineName, SourceHash, StoreError, Str
 
 use crate::config::LoaderConfig;
 use crate::error::ServiceError;
-use crate::service::{Found, Mode, PipelineService, Target};
+use crate::service::{Asker, Found, Mode, PipelineService, Target};
 use files::SourceFile;
 pub(crate) use files::read_file_of;
 pub use files::{UnreadableSource, read_source};
@@ -180,7 +180,8 @@ async fn prepare(
             let active = history.active().map(|active| active.structural_hash);
             // Its image was lost. If the name still points to what this file compiles to, the file restores it.
             if let Some(hash) = active.filter(|hash| !images.contains(hash)) {
-                service.restore(hash, text).await;
+                let restored = service.restore(Asker::Server, hash, text).await;
+                restored.map_err(|error| error.to_string())?;
             }
             return Ok(Prepared::Untouched(active));
         }

@@ -21,7 +21,6 @@ use constellation_store_core::{
     Clock, Commit, Committed, ErrorKind, Operation, Origin, PipelineImage, PipelineName, PipelineStore,
     Precondition, Reference, SourceHash, StoreError, StructuralHash, SyntacticKey, SystemClock, Timestamp,
 };
-use tokio::time::timeout;
 
 use crate::admission::Pool;
 use crate::config::Limits;
@@ -67,6 +66,8 @@ pub struct PipelineService {
     problems: Mutex<BTreeMap<PipelineName, String>>,
     /// Held while a pipeline is compiled again and stored.
     healing: tokio::sync::Mutex<()>,
+    /// Held while everything that is lost is looked for on behalf of a client. Taken before `healing`.
+    searching: tokio::sync::Mutex<()>,
 }
 
 /// Why a stored image is not at hand.
@@ -113,6 +114,7 @@ impl PipelineService {
             places: Mutex::default(),
             problems: Mutex::default(),
             healing: tokio::sync::Mutex::default(),
+            searching: tokio::sync::Mutex::default(),
         }
     }
 
@@ -171,13 +173,8 @@ impl PipelineService {
                 flight
             })
         };
-        let _turn = match asker {
-            Asker::Server => flight.lock().await,
-            // Programs with errors are compiled once for each who asks.
-            Asker::Client => timeout(self.compilations.max_wait(), flight.lock())
-                .await
-                .map_err(|_| self.compilations.no_turn())?,
-        };
+        // Programs with errors are compiled once for each who asks.
+        let _turn = self.turn(asker, &flight).await?;
         // Another request may have compiled it while this one waited.
         if let Some((pipeline, is_stored)) = self.find(&key).await? {
             let warnings = Vec::new();
@@ -310,10 +307,11 @@ impl PipelineService {
     ///
     /// * [`ServiceError::NotFound`] when there is none.
     /// * [`ServiceError::NotLoadable`] when it is stored and cannot be run.
+    /// * [`ServiceError::Overloaded`] when it has to be compiled again and does not get its turn.
     /// * [`ServiceError::Store`] when the store does not answer.
     pub async fn load(&self, reference: &Reference) -> Result<Arc<LoadedPipeline>, ServiceError> {
         match reference {
-            Reference::Name(name) => self.load_name(name).await,
+            Reference::Name(name) => self.load_name(Asker::Client, name).await,
             Reference::Hash(hash) => {
                 // A pipeline stays loaded for a while after its image was removed.
                 let Some(image) = self.image(reference, hash).await? else {

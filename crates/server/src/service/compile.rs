@@ -5,8 +5,11 @@ use std::sync::Arc;
 use constellation_lang::{Compilation, Diagnostic, compile, tokenize};
 use constellation_rehydrate::LoadedPipeline;
 use constellation_store_core::{ImageMetadata, PipelineImage, SourceHash, SyntacticKey};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
 
 use super::{PipelineService, blocking};
+use crate::admission::Overloaded;
 use crate::error::ServiceError;
 
 /// A source of at most so many bytes is cut into tokens where the request runs: handing it to another thread
@@ -23,6 +26,21 @@ pub(crate) enum Asker {
 }
 
 impl PipelineService {
+    /// A turn for what is done once at a time. A client waits for it no longer than for a slot.
+    pub(super) async fn turn<'a>(
+        &self,
+        asker: Asker,
+        turns: &'a Mutex<()>,
+    ) -> Result<MutexGuard<'a, ()>, Overloaded> {
+        match asker {
+            Asker::Server => Ok(turns.lock().await),
+            Asker::Client => {
+                let turn = timeout(self.compilations.max_wait(), turns.lock()).await;
+                turn.map_err(|_| self.compilations.no_turn())
+            }
+        }
+    }
+
     /// Does work of this kind in a slot for compilations, which is given back when the work is done, not when the client
     /// goes away.
     ///

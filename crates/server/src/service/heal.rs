@@ -10,8 +10,24 @@ use constellation_store_core::{
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::{LoadFailure, PipelineService, Target, is_damage};
+use super::{Asker, LoadFailure, PipelineService, Target, is_damage};
+use crate::admission::Overloaded;
 use crate::error::ServiceError;
+
+/// Why a pipeline was not compiled again.
+#[derive(Debug)]
+enum NotCompiled {
+    /// It may be, another time.
+    Overloaded(Overloaded),
+    /// It cannot be; why.
+    Impossible(String),
+}
+
+impl From<String> for NotCompiled {
+    fn from(reason: String) -> Self {
+        Self::Impossible(reason)
+    }
+}
 
 impl PipelineService {
     /// Why names cannot be run, as far as it was noticed.
@@ -31,7 +47,11 @@ impl PipelineService {
     /// # Errors
     ///
     /// Those of the store. What is wrong with one pipeline is kept among the problems.
-    pub async fn restore_missing(&self) -> Result<(), StoreError> {
+    pub async fn restore_missing(&self) -> Result<(), ServiceError> {
+        self.restore_missing_as(Asker::Server).await
+    }
+
+    async fn restore_missing_as(&self, asker: Asker) -> Result<(), ServiceError> {
         let images = self.stored_images().await?;
         let mut names = self.store.list_names(ListOptions::default());
         while let Some(entry) = names.try_next().await? {
@@ -41,12 +61,15 @@ impl PipelineService {
                     continue;
                 }
                 if history.active_version == Some(version.version) {
-                    // What cannot be restored has been noted and logged.
-                    let _ = self.load_name(&entry.name).await;
+                    match self.load_name(asker, &entry.name).await {
+                        Err(error @ ServiceError::Overloaded(_)) => return Err(error),
+                        // What cannot be restored has been noted and logged.
+                        _ => {}
+                    }
                 } else if let Some(source_hash) = version.source_hash
                     && let Some(source) = self.store.source(&source_hash).await.ok().flatten()
                 {
-                    self.restore(version.structural_hash, source).await;
+                    self.restore(asker, version.structural_hash, source).await?;
                 }
             }
         }
@@ -58,28 +81,35 @@ impl PipelineService {
     ///
     /// # Errors
     ///
-    /// Those of the store, of which damage is one when the image cannot be restored.
+    /// Those of the store, of which damage is one when the image cannot be restored, and
+    /// [`ServiceError::Overloaded`]: who asks is a client.
     pub(crate) async fn image(
         &self,
         reference: &Reference,
         structural_hash: &StructuralHash,
-    ) -> Result<Option<Arc<PipelineImage>>, StoreError> {
-        let found = self.store.get(structural_hash).await;
-        let is_lost = match &found {
+    ) -> Result<Option<Arc<PipelineImage>>, ServiceError> {
+        let is_lost = |found: &Result<Option<_>, StoreError>| match found {
             Ok(Some(_)) => false,
             // What a name leads to was there: somebody else found that it is damaged.
             Ok(None) => matches!(reference, Reference::Name(_)),
             Err(error) => is_damage(error.kind()),
         };
-        if !is_lost {
-            return found;
+        let found = self.store.get(structural_hash).await;
+        if !is_lost(&found) {
+            return Ok(found?);
         }
-        self.restore_missing().await?;
+        // One after another, so that what many ask for at once is looked for once, if it can be restored.
+        let _turn = self.turn(Asker::Client, &self.searching).await?;
+        let found_meanwhile = self.store.get(structural_hash).await;
+        if let Ok(Some(image)) = found_meanwhile {
+            return Ok(Some(image));
+        }
+        self.restore_missing_as(Asker::Client).await?;
         // What is compiled again can be run before it is stored.
-        drop(self.healing.lock().await);
+        drop(self.turn(Asker::Client, &self.healing).await?);
         match self.store.get(structural_hash).await? {
             Some(image) => Ok(Some(image)),
-            None => found,
+            None => Ok(found?),
         }
     }
 
@@ -89,9 +119,19 @@ impl PipelineService {
         images.map_ok(|image| image.structural_hash).try_collect().await
     }
 
-    /// Stores an image again that was lost, if this is its source.
-    pub(crate) async fn restore(&self, structural_hash: StructuralHash, source: Arc<str>) {
-        let restored = match self.find_or_compile(source).await {
+    /// Stores an image again that was lost, if this is its source. What stands in the way is logged.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Overloaded`], for a client.
+    pub(crate) async fn restore(
+        &self,
+        asker: Asker,
+        structural_hash: StructuralHash,
+        source: Arc<str>,
+    ) -> Result<(), ServiceError> {
+        let restored = match self.find_or_compile_as(asker, source).await {
+            Err(error @ ServiceError::Overloaded(_)) => return Err(error),
             Ok(found) if found.structural_hash() == structural_hash => {
                 // Whatever the bounds on what is stored: it was stored before. And whatever was found in memory.
                 self.commit(found.operations(None, true)).await.map_err(|error| error.to_string())
@@ -103,6 +143,7 @@ impl PipelineService {
             Ok(_) => tracing::warn!(%structural_hash, "a lost image was compiled again from its source"),
             Err(reason) => tracing::warn!(%structural_hash, %reason, "a lost image cannot be restored"),
         }
+        Ok(())
     }
 
     /// Binds every named pipeline, so that those that no longer fit the modules are compiled again, or reported,
@@ -118,14 +159,18 @@ impl PipelineService {
                 Ok(_) => {}
                 Err(LoadFailure::Store(error)) => return Err(error),
                 Err(_) => {
-                    let _ = self.load_name(&name).await;
+                    let _ = self.load_name(Asker::Server, &name).await;
                 }
             }
         }
         Ok(())
     }
 
-    pub(super) async fn load_name(&self, name: &PipelineName) -> Result<Arc<LoadedPipeline>, ServiceError> {
+    pub(super) async fn load_name(
+        &self,
+        asker: Asker,
+        name: &PipelineName,
+    ) -> Result<Arc<LoadedPipeline>, ServiceError> {
         // A second time when the name was pointed elsewhere meanwhile.
         for _ in 0..2 {
             let not_found = || ServiceError::NotFound(Reference::Name(name.clone()));
@@ -135,13 +180,14 @@ impl PipelineService {
                 Err(LoadFailure::Store(error)) => return Err(error.into()),
                 Err(failure) => failure,
             };
-            let healing = self.healing.lock().await;
-            let compiled = self.compile_again(name, active, &failure).await;
+            let healing = self.turn(asker, &self.healing).await?;
+            let compiled = self.compile_again(asker, name, active, &failure).await;
             drop(healing);
             match compiled {
                 Ok(Some(pipeline)) => return Ok(pipeline),
                 Ok(None) => {}
-                Err(reason) => {
+                Err(NotCompiled::Overloaded(overloaded)) => return Err(overloaded.into()),
+                Err(NotCompiled::Impossible(reason)) => {
                     let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
                     // Told once, not with each call.
                     if problems.insert(name.clone(), reason.clone()).as_ref() != Some(&reason) {
@@ -169,19 +215,22 @@ impl PipelineService {
     }
 
     /// Compiles the active version of a name from its retained source. None when the name was pointed elsewhere
-    /// meanwhile; an error is the reason why it cannot be run.
+    /// meanwhile.
     async fn compile_again(
         &self,
+        asker: Asker,
         name: &PipelineName,
         active: ActiveVersion,
         failure: &LoadFailure,
-    ) -> Result<Option<Arc<LoadedPipeline>>, String> {
+    ) -> Result<Option<Arc<LoadedPipeline>>, NotCompiled> {
         let reason = match failure {
             LoadFailure::Missing => "its image is missing or was damaged".to_owned(),
             LoadFailure::Damaged(error) | LoadFailure::Store(error) => error.to_string(),
-            LoadFailure::Unbindable(error) if !error.recompiling_may_help() => return Err(error.to_string()),
+            LoadFailure::Unbindable(error) if !error.recompiling_may_help() => {
+                return Err(error.to_string().into());
+            }
             LoadFailure::Unbindable(error) => error.to_string(),
-            LoadFailure::Internal(message) => return Err(message.clone()),
+            LoadFailure::Internal(message) => return Err(message.clone().into()),
         };
         let history = self.store.versions(name).await.map_err(|error| error.to_string())?;
         let source_hash = history
@@ -197,19 +246,23 @@ impl PipelineService {
             },
         };
         let Some(source_hash) = source_hash else {
-            return Err(format!("{reason}; it has no retained source to compile again: publish it anew"));
+            return Err(
+                format!("{reason}; it has no retained source to compile again: publish it anew").into()
+            );
         };
         let source = match self.store.source(&source_hash).await {
             Ok(Some(source)) => source,
             Ok(None) => {
-                return Err(format!("{reason}; its source {source_hash} is not retained: publish it anew"));
+                return Err(
+                    format!("{reason}; its source {source_hash} is not retained: publish it anew").into()
+                );
             }
-            Err(error) => return Err(format!("{reason}; its retained source cannot be read: {error}")),
+            Err(error) => return Err(format!("{reason}; its retained source cannot be read: {error}").into()),
         };
-        let found = self
-            .find_or_compile(source)
-            .await
-            .map_err(|error| format!("{reason}; compiling its retained source again fails: {error}"))?;
+        let found = self.find_or_compile_as(asker, source).await.map_err(|error| match error {
+            ServiceError::Overloaded(overloaded) => NotCompiled::Overloaded(overloaded),
+            error => format!("{reason}; compiling its retained source again fails: {error}").into(),
+        })?;
         let target = Target::new(name.clone(), Origin::Reload);
         let commit = Commit {
             preconditions: vec![(name.clone(), Precondition::Active(active.version))],

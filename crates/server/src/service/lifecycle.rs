@@ -193,8 +193,8 @@ impl PipelineService {
         let hash = version.structural_hash;
         if mode == Mode::Apply {
             return match self.image(&Reference::Name(name.clone()), &hash).await {
-                Err(error) if is_damage(error.kind()) => Ok(None),
-                found => Ok(found?),
+                Err(ServiceError::Store(error)) if is_damage(error.kind()) => Ok(None),
+                found => found,
             };
         }
         match self.store.peek(&hash).await {

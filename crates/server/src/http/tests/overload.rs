@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use constellation_module::{ModuleBuilder, ModuleRegistry, Outcome};
+use constellation_store_core::PipelineStore;
 use constellation_types::Type;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -13,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::builder::ConstellationServer;
 use crate::config::Limits;
-use crate::test_support::{Answer, get, post};
+use crate::test_support::{Answer, RefusingStore, call, get, post, server_over};
 
 const MAX_WAIT: Duration = Duration::from_secs(5);
 const MOMENT: Duration = Duration::from_millis(10);
@@ -209,6 +210,58 @@ async fn a_run_that_fails_is_answered_at_once_however_much_is_compiled() {
         let failed = post(&router, path, body).await.json();
         assert_eq!(failed["errors"][0]["position"], json!({ "line": 2, "column": 5 }), "{path}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_compiled_again_for_a_client_waits_as_its_own_programs_do() {
+    let store = Arc::new(RefusingStore::default());
+    let over = Arc::clone(&store) as Arc<dyn PipelineStore>;
+    let first = server_over(&over).await.router();
+    let compile = async |source: &str| {
+        let answer = post(&first, "/compile", json!({ "source": source, "name": "n" })).await;
+        answer.json()["structuralHash"].as_str().unwrap().parse().unwrap()
+    };
+    let older = compile("in a: Int\nout a").await;
+    let active = compile("in a: Int\nb = a + 1\nout b").await;
+    for (lost, method, path) in [
+        (active, "GET", "/pipelines/n"),
+        (active, "GET", "/pipelines/n/diff/n"),
+        (active, "POST", "/execute"),
+        (older, "POST", "/pipelines/n/rollback/1"),
+    ] {
+        // With nothing in memory.
+        let limits = Limits { max_compilations: 1, max_waiting_compilations: 0, ..Limits::default() };
+        let builder = ConstellationServer::builder(constellation_stdlib::registry()).with_limits(limits);
+        let server = builder.with_store(Arc::clone(&over)).build().await.unwrap();
+        let router = server.router();
+        store.lose(lost);
+        let body = json!({ "ref": "n", "inputs": { "a": 1 } });
+        let ask = || call(&router, method, path, &[], &body);
+        let slot = server.service().hold_compilations().await;
+        assert_refused(&ask().await, "0 compilations wait already");
+        assert_eq!(get(&router, "/ready?verbose").await.json()["problems"], json!({}), "{path}");
+        drop(slot);
+        let answer = ask().await;
+        assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text);
+        assert!(!store.has_lost(), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_image_that_many_ask_for_is_compiled_once() {
+    let store = Arc::new(RefusingStore::default());
+    let over = Arc::clone(&store) as Arc<dyn PipelineStore>;
+    let source = "in a: Int\nout a";
+    let first = server_over(&over).await.router();
+    let answer = post(&first, "/compile", json!({ "source": source, "name": "n" })).await;
+    let server = server_over(&over).await;
+    store.lose(answer.json()["structuralHash"].as_str().unwrap().parse().unwrap());
+    let router = server.router();
+    let calls = (0..16).map(|_| get(&router, "/pipelines/n"));
+    for answer in futures_util::future::join_all(calls).await {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    assert_eq!(server.service().compilations(), 1);
 }
 
 #[tokio::test(start_paused = true)]
