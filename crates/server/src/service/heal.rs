@@ -61,10 +61,10 @@ impl PipelineService {
                     continue;
                 }
                 if history.active_version == Some(version.version) {
-                    match self.load_name(asker, &entry.name).await {
-                        Err(error @ ServiceError::Overloaded(_)) => return Err(error),
-                        // What cannot be restored has been noted and logged.
-                        _ => {}
+                    // What cannot be restored has been noted and logged.
+                    if let Err(error @ ServiceError::Overloaded(_)) = self.load_name(asker, &entry.name).await
+                    {
+                        return Err(error);
                     }
                 } else if let Some(source_hash) = version.source_hash
                     && let Some(source) = self.store.source(&source_hash).await.ok().flatten()
