@@ -29,6 +29,11 @@ use tokio::net::TcpListener;
 use crate::args::{Cli, Command};
 use crate::config::{Config, StoreConfig};
 
+/// A request of a pipeline makes about a hundred small allocations, and threads free what others allocated, which the
+/// allocator of most systems is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Of a command line or an environment that makes no sense, as in `sysexits.h`.
 const BAD_CONFIGURATION: u8 = 64;
 

@@ -73,7 +73,7 @@ impl CallOutcome {
 /// The span of a run.
 pub(crate) fn run_span(pipeline: &LoadedPipeline, run_id: Option<&str>) -> Span {
     let pipeline = &pipeline.image.structural_hash;
-    tracing::info_span!("run", run_id, %pipeline, status = Empty)
+    tracing::info_span!("run", run_id, pipeline = pipeline.to_string(), status = Empty)
 }
 
 /// Waits for a run within its span, and tells the observer of it.

@@ -24,8 +24,8 @@ use tokio::time::{sleep, timeout};
 use crate::config::Limits;
 use stream::ImpatientStream;
 
-/// Heads of requests: at most so many headers, in at most so many bytes.
-pub(crate) const MAX_HEADERS: usize = 100;
+/// Heads of requests have at most so many bytes. They have at most 100 headers, which is hyper's default: it reads them
+/// into a list of that length on the stack, and into one that it allocates for each request when it is told a number.
 pub(crate) const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 /// How long to wait after the system refused a connection, for lack of file descriptors for instance.
@@ -107,7 +107,6 @@ impl Connections {
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_read_timeout)
-            .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES);
         Self {
             tasks: JoinSet::new(),

@@ -115,6 +115,9 @@ fn head(target: &str, n_headers: usize, n_bytes: usize) -> String {
     format!("{start}{others}c: {}\r\n\r\n", "d".repeat(rest))
 }
 
+/// The default of hyper.
+const MAX_HEADERS: usize = 100;
+
 #[tokio::test]
 async fn heads_are_bounded() {
     let fixture = Fixture::start(Limits::default()).await;

@@ -33,6 +33,10 @@ impl RequestId {
         Self(HeaderValue::try_from(new_id()).expect("an id is made of visible ASCII characters"))
     }
 
+    fn as_str(&self) -> &str {
+        self.0.to_str().expect("an id is made of visible ASCII characters")
+    }
+
     fn of(request: &Request) -> Self {
         let given = request.headers().get(&X_REQUEST_ID).filter(|id| is_harmless(id.as_bytes()));
         given.cloned().map_or_else(Self::new, Self)
@@ -41,7 +45,7 @@ impl RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.to_str().expect("an id is made of visible ASCII characters"))
+        f.write_str(self.as_str())
     }
 }
 
@@ -65,7 +69,7 @@ pub(super) async fn around(
     // The pattern, never the path: a label for each path that a client can think of would fill the memory.
     let path = gate.path(&request);
     let route = path.map_or("unmatched", |path| path.pattern);
-    let span = tracing::info_span!("request", id = %request_id, method, route);
+    let span = tracing::info_span!("request", id = request_id.as_str(), method, route);
     let refusal = target_too_long(&request, app.max_uri_bytes)
         .map(|failure| failure.respond(&request_id))
         .or_else(|| span.in_scope(|| gate.refusal(path, &request, &request_id)));

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use constellation_lang::nearest;
@@ -102,9 +103,10 @@ pub(super) async fn compile(
 pub(super) async fn execute(
     State(app): State<Arc<App>>,
     request_id: RequestId,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Response {
+    // The extractor of the headers alone copies them.
+    let (Parts { headers, .. }, body) = request.into_parts();
     let refuse = |message: String| {
         let body = ExecuteResponse { error: Some(message), ..ExecuteResponse::default() };
         json(StatusCode::BAD_REQUEST, &body)
@@ -146,12 +148,9 @@ pub(super) async fn execute(
 }
 
 /// `POST /run`
-pub(super) async fn run(
-    State(app): State<Arc<App>>,
-    request_id: RequestId,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
+pub(super) async fn run(State(app): State<Arc<App>>, request_id: RequestId, request: Request) -> Response {
+    // The extractor of the headers alone copies them.
+    let (Parts { headers, .. }, body) = request.into_parts();
     let RunRequest { source, inputs, options } = match read_json(&app, &headers, body).await {
         Ok(request) => request,
         Err(BodyError::Malformed(message)) => {

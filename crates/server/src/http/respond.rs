@@ -1,6 +1,6 @@
 //! Answers: JSON bodies, and errors by kind.
 
-use axum::Json;
+use axum::body::Body;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use constellation_store_core::{ActiveVersion, ErrorKind, StoreError};
@@ -15,6 +15,9 @@ const MAY_BE_DONE: [&str; 2] = [ANSWER_DROPPED, OUTCOME_UNKNOWN];
 
 /// The code of an answer that was made and is not sent.
 pub(super) const ANSWER_DROPPED: &str = "AnswerDropped";
+
+/// How much room an answer gets at first.
+const TYPICAL_BYTES: usize = 1024;
 
 const OUTCOME_UNKNOWN: &str = "OutcomeUnknown";
 
@@ -126,7 +129,15 @@ pub(super) fn tagged(body: &impl Serialize, active: Option<ActiveVersion>) -> Re
 
 /// A body as JSON. Who is told that the server cannot do it now is told when to try again.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    let mut response = (status, Json(body)).into_response();
+    // Most answers fit, so that they are not copied while they are written.
+    let mut bytes = Vec::with_capacity(TYPICAL_BYTES);
+    if let Err(error) = serde_json::to_writer(&mut bytes, body) {
+        tracing::error!(%error, "an answer cannot be written as JSON");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     }

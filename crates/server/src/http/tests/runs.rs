@@ -329,7 +329,7 @@ fn the_span_of_a_run_has_the_id_that_the_answer_tells() {
     });
     let spans = spans.0.lock().unwrap();
     let (id, hash) = (&body["executionId"], &body["structuralHash"]);
-    let expected = format!("run run_id={id} pipeline={}", hash.as_str().unwrap());
+    let expected = format!("run run_id={id} pipeline={hash}");
     assert!(spans.contains(&expected), "{expected} is not in {spans:#?}");
     assert!(spans.iter().any(|span| span.starts_with("call module=") && span.contains("label=\"b\"")));
 }
