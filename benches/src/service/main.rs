@@ -17,6 +17,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Context as _;
 use constellation_benches::report::Report;
 
+/// That of the server, so that the floor has no slower one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod flags {
     //! The command line.
 
