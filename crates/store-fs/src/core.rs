@@ -196,7 +196,7 @@ impl Core {
         reading.quarantine(&files);
         let is_new = reading.manifest.is_none();
         // With `store.json` there was an opening that made it durable.
-        let made = if is_new { files.ensure_directory(JOURNAL) } else { files.keep_directory(JOURNAL) };
+        let made = if is_new { files.make_journal() } else { files.keep_directory(JOURNAL) };
         made.map_err(failed)?;
         let manifest = reading.manifest.take().unwrap_or_else(|| reading.new_manifest(options.clock.now()));
         let recovery::Reading { state, found, catalogue, dirty, warnings, is_repaired, .. } = reading;

@@ -190,7 +190,7 @@ impl Journal {
         }
         if seeded::is_on(SeededBug::OldSegmentsRemovedFirst) {
             let old = std::mem::take(&mut self.sealed);
-            self.remove(old);
+            self.take_away(old);
         }
         if let Some(bytes) = &self.unsettled {
             let path = segment_path(self.epoch, first_sequence);
@@ -209,24 +209,62 @@ impl Journal {
                 Sealed { path, last_sequence: self.sequence, bytes: bytes.len() as u64, written: None };
             self.unsettled = None;
             let old = std::mem::replace(&mut self.sealed, vec![settled]);
-            self.remove(old);
+            self.take_away(old);
         } else if self.active.is_none() && self.sealed.iter().all(|segment| segment.bytes == 0) {
             let old = std::mem::take(&mut self.sealed);
-            self.remove(old);
+            self.take_away(old);
         }
         Ok(())
     }
 
-    /// Removes segments that are not needed. One that stays does no harm and is tried again later.
-    fn remove(&mut self, segments: Vec<Sealed>) {
-        for segment in segments {
-            if let Err(error) = self.vfs.remove(&segment.path).map_err(FileError::at("remove", &segment.path))
-                && !error.is_not_found()
-            {
+    /// Takes away segments that are not needed, the oldest first, and each durably before the next one.
+    ///
+    /// So what a crash brings back of them is the end of the journal, without a gap. Applied again, to files that
+    /// have all of it, that changes nothing; a part from the middle would, when `store.json` is lost, too. The last
+    /// one needs no sync: it is there, or it is not, and the next segment is started with one.
+    ///
+    /// One that stays does no harm; it is tried again later, and so are those after it.
+    fn take_away(&mut self, mut segments: Vec<Sealed>) {
+        let last = segments.len().saturating_sub(1);
+        let mut n_taken = 0;
+        for (place, segment) in segments.iter_mut().enumerate() {
+            let is_followed = place < last && !seeded::is_on(SeededBug::SegmentsRemovedTogether);
+            let taken = self.take_one_away(segment);
+            if let Err(error) = taken.and_then(|()| if is_followed { self.sync_taken() } else { Ok(()) }) {
                 tracing::warn!(%error, "a journal segment that is not needed any more stays for now");
-                self.sealed.push(Sealed { bytes: 0, ..segment });
+                break;
+            }
+            n_taken += 1;
+        }
+        segments.drain(..n_taken);
+        segments.iter_mut().for_each(|segment| segment.bytes = 0);
+        self.sealed.splice(..0, segments);
+    }
+
+    fn take_one_away(&mut self, segment: &mut Sealed) -> Result<(), FileError> {
+        let has_room = self.spares.len() < MAX_SPARES;
+        let is_kept = |written: &mut Written| has_room && written.length <= self.sizes.max;
+        if let Some(written) = segment.written.take_if(is_kept) {
+            // Under its old name a segment with some of the old frames would be read when `store.json` is lost.
+            let path = self.spare_path();
+            if self.vfs.rename(&segment.path, &path).is_ok() {
+                self.spares.push(Spare { path, written });
+                return Ok(());
             }
         }
+        match self.vfs.remove(&segment.path).map_err(FileError::at("remove", &segment.path)) {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// If it fails, old names may be the durable ones, whatever is synced later: nothing is written over then.
+    fn sync_taken(&mut self) -> Result<(), FileError> {
+        let synced = self.vfs.sync_directory(JOURNAL).map_err(FileError::at("sync", JOURNAL));
+        if synced.is_err() {
+            self.remove_spares();
+        }
+        synced
     }
 
     /// Appends a frame and makes it durable.
@@ -342,23 +380,7 @@ impl Journal {
             segment.last_sequence <= sequence || seeded::is_on(SeededBug::RetiredTooMuch)
         });
         self.sealed = kept;
-        let mut removed = Vec::new();
-        for mut segment in old {
-            let written = segment.written.take_if(|written| written.length <= self.sizes.max);
-            match written {
-                Some(written) if self.spares.len() < MAX_SPARES => {
-                    // Under its old name a segment with some of the old frames would be read when `store.json` is
-                    // lost.
-                    let path = self.spare_path();
-                    match self.vfs.rename(&segment.path, &path) {
-                        Ok(()) => self.spares.push(Spare { path, written }),
-                        Err(_) => removed.push(segment),
-                    }
-                }
-                _ => removed.push(segment),
-            }
-        }
-        self.remove(removed);
+        self.take_away(old);
         // What was found when opening is up to the first sequence of this opening.
         if self.unsettled.is_some() && self.sequence <= sequence {
             self.unsettled = None;
@@ -367,11 +389,15 @@ impl Journal {
 
     /// Removes the files without live frames. Those that stay do no harm.
     pub(crate) fn close(&mut self) {
-        for Spare { path, written: _ } in std::mem::take(&mut self.spares) {
-            let _ = self.vfs.remove(&path);
-        }
+        self.remove_spares();
         if let Some(active) = self.active.take_if(|active| active.bytes == 0) {
             let _ = self.vfs.remove(&active.path);
+        }
+    }
+
+    fn remove_spares(&mut self) {
+        for Spare { path, written: _ } in std::mem::take(&mut self.spares) {
+            let _ = self.vfs.remove(&path);
         }
     }
 }

@@ -57,8 +57,12 @@ pub enum SeededBug {
     LostEndNotTold,
     /// Missing numbers between frames are not noticed.
     MissingFramesNotTold,
-    /// A segment that is gone when it is to be read had nothing that is not in the files.
-    VanishedSegmentIgnored,
+    /// The journal is not read again when others changed it meanwhile.
+    JournalReadOnce,
+    /// Segments that are not needed are removed without a sync in between.
+    SegmentsRemovedTogether,
+    /// A store gets a new id although segments of its old one may come back.
+    NewIdBesideRemovals,
     /// The journal is not applied.
     JournalIgnored,
     /// The first frame after the checkpoint is not applied.
@@ -168,7 +172,9 @@ mod switch {
             Self::HolesNotTold,
             Self::LostEndNotTold,
             Self::MissingFramesNotTold,
-            Self::VanishedSegmentIgnored,
+            Self::JournalReadOnce,
+            Self::SegmentsRemovedTogether,
+            Self::NewIdBesideRemovals,
             Self::JournalIgnored,
             Self::ReplayedTooLate,
             Self::ForeignJournalApplied,

@@ -55,8 +55,6 @@ impl Files {
         self.put_in_place(&names, written)
     }
 
-    /// Makes a file beside that of `path`. Its name is nobody else's: where one is taken, also by what cannot be
-    /// removed, there is another.
     /// Makes files durable that were there when the store was opened; those of each list are in one directory.
     ///
     /// Who restored a copy or checked it out may not have synced it, and a process that renamed a file into place may
@@ -74,6 +72,8 @@ impl Files {
         Ok(())
     }
 
+    /// Makes a file beside that of `path`. Its name is nobody else's: where one is taken, also by what cannot be
+    /// removed, there is another.
     fn create_temporary(&self, path: &str) -> Result<(String, Box<dyn VfsFile>), FileError> {
         let directory = parent(path);
         let separator = if directory.is_empty() { "" } else { "/" };
@@ -141,6 +141,13 @@ impl Files {
             Err(error) => return Err(FileError::new("create", path, error)),
         }
         self.sync_directory("")
+    }
+
+    /// Makes the directory of the journal of a store that may get a new id. A segment of the old one whose removal is
+    /// not durable would come back as that of another store, so the removal is made durable before.
+    pub(crate) fn make_journal(&self) -> Result<(), FileError> {
+        self.ensure_directory(JOURNAL)?;
+        if seeded::is_on(SeededBug::NewIdBesideRemovals) { Ok(()) } else { self.sync_directory(JOURNAL) }
     }
 
     pub(crate) fn sync_directory(&self, path: &str) -> Result<(), FileError> {

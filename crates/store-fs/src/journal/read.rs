@@ -44,7 +44,9 @@ pub(crate) struct Found {
 /// Reads all segments. Frames up to `checkpoint` are in the JSON files, so that segments may be missing there.
 ///
 /// Whoever writes while this only reads takes segments away: an opening when it has written their frames down again,
-/// a checkpoint when the files have them. Then it starts again, since the frames may be in a segment that is new.
+/// a checkpoint when the files have them, and what was taken away is written over under another name. So the names
+/// are listed again at the end. If they were there all the time, what was read is what they had; otherwise it starts
+/// again, since the frames may be in a segment that is new.
 ///
 /// # Errors
 ///
@@ -52,7 +54,10 @@ pub(crate) struct Found {
 /// reading.
 pub(crate) fn read_journal(vfs: &dyn Vfs, checkpoint: u64) -> Result<Found, StoreError> {
     for _ in 0..READ_ATTEMPTS {
-        if let Some(found) = read_listed(vfs, checkpoint)? {
+        let names = list_segments(vfs)?;
+        if let Some(found) = read_listed(vfs, &names, checkpoint)?
+            && (seeded::is_on(SeededBug::JournalReadOnce) || are_current(&names, &list_segments(vfs)?))
+        {
             return Ok(found);
         }
     }
@@ -60,20 +65,33 @@ pub(crate) fn read_journal(vfs: &dyn Vfs, checkpoint: u64) -> Result<Found, Stor
     Err(StoreError::new(ErrorKind::Unavailable, OPERATION, message).with("store", vfs))
 }
 
-/// Reads the segments that are there now; none when one of them is gone before it is read.
-fn read_listed(vfs: &dyn Vfs, checkpoint: u64) -> Result<Option<Found>, StoreError> {
-    let mut found = Found::default();
-    let mut names = match vfs.list(JOURNAL).map_err(FileError::at("list", JOURNAL)) {
-        Ok(entries) => {
-            entries.into_iter().filter_map(|entry| parse_segment_name(&entry.name)).collect::<Vec<_>>()
-        }
-        Err(error) if error.is_not_found() => return Ok(Some(found)),
+/// The epoch and the first number of a segment, which are its name.
+type SegmentName = (u64, u64);
+
+/// The names of the segments that are there now, in the order of writing.
+fn list_segments(vfs: &dyn Vfs) -> Result<Vec<SegmentName>, StoreError> {
+    let mut names: Vec<_> = match vfs.list(JOURNAL).map_err(FileError::at("list", JOURNAL)) {
+        Ok(entries) => entries.into_iter().filter_map(|entry| parse_segment_name(&entry.name)).collect(),
+        Err(error) if error.is_not_found() => Vec::new(),
         Err(error) => return Err(error.into_store_error(OPERATION)),
     };
     names.sort_unstable();
+    Ok(names)
+}
+
+/// Whether nothing was taken away of what was listed, and no opening came that writes frames down anew. Segments that
+/// the same opening added have commits that came later.
+fn are_current(names: &[SegmentName], again: &[SegmentName]) -> bool {
+    let epoch = |names: &[SegmentName]| names.last().map(|(epoch, _)| *epoch);
+    epoch(names) == epoch(again) && names.iter().all(|name| again.binary_search(name).is_ok())
+}
+
+/// Reads segments; none when one of them is gone before it is read.
+fn read_listed(vfs: &dyn Vfs, names: &[SegmentName], checkpoint: u64) -> Result<Option<Found>, StoreError> {
+    let mut found = Found::default();
     // The epoch, the path and the last number of the segment before.
     let mut before: Option<(u64, String, u64)> = None;
-    for (epoch, first_sequence) in names {
+    for &(epoch, first_sequence) in names {
         let path = segment_path(epoch, first_sequence);
         found.epoch = found.epoch.max(epoch);
         let bytes = match read_segment(vfs, &path, epoch, first_sequence) {
@@ -82,7 +100,7 @@ fn read_listed(vfs: &dyn Vfs, checkpoint: u64) -> Result<Option<Found>, StoreErr
                 found.damaged.push(DamagedSegment { path, reason: error.to_string(), is_readable: false });
                 continue;
             }
-            Err(error) if error.is_not_found() && seeded::is_on(SeededBug::VanishedSegmentIgnored) => {
+            Err(error) if error.is_not_found() && seeded::is_on(SeededBug::JournalReadOnce) => {
                 continue;
             }
             Err(error) if error.is_not_found() => return Ok(None),
@@ -226,6 +244,51 @@ mod tests {
         assert_eq!(read(io::ErrorKind::InvalidInput).unwrap(), (vec![2], 1));
         assert_eq!(read(io::ErrorKind::NotFound).unwrap(), (vec![1, 2], 0));
         assert_eq!(read(io::ErrorKind::Other).unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn what_a_writer_takes_away_or_makes_anew_while_the_journal_is_read_lets_it_be_read_again() {
+        let frame = |sequence| encode_frame(STORE, 1, sequence, b"1");
+        let settled = (segment_path(2, 9), encode_frame(STORE, 2, 9, b"2"));
+        for (what, before, after) in [
+            // Its file was opened under the old name, and has the frames of the new one when it is read.
+            (
+                "a segment that was retired and written over",
+                vec![(segment_path(1, 1), frame(9))],
+                vec![(segment_path(1, 7), [frame(7), frame(8)].concat()), (segment_path(1, 9), frame(9))],
+            ),
+            ("a segment that an opening made while the directory was listed", vec![], vec![settled.clone()]),
+            (
+                "the same, and an old one that it did not remove yet",
+                vec![(segment_path(1, 1), frame(1))],
+                vec![(segment_path(1, 1), frame(1)), settled],
+            ),
+        ] {
+            let vfs = ModelVfs::new();
+            vfs.create_directory(JOURNAL).unwrap();
+            before.iter().for_each(|(path, bytes)| vfs.put(path, bytes.clone()));
+            let faults = FaultVfs::new(Arc::new(vfs.clone()));
+            // After the directory was listed and the segments were read.
+            let (writer, expected) = (vfs.clone(), after.clone());
+            faults.interrupt(1 + before.len() as u64, move || {
+                before.iter().for_each(|(path, _)| writer.discard(path));
+                after.into_iter().for_each(|(path, bytes)| writer.put(&path, bytes));
+            });
+            let found = read_journal(&faults, 0).unwrap();
+            let paths: Vec<_> = expected.into_iter().map(|(path, _)| path).collect();
+            assert_eq!(found.segments, paths, "{what}");
+            assert_eq!(found.frames.keys().next_back(), Some(&9), "{what}");
+            assert!(found.damaged.is_empty(), "{what}");
+        }
+    }
+
+    #[test]
+    fn segments_that_a_writer_adds_while_the_journal_is_read_are_of_later() {
+        let vfs = journal(&[(1, &[1])]);
+        let faults = FaultVfs::new(Arc::new(vfs.clone()));
+        faults.interrupt(2, move || vfs.put(&segment_path(1, 2), encode_frame(STORE, 1, 2, b"1")));
+        assert_eq!(frames(&read_journal(&faults, 0).unwrap()), [(1, "1")]);
+        assert_eq!(faults.calls(), 3);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::frame::HEADER_BYTES;
-use crate::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
+use crate::vfs::{Fate, Fault, FaultMode, FaultVfs, ModelVfs};
 
 /// The length of a frame without payload.
 const FRAME: u64 = HEADER_BYTES as u64;
@@ -161,13 +161,65 @@ fn a_settling_that_failed_is_tried_again_from_the_start() {
 fn a_segment_that_could_not_be_removed_is_removed_later() {
     let (vfs, failing, mut journal) = open_failing();
     append_alone(&mut journal, 4);
-    // The first two are renamed.
-    fail(&failing, 2, io::ErrorKind::PermissionDenied);
+    // The first two are renamed, each with a sync.
+    fail(&failing, 4, io::ErrorKind::PermissionDenied);
     journal.retire(4);
     assert!(failing.struck());
-    assert_eq!((journal.bytes(), segments(&vfs).0), (0, vec![(segment_path(1, 3), 2 * FRAME)]));
+    // That after it stays, too, so that there is no gap.
+    let left = [3, 4].map(|sequence| (segment_path(1, sequence), 2 * FRAME));
+    assert_eq!((journal.bytes(), segments(&vfs)), (0, (left.to_vec(), MAX_SPARES)));
     journal.retire(4);
     assert_eq!(segments(&vfs).0, []);
+}
+
+#[test]
+fn a_segment_whose_removal_is_not_known_to_be_durable_is_not_written_over() {
+    let (vfs, failing, mut journal) = open_failing();
+    append_alone(&mut journal, 3);
+    fail(&failing, 1, io::ErrorKind::Other);
+    journal.retire(3);
+    assert!(failing.struck());
+    let left = [2, 3].map(|sequence| (segment_path(1, sequence), 2 * FRAME));
+    assert_eq!(segments(&vfs), (left.to_vec(), 0));
+    journal.retire(3);
+    assert_eq!((segments(&vfs).0, sequences(&vfs, 0)), (vec![], vec![]));
+}
+
+/// What is left by a crash at any moment since the recording began, whatever becomes of what was not durable.
+fn crashes(vfs: &ModelVfs) -> impl Iterator<Item = ModelVfs> {
+    vfs.moments().into_iter().flat_map(|moment| {
+        let count = moment.pending().len();
+        let fate = |subset: usize, place| if subset >> place & 1 == 1 { Fate::Keep } else { Fate::Lose };
+        (0..1 << count)
+            .map(move |subset| moment.crash(&(0..count).map(|place| fate(subset, place)).collect::<Vec<_>>()))
+    })
+}
+
+#[test]
+fn what_a_crash_brings_back_of_segments_that_were_taken_away_is_the_end_of_the_journal() {
+    let check = |vfs: &ModelVfs| {
+        for left in crashes(vfs) {
+            let found = sequences(&left, 0);
+            let end: Vec<_> = found.first().map_or(Vec::new(), |first| (*first..=5).collect());
+            assert_eq!(found, end);
+        }
+    };
+    let (vfs, mut first) = open();
+    append_alone(&mut first, 5);
+    let killed = vfs.copy();
+    vfs.record();
+    first.retire(5);
+    check(&vfs);
+    first.close();
+    check(&vfs);
+    // By an opening, whether or not the JSON files have all of it.
+    for checkpoint in [3, 5] {
+        let vfs = killed.copy();
+        let mut second = journal(vfs.clone(), SIZES, checkpoint);
+        vfs.record();
+        second.settle(checkpoint + 1).unwrap();
+        check(&vfs);
+    }
 }
 
 #[test]

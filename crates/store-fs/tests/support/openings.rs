@@ -4,10 +4,11 @@ use std::io::ErrorKind as Io;
 use std::sync::Arc;
 
 use constellation_store_core::{ErrorKind, Operation};
-use constellation_store_fs::core::Core;
+use constellation_store_fs::core::{Core, CoreOptions};
 use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs, RealVfs, Vfs};
 
 use super::Bases;
+use crate::support::crashes::fates;
 use crate::support::workloads::{Base, Setup};
 use crate::support::{
     alias, assert_same, commit, content, content_of, json_files_alone, kind_of, name, one, options, publish,
@@ -137,4 +138,34 @@ pub(super) fn reading_beside_an_opening(setup: Setup, bases: &Bases) {
             break;
         }
     }
+}
+
+/// Segments that a crash brings back are applied again when `store.json` is lost, too, which must change nothing; and
+/// they are of the same store.
+pub(super) fn segments_that_come_back(setup: Setup, bases: &Bases) {
+    let tree = bases.small.tree.copy();
+    // Each frame has a segment of its own.
+    let alone = CoreOptions { max_segment_bytes: 1, ..options() };
+    let mut core = setup.open_with(&tree, alone);
+    let activate = |version| one(Operation::SetActive { name: name("a"), version });
+    for change in [activate(2), activate(3), activate(2), activate(3), publish("z", 60)] {
+        commit(&mut core, &change).unwrap();
+    }
+    let expected = content(&core);
+    tree.record();
+    core.close().unwrap();
+    let manifest = tree.files()["store.json"].clone();
+    for moment in tree.moments() {
+        if moment.crash(&[]).files()["store.json"] != manifest {
+            continue;
+        }
+        for fates in fates(&moment.pending()) {
+            let left = moment.crash(&fates);
+            left.discard("store.json");
+            assert_same(&content(&setup.open(&left)), &expected);
+        }
+    }
+    tree.discard("store.json");
+    drop(setup.open(&tree));
+    assert_same(&content(&setup.open(&tree.crash(&[]))), &expected);
 }

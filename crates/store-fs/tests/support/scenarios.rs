@@ -54,6 +54,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("a failed checkpoint is made good", failed_checkpoint),
     ("a repair is written before a commit", openings::unwritten_repairs),
     ("a reader beside an opening finds everything", openings::reading_beside_an_opening),
+    ("segments that come back change nothing", openings::segments_that_come_back),
     ("commits in a checkpoint stay in the journal", commits_in_a_checkpoint),
     ("crashes lose nothing", crashes),
     ("closing makes a catalogue durable", catalogue),
