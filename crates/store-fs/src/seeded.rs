@@ -127,6 +127,8 @@ pub enum SeededBug {
     PendingMirrorsJudged,
     /// A file that does not fit is told and left as it is.
     DamagedMirrorLeft,
+    /// A version document that does not fit stays until the next checkpoint, also when that is interrupted.
+    DamagedDocumentWaits,
     /// A file that does not fit is written over without a copy.
     DamagedMirrorNotKept,
     /// An opening does not sync the files that it read.
@@ -207,6 +209,7 @@ mod switch {
             Self::MirrorsNotCompared,
             Self::PendingMirrorsJudged,
             Self::DamagedMirrorLeft,
+            Self::DamagedDocumentWaits,
             Self::DamagedMirrorNotKept,
             Self::FilesBelieved,
             Self::OneTemporaryName,

@@ -12,6 +12,7 @@ use constellation_store_core::{ErrorKind, Operation, PipelineStore as _};
 use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_fs::core::{Core, Loaded};
 use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
+use support::crashes::fates;
 use support::{
     as_vfs, assert_same, check_files, commit, content, image, name, one, open, options, publish, small_store,
 };
@@ -83,6 +84,32 @@ fn what_decays_while_the_store_is_open_is_told_kept_and_written_anew() {
             assert_same(&content(&core), &before);
         }
         assert!(n_found > original.len() / 2, "{path}: {n_found} of {}", original.len());
+    }
+}
+
+#[test]
+fn a_crash_while_a_document_that_decayed_is_healed_loses_none_of_its_versions() {
+    for changes in [vec![], vec![publish("B/c", 60)]] {
+        let tree = small_store();
+        let mut core = open(&tree);
+        core.checkpoint().unwrap();
+        tree.decay("versions/a.json", |bytes| bytes[8] ^= 1);
+        tree.record();
+        check_files(&mut core);
+        let mut expected = vec![content(&core)];
+        for change in &changes {
+            commit(&mut core, change).unwrap();
+            expected.push(content(&core));
+        }
+        core.checkpoint().unwrap();
+        for moment in tree.moments() {
+            for fates in fates(&moment.pending()) {
+                let found = open(&moment.crash(&fates));
+                assert_eq!(warnings(&found), Vec::<String>::new());
+                let found = content(&found);
+                assert!(expected.contains(&found), "{found}");
+            }
+        }
     }
 }
 

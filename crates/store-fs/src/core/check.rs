@@ -14,9 +14,9 @@ use super::health::Warning;
 use super::load::{Loader, Lost};
 use super::recovery::read_file;
 use super::{Core, Shared};
-use crate::documents::{FlatMap, decode_aliases, decode_history, decode_index};
+use crate::documents::{FlatMap, decode_aliases, decode_history, decode_index, encode_history};
 use crate::error::{FileError, in_one_line};
-use crate::layout::{ALIASES, INDEX, versions_path};
+use crate::layout::{ALIASES, INDEX, VERSIONS, versions_path};
 use crate::seeded::{self, SeededBug};
 use crate::vfs::Vfs;
 
@@ -251,9 +251,29 @@ impl Core {
         }
         if !is_in_the_way && !seeded::is_on(SeededBug::DamagedMirrorLeft) {
             mirror.mark(&mut self.dirty);
+            self.heal(mirror);
         }
         tracing::warn!("{warning}");
         self.shared.health().found.push(Warning::until_written(warning));
+    }
+
+    /// Writes a version document at once, which the next checkpoint does again.
+    ///
+    /// Of its versions the catalogue knows, too, but only as long as nothing else changes in their directory, and a
+    /// checkpoint changes that before it is done. So the document is whole before one begins, by way of another
+    /// directory. A checkpoint that is under way writes to it on another thread, and is not disturbed.
+    fn heal(&self, mirror: &Mirror) {
+        let Mirror::Versions(name) = mirror else { return };
+        if seeded::is_on(SeededBug::DamagedDocumentWaits) {
+            return;
+        }
+        let history = self.shared.state().versions(name).cloned();
+        if let (Some(history), None) = (history, &self.checkpoint) {
+            let written = self.files.replace_from("", &versions_path(name), &encode_history(&history));
+            if let Err(error) = written.and_then(|()| self.files.sync_directory(VERSIONS)) {
+                tracing::warn!(%error, "a damaged version document stays until the next checkpoint");
+            }
+        }
     }
 }
 

@@ -26,7 +26,12 @@ impl Files {
     /// Writes a file under another name, makes its data durable, and gives it its name. The entry is durable after
     /// a sync of the directory.
     pub(crate) fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), FileError> {
-        let (temporary, file) = self.create_temporary(path)?;
+        self.replace_from(parent(path), path, bytes)
+    }
+
+    /// The same by way of another directory, so that nothing changes in that of the file but the file itself.
+    pub(crate) fn replace_from(&self, directory: &str, path: &str, bytes: &[u8]) -> Result<(), FileError> {
+        let (temporary, file) = self.create_temporary(directory, path)?;
         let written = write(file, &temporary, bytes, true);
         self.put_in_place(&[(temporary, path)], written)
     }
@@ -39,7 +44,7 @@ impl Files {
         let mut names = Vec::new();
         let mut written = Ok(());
         for (path, bytes) in files {
-            written = self.create_temporary(path).and_then(|(temporary, file)| {
+            written = self.create_temporary(parent(path), path).and_then(|(temporary, file)| {
                 names.push((temporary, path));
                 write(file, &names[names.len() - 1].0, &bytes, false)
             });
@@ -72,10 +77,9 @@ impl Files {
         Ok(())
     }
 
-    /// Makes a file beside that of `path`. Its name is nobody else's: where one is taken, also by what cannot be
-    /// removed, there is another.
-    fn create_temporary(&self, path: &str) -> Result<(String, Box<dyn VfsFile>), FileError> {
-        let directory = parent(path);
+    /// Makes a file that is to become that of `path`. Its name is nobody else's: where one is taken, also by what
+    /// cannot be removed, there is another.
+    fn create_temporary(&self, directory: &str, path: &str) -> Result<(String, Box<dyn VfsFile>), FileError> {
         let separator = if directory.is_empty() { "" } else { "/" };
         let mut attempts = 1;
         loop {

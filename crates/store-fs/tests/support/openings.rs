@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use constellation_store_core::{ErrorKind, Operation};
 use constellation_store_fs::core::{Core, CoreOptions};
-use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs, RealVfs, Vfs};
+use constellation_store_fs::vfs::{Fate, Fault, FaultMode, FaultVfs, ModelVfs, RealVfs, Vfs};
 
 use super::Bases;
 use crate::support::crashes::fates;
 use crate::support::workloads::{Base, Setup};
 use crate::support::{
-    alias, assert_same, commit, content, content_of, json_files_alone, kind_of, name, one, options, publish,
+    alias, assert_same, check_files, commit, content, content_of, json_files_alone, kind_of, name, one,
+    options, publish,
 };
 
 /// A sync of a directory failed, and the system takes it for done. Another one proves nothing.
@@ -168,4 +169,18 @@ pub(super) fn segments_that_come_back(setup: Setup, bases: &Bases) {
     tree.discard("store.json");
     drop(setup.open(&tree));
     assert_same(&content(&setup.open(&tree.crash(&[]))), &expected);
+}
+
+/// A document that decayed, and was found, is whole before anything else is written.
+pub(super) fn crashes_while_a_document_is_healed(setup: Setup, bases: &Bases) {
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open(&tree);
+    tree.decay("versions/a.json", |bytes| bytes[8] ^= 1);
+    tree.record();
+    check_files(&mut core);
+    core.checkpoint().unwrap();
+    for moment in tree.moments() {
+        let left = setup.open(&moment.crash(&vec![Fate::Keep; moment.pending().len()]));
+        assert_same(&content(&left), &content_of(&bases.small.state));
+    }
 }

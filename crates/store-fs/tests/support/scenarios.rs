@@ -42,6 +42,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("links are refused", openings::links),
     ("damaged files are put aside", damaged_files),
     ("files in use are checked", files_in_use),
+    ("a document is healed before a crash", openings::crashes_while_a_document_is_healed),
     ("temporary names are used once", openings::temporary_names),
     ("files of others are made durable", openings::files_of_others),
     ("damage of the journal is told", damaged_journal),
