@@ -61,24 +61,30 @@ pub(crate) fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-/// The order of UTF-16 units, which is that of bytes as long as there are no characters from U+E000 on.
+/// The order of UTF-16 units, which is that of bytes unless the first ones that differ start characters from U+E000 on.
 fn compare_keys(left: &str, right: &str) -> std::cmp::Ordering {
-    if left.is_ascii() && right.is_ascii() {
-        left.cmp(right)
-    } else {
-        left.encode_utf16().cmp(right.encode_utf16())
+    const START_OF_U_E000: u8 = 0xee;
+    match left.bytes().zip(right.bytes()).find(|(left, right)| left != right) {
+        Some((left, right)) if left.max(right) < START_OF_U_E000 => left.cmp(&right),
+        Some(_) => left.encode_utf16().cmp(right.encode_utf16()),
+        None => left.len().cmp(&right.len()),
     }
 }
 
 /// `serde_json` escapes what RFC 8785 escapes, in the same way.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
-    if !text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-        return;
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        serde_json::to_writer(out, text).expect("writing a string to memory succeeds");
+    } else {
+        write_plain_string(text, out);
     }
-    serde_json::to_writer(out, text).expect("writing a string to memory succeeds");
+}
+
+/// A string in which nothing is to be escaped.
+fn write_plain_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 pub(crate) fn write_integer(integer: u64, out: &mut Vec<u8>) {
@@ -252,6 +258,18 @@ mod tests {
             ("\u{7f}/", "\"\u{7f}/\""),
         ] {
             assert_eq!(canonical_json(&text.into()), expected.as_bytes(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn keys_are_compared_as_their_utf_16_units_are(
+            start in "[a-c\u{7f}\u{e9}\u{e000}\u{10000}]{0,2}",
+            ends in ["[a\u{e9}\u{d7ff}\u{e000}-\u{e001}\u{ffff}-\u{10001}]{0,2}", "[a\u{e9}\u{d7ff}\u{e000}-\u{e001}\u{ffff}-\u{10001}]{0,2}"],
+        ) {
+            let [left, right] = ends.map(|end| format!("{start}{end}"));
+            let expected = left.encode_utf16().cmp(right.encode_utf16());
+            prop_assert_eq!(compare_keys(&left, &right), expected, "{:?} and {:?}", left, right);
         }
     }
 

@@ -1,11 +1,15 @@
 //! Checksummed JSON documents, the form of every file of a store but the two flat maps.
 
+use std::fmt;
+
+use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::canonical::{Key, Transcode, Transcoder};
 use crate::{ErrorKind, Result, StoreError, StrictJson, canonical_json};
 
 /// The member that ends a document.
-const CHECKSUM: &str = "checksum";
+pub const CHECKSUM: &str = "checksum";
 
 /// A document read from bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,25 +37,91 @@ pub fn seal_document(mut members: Map<String, Value>) -> Vec<u8> {
 ///
 /// # Errors
 ///
+/// Those of [`check_document`].
+pub fn open_document(bytes: &[u8]) -> Result<OpenedDocument> {
+    let checked = check_document(bytes)?;
+    let mut members: Map<String, Value> = serde_json::from_slice(bytes).map_err(not_json)?;
+    members.shift_remove(CHECKSUM);
+    Ok(OpenedDocument { members, checked })
+}
+
+/// Checks the checksum of a document, if it has one, for who reads its members as what they are. Returns whether it
+/// has.
+///
+/// # Errors
+///
 /// [`ErrorKind::Corrupt`] when the bytes are not a JSON object without duplicate keys, or do not match the
 /// checksum.
-pub fn open_document(bytes: &[u8]) -> Result<OpenedDocument> {
-    let corrupt = |message: String| StoreError::new(ErrorKind::Corrupt, "read document", message);
-    let StrictJson(document) = serde_json::from_slice(bytes)
-        .map_err(|error| corrupt("it is not a JSON document".into()).with_source(error))?;
-    let Value::Object(mut members) = document else {
-        return Err(corrupt("it is not a JSON object".into()));
-    };
-    let Some(checksum) = members.shift_remove(CHECKSUM) else {
-        return Ok(OpenedDocument { members, checked: false });
-    };
-    let document = Value::Object(members);
-    let actual = blake3::hash(&canonical_json(&document)).to_hex();
-    if checksum.as_str() != Some(actual.as_str()) {
-        return Err(corrupt(format!("its checksum is {checksum}, but its content has \"{actual}\"")));
+pub fn check_document(bytes: &[u8]) -> Result<bool> {
+    let Summed { canonical, checksum } = Summed::read(bytes).map_err(not_json)?;
+    let Some(checksum) = checksum else { return Ok(false) };
+    let actual = blake3::hash(&canonical).to_hex();
+    if checksum.as_str() == Some(actual.as_str()) {
+        return Ok(true);
     }
-    let Value::Object(members) = document else { unreachable!("made an object above") };
-    Ok(OpenedDocument { members, checked: true })
+    Err(corrupt(format!("its checksum is {checksum}, but its content has \"{actual}\"")))
+}
+
+fn corrupt(message: impl Into<String>) -> StoreError {
+    StoreError::new(ErrorKind::Corrupt, "read document", message)
+}
+
+fn not_json(error: serde_json::Error) -> StoreError {
+    corrupt("it is not a JSON document with members").with_source(error)
+}
+
+/// What a checksum is of, and the checksum.
+struct Summed {
+    /// All but the checksum.
+    canonical: Vec<u8>,
+    checksum: Option<Value>,
+}
+
+impl Summed {
+    fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let summed = deserializer.deserialize_map(SummedVisitor { length: text.len() })?;
+        deserializer.end()?;
+        Ok(summed)
+    }
+}
+
+struct SummedVisitor {
+    /// Of the text.
+    length: usize,
+}
+
+impl<'de> Visitor<'de> for SummedVisitor {
+    type Value = Summed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object without duplicate keys")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Summed, A::Error> {
+        let duplicate = |key: &str| A::Error::custom(format_args!("duplicate key '{key}'"));
+        let mut checksum = None;
+        let mut transcoder = Transcoder::with_capacity(self.length);
+        let object = transcoder.writer.open();
+        while let Some(Key(key)) = access.next_key()? {
+            if key == CHECKSUM {
+                let StrictJson(value) = access.next_value()?;
+                if checksum.replace(value).is_some() {
+                    return Err(duplicate(CHECKSUM));
+                }
+            } else {
+                transcoder.writer.key(&object, key);
+                access.next_value_seed(Transcode { transcoder: &mut transcoder, watched: None })?;
+                transcoder.writer.end_member();
+            }
+        }
+        if let Some(key) = transcoder.writer.sort(&object) {
+            return Err(duplicate(&key));
+        }
+        transcoder.writer.close(&object);
+        Ok(Summed { canonical: transcoder.writer.out, checksum })
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub use canonical::{StrictJson, canonical_json};
 pub use clock::{Clock, InvalidTimestamp, SystemClock, Timestamp};
 pub use commit::{Commit, Committed, Operation, Outcome, Precondition, Revision};
 pub use dag::*;
-pub use document::{OpenedDocument, open_document, seal_document};
+pub use document::{CHECKSUM, OpenedDocument, check_document, open_document, seal_document};
 pub use error::{ErrorKind, Result, StoreError};
 pub use ext::{GcOptions, GcReport, PipelineStoreExt, Publication, Published, RolledBack};
 pub use extra::ExtraMembers;

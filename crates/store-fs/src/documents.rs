@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use constellation_store_core::{
-    ErrorKind, OpenedDocument, PipelineName, Result, StoreError, StrictJson, StructuralHash, SyntacticKey,
-    VersionHistory, open_document, seal_document,
+    CHECKSUM, ErrorKind, PipelineName, Result, StoreError, StrictJson, StructuralHash, SyntacticKey,
+    VersionHistory, check_document, seal_document,
 };
 use serde_json::Value;
 
@@ -33,27 +33,23 @@ pub(crate) fn encode_history(history: &VersionHistory) -> Vec<u8> {
 ///
 /// `Corrupt`.
 pub(crate) fn decode_history(bytes: &[u8]) -> Result<OpenedHistory> {
-    let document = match open_document(bytes) {
-        Err(_) if seeded::is_on(SeededBug::DocumentsNotChecked) => without_check(bytes)?,
-        opened => opened?,
+    let checked = match check_document(bytes) {
+        Err(_) if seeded::is_on(SeededBug::DocumentsNotChecked) => false,
+        checked => checked?,
     };
-    let checked = document.checked;
-    let mut history: VersionHistory =
-        serde_json::from_value(Value::Object(document.members)).map_err(|error| {
-            StoreError::new(ErrorKind::Corrupt, "read version document", "a member is missing or malformed")
-                .with_source(error)
-        })?;
+    let mut history: VersionHistory = serde_json::from_slice(bytes).map_err(|error| {
+        StoreError::new(ErrorKind::Corrupt, "read version document", "a member is missing or malformed")
+            .with_source(error)
+    })?;
+    if checked {
+        let mut extra = std::mem::take(&mut *history.extra);
+        extra.shift_remove(CHECKSUM);
+        history.extra = extra.into();
+    }
     if seeded::is_on(SeededBug::NumbersFromVersions) {
         history.next_version = history.versions.last().map_or(1, |last| last.version + 1);
     }
     Ok(OpenedHistory { history, checked })
-}
-
-/// The members of a document whose checksum is wrong.
-fn without_check(bytes: &[u8]) -> Result<OpenedDocument> {
-    let mut members: serde_json::Map<String, Value> = serde_json::from_slice(bytes).unwrap_or_default();
-    members.remove("checksum");
-    open_document(&serde_json::to_vec(&members).expect("it was JSON"))
 }
 
 /// What can still be told from a version document that is damaged: whose it is, and a number above all that stand

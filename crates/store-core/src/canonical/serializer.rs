@@ -18,7 +18,7 @@ use super::{write_number, write_string};
 /// Those of `value`, keys of maps that are not text, and numbers that JSON does not have. Among them are floats
 /// that are not finite, which `to_value` turns into null.
 pub(crate) fn to_canonical<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
-    let mut writer = CanonicalWriter::new();
+    let mut writer = CanonicalWriter::with_capacity(1024);
     value.serialize(&mut writer)?;
     Ok(writer.out)
 }

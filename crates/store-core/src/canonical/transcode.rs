@@ -8,9 +8,9 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Se
 use serde_json::Number;
 
 use super::writer::{CanonicalWriter, OpenObject};
-use super::{duplicate_key, is_exact, write_number, write_string};
+use super::{duplicate_key, is_exact, write_number, write_plain_string, write_string};
 
-/// Canonical JSON of what is read, with what was noticed meanwhile.
+/// Canonical JSON of what `serde_json` reads from a text, with what was noticed meanwhile.
 #[derive(Debug)]
 pub(crate) struct Transcoder<'de> {
     pub(crate) writer: CanonicalWriter<'de>,
@@ -19,8 +19,9 @@ pub(crate) struct Transcoder<'de> {
 }
 
 impl Transcoder<'_> {
-    pub(crate) fn new() -> Self {
-        Self { writer: CanonicalWriter::new(), is_exact: true }
+    /// For the JSON of so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { writer: CanonicalWriter::with_capacity(bytes), is_exact: true }
     }
 
     fn number(&mut self, number: &Number) {
@@ -81,6 +82,12 @@ impl<'de> Visitor<'de> for Transcode<'_, 'de> {
 
     fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
         write_string(value, &mut self.transcoder.writer.out);
+        Ok(None)
+    }
+
+    /// As it stands in the document, where it has no escapes, and so needs none.
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+        write_plain_string(value, &mut self.transcoder.writer.out);
         Ok(None)
     }
 
@@ -160,7 +167,7 @@ mod tests {
     use crate::{StrictJson, canonical_json};
 
     fn transcode(text: &str) -> Result<(String, bool, Option<Range<usize>>), serde_json::Error> {
-        let mut transcoder = Transcoder::new();
+        let mut transcoder = Transcoder::with_capacity(text.len());
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let seed = Transcode { transcoder: &mut transcoder, watched: Some("watched") };
         let found = seed.deserialize(&mut deserializer)?;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{compare_keys, write_string};
+use super::{compare_keys, write_plain_string, write_string};
 
 /// Canonical JSON that is being written. Values go to `out`; objects go through [`CanonicalWriter::open`].
 #[derive(Debug, Default)]
@@ -30,8 +30,9 @@ pub(crate) struct OpenObject {
 }
 
 impl<'k> CanonicalWriter<'k> {
-    pub(crate) fn new() -> Self {
-        Self { out: Vec::with_capacity(1024), members: Vec::with_capacity(16), scratch: Vec::new() }
+    /// For about so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(bytes), members: Vec::with_capacity(16), scratch: Vec::new() }
     }
 
     pub(crate) fn open(&mut self) -> OpenObject {
@@ -45,7 +46,11 @@ impl<'k> CanonicalWriter<'k> {
             self.out.push(b',');
         }
         let start = self.out.len();
-        write_string(&key, &mut self.out);
+        match key {
+            // The name of a member in code, or a key as it stands in a document, without escapes: it needs none.
+            Cow::Borrowed(key) => write_plain_string(key, &mut self.out),
+            Cow::Owned(ref key) => write_string(key, &mut self.out),
+        }
         self.out.push(b':');
         self.members.push(Member { key, start, value: self.out.len(), end: 0 });
     }

@@ -85,7 +85,7 @@ impl<'a> ReadImage<'a> {
         let corrupt = |message: &str, error: serde_json::Error| {
             StoreError::new(ErrorKind::Corrupt, OPERATION, message).with_source(error)
         };
-        let Document { others: mut members, canonical, checksum, graph } = serde_json::from_slice(bytes)
+        let Document { others: mut members, canonical, checksum, graph } = Document::read(bytes)
             .map_err(|error| corrupt("it is not a JSON document with members", error))?;
         if let Some(checksum) = &checksum {
             let actual = blake3::hash(&canonical).to_hex();
@@ -151,13 +151,21 @@ struct Document {
     graph: Option<GraphPlace>,
 }
 
-impl<'de> Deserialize<'de> for Document {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(DocumentVisitor)
+impl Document {
+    fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        // Once for all, and not for each string.
+        let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let document = deserializer.deserialize_map(DocumentVisitor { length: text.len() })?;
+        deserializer.end()?;
+        Ok(document)
     }
 }
 
-struct DocumentVisitor;
+struct DocumentVisitor {
+    /// Of the text.
+    length: usize,
+}
 
 impl<'de> Visitor<'de> for DocumentVisitor {
     type Value = Document;
@@ -171,7 +179,7 @@ impl<'de> Visitor<'de> for DocumentVisitor {
         let mut members = Map::new();
         let mut checksum = None;
         let mut outputs = None;
-        let mut transcoder = Transcoder::new();
+        let mut transcoder = Transcoder::with_capacity(self.length);
         let object = transcoder.writer.open();
         while let Some(Key(key)) = access.next_key()? {
             if key == CHECKSUM {

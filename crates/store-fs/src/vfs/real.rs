@@ -54,15 +54,42 @@ impl RealVfs {
         if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }
 
+    /// Opens a regular file for reading, and tells its length.
+    fn open_regular_file(&self, path: &str) -> io::Result<(File, u64)> {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            // What is opened is looked at, which is one path less to be looked up. A link is not followed, and nothing
+            // waits for the other end of a pipe.
+            let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+            let flags = flags.bits().cast_signed();
+            let file = match OpenOptions::new().read(true).custom_flags(flags).open(self.path(path)) {
+                Ok(file) => file,
+                Err(error) => return Err(self.regular_file(path).err().unwrap_or(error)),
+            };
+            let metadata = file.metadata()?;
+            if metadata.is_file() { Ok((file, metadata.len())) } else { Err(not_regular()) }
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let (path, length) = self.regular_file(path)?;
+            Ok((File::open(path)?, length))
+        }
+    }
+
     /// The path of a regular file. A pipe would block whoever opens it, and a link leads elsewhere.
     fn regular_file(&self, path: &str) -> io::Result<(PathBuf, u64)> {
         let path = self.path(path);
         let metadata = fs::symlink_metadata(&path)?;
         if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+            return Err(not_regular());
         }
         Ok((path, metadata.len()))
     }
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
 impl fmt::Display for RealVfs {
@@ -196,10 +223,27 @@ impl Vfs for RealVfs {
     }
 
     fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
-        let (path, length) = self.regular_file(path)?;
-        let file = File::open(path)?;
-        let mut bytes = Vec::with_capacity(usize::try_from(length.min(limit)).unwrap_or(0));
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        let (mut file, length) = self.open_regular_file(path)?;
+        if length > limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let length = usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        // With room for one byte more than there are, a call that reads all of them has seen the end.
+        let mut bytes = vec![0; length + 1];
+        let mut read = 0;
+        while read < length {
+            match file.read(&mut bytes[read..]) {
+                Ok(0) => break,
+                Ok(count) => read += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(read);
+        if read > length {
+            // It was extended meanwhile.
+            file.take(limit.saturating_add(1).saturating_sub(read as u64)).read_to_end(&mut bytes)?;
+        }
         if bytes.len() as u64 > limit {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
@@ -291,5 +335,46 @@ impl VfsFile for RealFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_the_limit_and_no_further() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let vfs = RealVfs::new(directory.path());
+        for length in [0, 1, 4095, 4096, 70_000] {
+            let bytes: Vec<u8> = (0..length).map(|place| (place % 251) as u8).collect();
+            fs::write(directory.path().join("file"), &bytes).unwrap();
+            for limit in [length, length + 1, u64::MAX] {
+                assert_eq!(vfs.read("file", limit).unwrap(), bytes, "{length} with {limit}");
+            }
+            if let Some(limit) = length.checked_sub(1) {
+                assert_eq!(vfs.read("file", limit).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let vfs = RealVfs::new(directory.path());
+        let path = |name| directory.path().join(name);
+        fs::write(path("file"), "x").unwrap();
+        fs::create_dir(path("directory")).unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        std::os::unix::fs::symlink("nothing", path("broken link")).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap();
+        assert!(made.success());
+        for name in ["directory", "link", "broken link", "socket", "pipe"] {
+            assert_eq!(vfs.read(name, 10).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
+        }
+        assert_eq!(vfs.read("nothing", 10).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(vfs.read("file", 10).unwrap(), b"x");
     }
 }
