@@ -38,7 +38,7 @@ use crate::diagnostic::Sink;
 use crate::syntax::SyntaxTree;
 
 /// Raised only when the graph of some program changes: it decides whether stored images are found again.
-pub const LOWERING_VERSION: u32 = 1;
+pub const LOWERING_VERSION: u32 = 2;
 
 /// What a compilation gives.
 #[derive(Debug, Clone)]

@@ -135,6 +135,8 @@ impl Coercions {
                 let part = self.between(from, to)?;
                 if same(self, &part) { part } else { Arc::new(Coercion::Inner(part)) }
             }
+            // It is empty.
+            (Type::Map(from_key, _), Type::Map(..)) if **from_key == Type::Nothing => self.keep(),
             // Another conversion of keys could make two of them one.
             (Type::Map(from_key, from), Type::Map(to_key, to)) if from_key.is_equivalent(to_key) => {
                 let key = self.between(from_key, to_key)?;
@@ -276,6 +278,7 @@ mod tests {
         assert_eq!(between(&a, &Type::record([("b", Type::Int)])), None);
         let map = |key: Type| Type::map(key, Type::Int);
         assert_eq!(between(&map(Type::Int), &map(Type::Float)), None);
+        assert_eq!(between(&map(Type::Nothing), &Type::map(Type::Int, Type::String)), Some(Coercion::Keep));
     }
 
     #[test]

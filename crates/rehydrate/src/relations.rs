@@ -15,7 +15,10 @@ pub(crate) fn fits(from: &Type, to: &Type) -> bool {
         (Type::List(from), Type::List(to) | Type::Seq(to))
         | (Type::Seq(from), Type::Seq(to))
         | (Type::Optional(from), Type::Optional(to)) => fits(from, to),
-        (Type::Map(from_key, from), Type::Map(to_key, to)) => fits(from_key, to_key) && fits(from, to),
+        (Type::Map(from_key, from), Type::Map(to_key, to)) => {
+            // One without keys is empty.
+            **from_key == Type::Nothing || (fits(from_key, to_key) && fits(from, to))
+        }
         (Type::Record(from), Type::Record(to)) => {
             Arc::ptr_eq(from, to) || (from.fields().len() == to.fields().len() && fields_fit(from, to))
         }

@@ -335,7 +335,8 @@ pub struct MatchCase {
 pub enum Pattern {
     /// `{a, b}`: a record that has these fields. Binds one parameter for each, in this order.
     Fields(Vec<String>),
-    /// `is T`: a value of this type, or of the member of this type. Binds one parameter, the value as `T`.
+    /// `is T`: a value of this type, or of a member of this type. Binds one parameter: the value, of a type that all
+    /// members that are matched are below.
     Is(TypeIndex),
     /// `_`: everything. Binds nothing.
     Any,

@@ -19,7 +19,8 @@ impl Type {
     /// Whether every value of this type can stand where `other` is expected.
     ///
     /// Records have width and depth subtyping; `List<A>` is below `Seq<B>` when `A` is below `B`, and not the
-    /// other way round. `Int` is not below `Float`, nor `T` below `Optional<T>`.
+    /// other way round. Maps are compared by value, with the same keys; one without keys is empty, and below every
+    /// map. `Int` is not below `Float`, nor `T` below `Optional<T>`.
     pub fn is_subtype_of(&self, other: &Type) -> bool {
         match (self, other) {
             (Self::Nothing, _) => true,
@@ -31,7 +32,7 @@ impl Type {
                 Arc::ptr_eq(left, right) || left.is_subtype_of(right)
             }
             (Self::Map(left_key, left), Self::Map(right_key, right)) => {
-                left_key.is_equivalent(right_key) && left.is_subtype_of(right)
+                **left_key == Self::Nothing || (left_key.is_equivalent(right_key) && left.is_subtype_of(right))
             }
             (Self::Record(left), Self::Record(right)) => {
                 Arc::ptr_eq(left, right) || all_fields(left, right, Type::is_subtype_of)
@@ -153,6 +154,19 @@ mod tests {
         assert!(!a.is_subtype_of(&ab()));
         assert!(ab().is_equivalent(&Type::record([("b", Type::String), ("a", Type::Int)])));
         assert!(Type::list(Type::Nothing).is_subtype_of(&Type::seq(a)));
+    }
+
+    #[test]
+    fn a_map_without_keys_is_below_every_map_and_other_keys_do_not_vary() {
+        let empty = Type::map(Type::Nothing, Type::Nothing);
+        let ages = Type::map(Type::String, Type::Int);
+        assert!(empty.is_subtype_of(&ages));
+        assert!(!ages.is_subtype_of(&empty));
+        assert!(Type::map(Type::Nothing, Type::Float).is_subtype_of(&ages));
+        assert!(!Type::map(Type::String, Type::Nothing).is_subtype_of(&Type::map(Type::Int, Type::Int)));
+        let key = |fields: &[(&'static str, Type)]| Type::map(Type::record(fields.to_vec()), Type::Int);
+        assert!(!key(&[("a", Type::Int), ("b", Type::Int)]).is_subtype_of(&key(&[("a", Type::Int)])));
+        assert_eq!(least_upper_bound(&ages, &empty), ages);
     }
 
     #[test]

@@ -123,21 +123,28 @@ impl<'a> Checker<'_, 'a> {
             }
             PatternKind::Is(name) => {
                 let wanted = self.named_type(name.text, name.span)?;
-                let mut is_possible = false;
+                let mut chosen = Vec::with_capacity(members.len());
                 for (member, is_covered) in members.iter().zip(is_covered) {
                     let member = self.types.intern(member).ok()?;
                     if self.types.is_subtype(member, wanted) {
                         *is_covered = true;
-                        is_possible = true;
+                        chosen.push(member);
                     }
                 }
-                if !is_possible {
+                if chosen.is_empty() {
                     self.cannot_match(&format!("is {}", name.text), scrutinee, pattern.span);
                     return None;
                 }
-                // In the body, the name of the scrutinee stands for the value as that type.
+                // In the body, the name of the scrutinee stands for the value as what it is known to be now, which
+                // may be less than what was asked for.
+                let narrowed = if chosen.len() == members.len() {
+                    scrutinee
+                } else {
+                    let union = self.types.union(&chosen);
+                    self.bounded(pattern.span, union)?
+                };
                 let name = Name { text: subject.map_or("", |subject| subject.text), span: pattern.span };
-                Some(Resolved { pattern: CasePattern::Is(wanted), parameters: vec![(name, wanted)] })
+                Some(Resolved { pattern: CasePattern::Is(wanted), parameters: vec![(name, narrowed)] })
             }
             PatternKind::Fields(names) => {
                 self.field_pattern(names, pattern.span, scrutinee, members, is_covered)

@@ -154,8 +154,12 @@ impl Checker<'_, '_> {
         self.coerce(value, ty)
     }
 
-    fn is_empty_list(&self, ty: Ty) -> bool {
-        self.types.get(ty).element() == Some(&Type::Nothing)
+    /// Whether the only value of the type is a list without elements, or a map without keys.
+    fn is_empty(&self, ty: Ty) -> bool {
+        match self.types.get(ty) {
+            Type::List(part) | Type::Seq(part) | Type::Map(part, _) => **part == Type::Nothing,
+            _ => false,
+        }
     }
 
     fn comparison(
@@ -171,12 +175,12 @@ impl Checker<'_, '_> {
         if right.ty == Ty::FLOAT && matches!(self.expression(left_id).kind, ExpressionKind::Integer(_)) {
             left = self.as_number(left_id, left, Ty::FLOAT);
         }
-        // `[]` takes the type of what it is compared with.
-        if self.is_empty_list(left.ty) && self.types.is_subtype(left.ty, right.ty) {
+        // What is empty takes the type of what it is compared with.
+        if self.is_empty(left.ty) && self.types.is_subtype(left.ty, right.ty) {
             left = self.coerce(left, right.ty);
         }
         let is_lower = self.types.is_subtype(right.ty, left.ty);
-        let is_higher = self.is_empty_list(right.ty) || self.types.is_subtype(left.ty, right.ty);
+        let is_higher = self.is_empty(right.ty) || self.types.is_subtype(left.ty, right.ty);
         if !(is_lower && is_higher) {
             self.mismatch(left.ty, right.ty, span);
             return None;

@@ -129,9 +129,10 @@ fn undefined_type() {
 fn undefined_namespace() {
     let message = "Undefined namespace: stdlib.mth";
     let all = "Available namespaces: orders, returns, stdlib.bool, stdlib.collection, stdlib.compare, stdlib.convert, stdlib.list, \
-               stdlib.math, stdlib.string";
-    let near = "Did you mean 'stdlib.math'?";
-    finds("use ^stdlib.mth^ as m\nx = 1\nout x", Code::UndefinedNamespace, message, None, &[near, all]);
+               stdlib.map, stdlib.math, stdlib.string";
+    let near = ["Did you mean 'stdlib.math'?", "Did you mean 'stdlib.map'?"];
+    let hints = [near[0], near[1], all];
+    finds("use ^stdlib.mth^ as m\nx = 1\nout x", Code::UndefinedNamespace, message, None, &hints);
     let message = "Undefined namespace: nope.deep";
     finds("x = ^nope.deep.f(1)^\nout x", Code::UndefinedNamespace, message, None, &[all]);
     let message = "Undefined namespace: s";

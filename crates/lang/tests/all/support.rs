@@ -69,6 +69,16 @@ pub(crate) fn library() -> FunctionTable {
             &[("items", Type::seq(t())), ("initial", u()), ("step", Type::function([u(), t()], u()))],
             u(),
         ),
+        function(
+            "stdlib.map.map-from-list",
+            &[("entries", Type::seq(Type::record([("key", t()), ("value", u())])))],
+            Type::map(t(), u()),
+        ),
+        function(
+            "stdlib.map.map-put",
+            &[("map", Type::map(t(), u())), ("key", t()), ("value", u())],
+            Type::map(t(), u()),
+        ),
         function("orders.total", &[("id", int())], int()),
         function("returns.total", &[("id", int())], int()),
         function("Apply", &[("step", Type::function([t()], t()))], t()),
