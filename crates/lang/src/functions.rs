@@ -14,16 +14,23 @@ use crate::token::update_with_length;
 pub struct FunctionTable {
     /// Sorted by full name, module and major version.
     signatures: Vec<FunctionSignature>,
-    by_simple_name: HashMap<String, Vec<usize>>,
+    by_simple_name: HashMap<String, Named>,
     by_full_name: HashMap<String, Vec<usize>>,
     /// Every namespace that has a function; kept sorted for messages.
     namespaces: BTreeSet<String>,
     /// Every namespace and every dotted prefix of one.
     importable: BTreeSet<String>,
-    /// For each simple name, the hash of its signatures, sorted by name.
-    hashes: Vec<(String, [u8; 32])>,
-    /// The place of each simple name in `hashes`.
-    places: HashMap<String, usize>,
+}
+
+/// The functions of one simple name.
+#[derive(Debug, Clone)]
+struct Named {
+    /// Their places among the signatures.
+    functions: Vec<usize>,
+    /// The hash of their signatures.
+    hash: [u8; 32],
+    /// How many simple names come before this one in the order of their text.
+    rank: usize,
 }
 
 /// What a name stands for.
@@ -43,21 +50,24 @@ impl FunctionTable {
             (signature.qualified_name(), signature.module.clone(), signature.major)
         });
         let mut table = Self::default();
-        let mut hashers: BTreeMap<String, blake3::Hasher> = BTreeMap::new();
+        let mut by_simple_name: BTreeMap<String, (Vec<usize>, blake3::Hasher)> = BTreeMap::new();
         for (index, signature) in signatures.iter().enumerate() {
-            table.by_simple_name.entry(signature.name.to_string()).or_default().push(index);
             table.by_full_name.entry(signature.qualified_name()).or_default().push(index);
             if let Some(namespace) = &signature.namespace {
                 table.namespaces.insert(namespace.to_string());
                 let ends = namespace.match_indices('.').map(|(end, _)| end).chain([namespace.len()]);
                 table.importable.extend(ends.map(|end| namespace[..end].to_owned()));
             }
-            hash_signature(hashers.entry(signature.name.to_string()).or_default(), signature);
+            let (functions, hasher) = by_simple_name.entry(signature.name.to_string()).or_default();
+            functions.push(index);
+            hash_signature(hasher, signature);
         }
-        table.hashes =
-            hashers.into_iter().map(|(name, hasher)| (name, *hasher.finalize().as_bytes())).collect();
-        table.places =
-            table.hashes.iter().enumerate().map(|(place, (name, _))| (name.clone(), place)).collect();
+        let by_simple_name = by_simple_name.into_iter().enumerate();
+        table.by_simple_name = by_simple_name
+            .map(|(rank, (name, (functions, hasher)))| {
+                (name, Named { functions, hash: *hasher.finalize().as_bytes(), rank })
+            })
+            .collect();
         table.signatures = signatures;
         table
     }
@@ -92,11 +102,14 @@ impl FunctionTable {
     }
 
     pub(crate) fn indices_named(&self, name: &str) -> &[usize] {
-        self.by_simple_name.get(name).map_or(&[], Vec::as_slice)
+        self.by_simple_name.get(name).map_or(&[], |named| named.functions.as_slice())
     }
 
-    pub(crate) fn simple_names(&self) -> impl Iterator<Item = &str> {
-        self.hashes.iter().map(|(name, _)| name.as_str())
+    /// The simple names of all functions, sorted.
+    pub(crate) fn simple_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.by_simple_name.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
     }
 
     pub(crate) fn find_full(&self, full_name: &str) -> Lookup<'_> {
@@ -120,13 +133,13 @@ impl FunctionTable {
     pub(crate) fn hash_of<'n>(&self, names: impl Iterator<Item = &'n str>) -> RegistryHash {
         let mut hasher = blake3::Hasher::new();
         update_with_length(&mut hasher, &LOWERING_VERSION.to_le_bytes());
-        let mut is_named = vec![false; self.hashes.len()];
-        for place in names.filter_map(|name| self.places.get(name)) {
-            is_named[*place] = true;
+        let mut occurring = vec![None; self.by_simple_name.len()];
+        for (name, known) in names.filter_map(|name| self.by_simple_name.get_key_value(name)) {
+            occurring[known.rank] = Some((name, known.hash));
         }
-        for ((name, hash), _) in self.hashes.iter().zip(is_named).filter(|(_, is_named)| *is_named) {
+        for (name, hash) in occurring.into_iter().flatten() {
             update_with_length(&mut hasher, name.as_bytes());
-            update_with_length(&mut hasher, hash);
+            update_with_length(&mut hasher, &hash);
         }
         RegistryHash::from_bytes(*hasher.finalize().as_bytes())
     }
