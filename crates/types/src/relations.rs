@@ -32,7 +32,8 @@ impl Type {
                 Arc::ptr_eq(left, right) || left.is_subtype_of(right)
             }
             (Self::Map(left_key, left), Self::Map(right_key, right)) => {
-                **left_key == Self::Nothing || (left_key.is_equivalent(right_key) && left.is_subtype_of(right))
+                **left_key == Self::Nothing
+                    || (left_key.is_equivalent(right_key) && left.is_subtype_of(right))
             }
             (Self::Record(left), Self::Record(right)) => {
                 Arc::ptr_eq(left, right) || all_fields(left, right, Type::is_subtype_of)
