@@ -12,15 +12,15 @@ mod options;
 mod type_expressions;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use constellation_store_core::{NodeIndex, NodeKind};
-use constellation_types::FunctionSignature;
 use hashbrown::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::functions::FunctionTable;
-use crate::graph::{Graph, Operation, ScopeId};
-use crate::number::{Input, Numbered, Program, number};
+use crate::graph::{Graph, Label, Operation, ScopeId};
+use crate::number::{Input, Modules, Numbered, Program, number};
 use crate::span::Span;
 use crate::suggest::nearest;
 use crate::syntax::{Declaration, Expression, ExpressionId, Name, Path, SyntaxTree, TypeId};
@@ -56,16 +56,16 @@ struct Assignment<'a> {
 }
 
 /// The types of a signature, as handles.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Interned {
     parameters: Vec<Ty>,
     result: Ty,
 }
 
-pub(crate) struct Checker<'t, 'a> {
+pub(crate) struct Checker<'t, 'f, 'a> {
     tree: &'t SyntaxTree<'a>,
-    functions: &'t FunctionTable,
-    sink: &'t mut Sink,
+    functions: &'f FunctionTable,
+    sink: &'f mut Sink,
     types: Types,
     graph: Graph<'a>,
     declared_types: HashMap<&'a str, Option<Ty>>,
@@ -76,10 +76,10 @@ pub(crate) struct Checker<'t, 'a> {
     inputs: BTreeMap<&'a str, Input>,
     outputs: BTreeMap<&'a str, Span>,
     assignments: Vec<Assignment<'a>>,
-    signatures: HashMap<usize, Interned>,
-    modules: BTreeMap<(&'t str, u32), &'t FunctionSignature>,
+    signatures: HashMap<usize, Rc<Interned>>,
+    modules: Modules<'f>,
     scope: ScopeId,
-    label: Option<&'a str>,
+    label: Option<Label>,
     /// An example is checked: it is data, as a caller would send it.
     is_in_example: bool,
     /// A declaration could not be read, so that names may be missing without fault.
@@ -88,25 +88,37 @@ pub(crate) struct Checker<'t, 'a> {
     has_unknown_imports: bool,
 }
 
-/// Checks a tree; [`Checker::lower`] gives its graph.
-pub(crate) fn check<'t, 'a>(
-    tree: &'t SyntaxTree<'a>,
-    functions: &'t FunctionTable,
-    sink: &'t mut Sink,
-) -> Checker<'t, 'a> {
+/// A program whose declarations were checked. It holds no part of the tree.
+pub(crate) struct Checked<'f, 'a> {
+    sink: &'f mut Sink,
+    types: Types,
+    graph: Graph<'a>,
+    inputs: BTreeMap<&'a str, Input>,
+    outputs: BTreeMap<&'a str, NodeIndex>,
+    assignments: Vec<Assignment<'a>>,
+    modules: Modules<'f>,
+}
+
+/// Checks a tree; [`Checked::lower`] gives its graph.
+pub(crate) fn check<'f, 'a>(
+    tree: &SyntaxTree<'a>,
+    functions: &'f FunctionTable,
+    sink: &'f mut Sink,
+) -> Checked<'f, 'a> {
     let mut checker = Checker {
         tree,
         functions,
         sink,
         types: Types::new(),
-        graph: Graph::with_capacity(tree.expressions.len()),
+        // Variables are expressions without a node of their own.
+        graph: Graph::with_capacity(tree.expressions.len() * 3 / 4),
         declared_types: HashMap::new(),
-        variables: HashMap::new(),
+        variables: HashMap::with_capacity(tree.declarations.len()),
         wildcards: HashSet::new(),
         aliases: HashMap::new(),
         inputs: BTreeMap::new(),
         outputs: BTreeMap::new(),
-        assignments: Vec::new(),
+        assignments: Vec::with_capacity(tree.declarations.len()),
         signatures: HashMap::new(),
         modules: BTreeMap::new(),
         scope: ScopeId::PROGRAM,
@@ -125,7 +137,7 @@ pub(crate) fn check<'t, 'a>(
             break;
         }
     }
-    checker
+    checker.finish()
 }
 
 /// Where a declaration is named.
@@ -140,7 +152,7 @@ fn span_of(declaration: &Declaration<'_>) -> Span {
     }
 }
 
-impl<'a> Checker<'_, 'a> {
+impl<'f, 'a> Checker<'_, 'f, 'a> {
     fn declaration(&mut self, declaration: &Declaration<'a>) {
         match declaration {
             Declaration::Error => self.has_unknown_names = true,
@@ -159,7 +171,7 @@ impl<'a> Checker<'_, 'a> {
             }
             Declaration::Use { path, alias } => self.import(path, *alias),
             Declaration::Assignment { name, value } => {
-                self.label = Some(name.text);
+                self.label = Some(self.graph.add_label(name.text));
                 let value = self.infer(*value, None);
                 self.label = None;
                 let mut variable = Variable::new(value);
@@ -205,7 +217,7 @@ impl<'a> Checker<'_, 'a> {
             self.inputs.insert(name.text, Input { ty, examples: constants });
         }
         let kind = NodeKind::Input { name: name.text.to_owned() };
-        self.label = Some(name.text);
+        self.label = Some(self.graph.add_label(name.text));
         let value = self.add(kind, ty, name.span);
         self.label = None;
         self.variables.insert(name.text, Variable::new(Some(value)));
@@ -228,7 +240,7 @@ impl<'a> Checker<'_, 'a> {
     }
 
     fn import(&mut self, path: &Path<'a>, alias: Option<Name<'a>>) {
-        let namespace = path.text();
+        let namespace = path.text.clone().into_owned();
         let is_known = self.functions.is_importable(&namespace);
         if !is_known {
             self.undefined_namespace(&namespace, path.span);
@@ -244,8 +256,8 @@ impl<'a> Checker<'_, 'a> {
         }
     }
 
-    /// Brings the graph into canonical order; none when there was an error.
-    pub(crate) fn lower(mut self) -> Option<Numbered> {
+    /// What is needed beyond the tree.
+    fn finish(mut self) -> Checked<'f, 'a> {
         let mut outputs = BTreeMap::new();
         for name in self.outputs.keys() {
             let variable = &self.variables[name];
@@ -256,43 +268,8 @@ impl<'a> Checker<'_, 'a> {
                 outputs.insert(*name, value.node);
             }
         }
-        if self.sink.n_errors() > 0 {
-            return None;
-        }
-        let program = Program {
-            graph: &mut self.graph,
-            types: &self.types,
-            inputs: &self.inputs,
-            outputs: &outputs,
-            modules: &self.modules,
-        };
-        match number(program) {
-            Ok(numbered) => {
-                self.warn_unused(&numbered.is_reached);
-                Some(numbered)
-            }
-            Err(error) => {
-                self.error(Code::LimitExceeded, Span::default(), error.to_string());
-                None
-            }
-        }
-    }
-
-    fn warn_unused(&mut self, is_reached: &[bool]) {
-        for assignment in &self.assignments {
-            let Assignment { name, value, is_used } = assignment;
-            let is_reached = value.is_none_or(|value| is_reached[value.node.index()]);
-            if *is_used && is_reached {
-                continue;
-            }
-            let message = if *is_used {
-                format!("No output depends on '{}', so it is left out of the pipeline", name.text)
-            } else {
-                format!("'{}' is never used", name.text)
-            };
-            let hint = format!("Remove it, or make it a result: out {}", name.text);
-            self.sink.push(Diagnostic::warning(Code::UnusedVariable, name.span, message).suggest([hint]));
-        }
+        let Self { sink, types, graph, inputs, assignments, modules, .. } = self;
+        Checked { sink, types, graph, inputs, outputs, assignments, modules }
     }
 
     // What all parts of the checker use.
@@ -384,5 +361,48 @@ impl<'a> Checker<'_, 'a> {
         }
         let message = format!("Undefined namespace: {namespace}");
         self.sink.push(Diagnostic::error(Code::UndefinedNamespace, span, message).suggest(hints));
+    }
+}
+
+impl Checked<'_, '_> {
+    /// Brings the graph into canonical order; none when there was an error.
+    pub(crate) fn lower(mut self) -> Option<Numbered> {
+        if self.sink.n_errors() > 0 {
+            return None;
+        }
+        let program = Program {
+            graph: &mut self.graph,
+            types: &self.types,
+            inputs: &self.inputs,
+            outputs: &self.outputs,
+            modules: &self.modules,
+        };
+        match number(program) {
+            Ok(numbered) => {
+                self.warn_unused(&numbered.is_reached);
+                Some(numbered)
+            }
+            Err(error) => {
+                self.sink.push(Diagnostic::error(Code::LimitExceeded, Span::default(), error.to_string()));
+                None
+            }
+        }
+    }
+
+    fn warn_unused(&mut self, is_reached: &[bool]) {
+        for assignment in &self.assignments {
+            let Assignment { name, value, is_used } = assignment;
+            let is_reached = value.is_none_or(|value| is_reached[value.node.index()]);
+            if *is_used && is_reached {
+                continue;
+            }
+            let message = if *is_used {
+                format!("No output depends on '{}', so it is left out of the pipeline", name.text)
+            } else {
+                format!("'{}' is never used", name.text)
+            };
+            let hint = format!("Remove it, or make it a result: out {}", name.text);
+            self.sink.push(Diagnostic::warning(Code::UnusedVariable, name.span, message).suggest([hint]));
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The graph while it is made: nodes in the order in which the checker comes to them. [`number`](crate::number)
 //! brings them into the canonical order.
 
+use std::num::NonZeroU32;
+
 use constellation_store_core::{NodeIndex, NodeKind};
 
 use crate::span::Span;
@@ -17,6 +19,10 @@ impl ScopeId {
         self.0 as usize
     }
 }
+
+/// A variable whose right-hand side is a part of the graph; its place in the list of labels, and one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Label(NonZeroU32);
 
 #[derive(Debug)]
 pub(crate) struct Scope {
@@ -66,10 +72,10 @@ impl Operation {
 }
 
 #[derive(Debug)]
-pub(crate) struct Node<'a> {
+pub(crate) struct Node {
     pub(crate) operation: Operation,
     pub(crate) ty: Ty,
-    pub(crate) label: Option<&'a str>,
+    pub(crate) label: Option<Label>,
     pub(crate) span: Span,
     pub(crate) scope: ScopeId,
     /// Made of literals only.
@@ -78,7 +84,9 @@ pub(crate) struct Node<'a> {
 
 #[derive(Debug)]
 pub(crate) struct Graph<'a> {
-    pub(crate) nodes: Vec<Node<'a>>,
+    pub(crate) nodes: Vec<Node>,
+    /// The variables that nodes are labelled with. There are many more nodes.
+    labels: Vec<&'a str>,
     pub(crate) scopes: Vec<Scope>,
 }
 
@@ -87,19 +95,31 @@ impl<'a> Graph<'a> {
     pub(crate) fn with_capacity(n_nodes: usize) -> Self {
         Self {
             nodes: Vec::with_capacity(n_nodes),
+            labels: Vec::new(),
             scopes: vec![Scope { parameters: Vec::new(), result: NodeIndex(0) }],
         }
     }
 
-    pub(crate) fn node(&self, index: NodeIndex) -> &Node<'a> {
+    pub(crate) fn node(&self, index: NodeIndex) -> &Node {
         &self.nodes[index.index()]
+    }
+
+    /// A label for the nodes of a declaration.
+    pub(crate) fn add_label(&mut self, name: &'a str) -> Label {
+        self.labels.push(name);
+        let place = u32::try_from(self.labels.len()).ok().and_then(NonZeroU32::new);
+        Label(place.expect("a source of 1 MiB has fewer declarations, and it was added"))
+    }
+
+    pub(crate) fn label(&self, label: Label) -> &'a str {
+        self.labels[label.0.get() as usize - 1]
     }
 
     pub(crate) fn add(
         &mut self,
         operation: Operation,
         ty: Ty,
-        label: Option<&'a str>,
+        label: Option<Label>,
         span: Span,
         scope: ScopeId,
     ) -> NodeIndex {

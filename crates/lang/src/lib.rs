@@ -107,9 +107,11 @@ fn compile_here(
     let mut sink = Sink::default();
     let tree = parser::parse_into(source, &mut sink);
     ended(Phase::Parsing);
-    let checker = checker::check(&tree, functions, &mut sink);
+    let checked = checker::check(&tree, functions, &mut sink);
     ended(Phase::Checking);
-    let numbered = checker.lower();
+    // Before the graph is made, so that it can have the memory.
+    drop(tree);
+    let numbered = checked.lower();
     ended(Phase::Lowering);
     let diagnostics = sink.finish(source.source());
     let (dag_spec, node_spans) = numbered.map(|numbered| (numbered.dag_spec, numbered.spans)).unzip();

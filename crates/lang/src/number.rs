@@ -28,6 +28,9 @@ pub(crate) struct Input {
     pub(crate) examples: Vec<NodeIndex>,
 }
 
+/// The signature behind each module name and major version that is called.
+pub(crate) type Modules<'f> = BTreeMap<(&'f str, u32), &'f FunctionSignature>;
+
 /// A program without errors.
 pub(crate) struct Program<'p, 'a> {
     /// Its operations are moved to the numbered graph.
@@ -35,8 +38,7 @@ pub(crate) struct Program<'p, 'a> {
     pub(crate) types: &'p Types,
     pub(crate) inputs: &'p BTreeMap<&'a str, Input>,
     pub(crate) outputs: &'p BTreeMap<&'a str, NodeIndex>,
-    /// The signature behind each module name and major version.
-    pub(crate) modules: &'p BTreeMap<(&'p str, u32), &'p FunctionSignature>,
+    pub(crate) modules: &'p Modules<'p>,
 }
 
 pub(crate) struct Numbered {
@@ -56,9 +58,10 @@ pub(crate) struct TooManyCaptures;
 pub(crate) fn number(program: Program<'_, '_>) -> Result<Numbered, TooManyCaptures> {
     let captures = captures(program.graph)?;
     let mut order = Order::new(program.graph, &captures);
+    let mut steps = Vec::new();
     let examples = program.inputs.values().flat_map(|input| &input.examples);
     for root in program.outputs.values().chain(examples) {
-        order.reach(program.graph, *root);
+        order.reach(program.graph, *root, &mut steps);
     }
     Ok(order.into_spec(program))
 }
@@ -66,6 +69,9 @@ pub(crate) fn number(program: Program<'_, '_>) -> Result<Numbered, TooManyCaptur
 /// For each node that owns bodies, the nodes outside that the bodies refer to, in order of first use.
 fn captures(graph: &Graph<'_>) -> Result<HashMap<NodeIndex, Vec<NodeIndex>>, TooManyCaptures> {
     let mut captures: HashMap<NodeIndex, Vec<NodeIndex>> = HashMap::new();
+    if graph.scopes.len() == 1 {
+        return Ok(captures);
+    }
     let mut total = 0;
     // The scope, and the owner plus one, for which a node was last seen.
     let mut seen_in = vec![ScopeId::PROGRAM; graph.nodes.len()];
@@ -132,9 +138,9 @@ impl<'c> Order<'c> {
         }
     }
 
-    /// Numbers a node after all that it needs.
-    fn reach(&mut self, graph: &Graph<'_>, root: NodeIndex) {
-        let mut steps = vec![Step::Visit(root)];
+    /// Numbers a node after all that it needs; `steps` is empty, and is room to work in.
+    fn reach(&mut self, graph: &Graph<'_>, root: NodeIndex, steps: &mut Vec<Step>) {
+        steps.push(Step::Visit(root));
         while let Some(step) = steps.pop() {
             match step {
                 Step::Visit(index) => {
@@ -181,7 +187,7 @@ impl<'c> Order<'c> {
 
     fn into_spec(self, program: Program<'_, '_>) -> Numbered {
         let Program { graph, types, inputs, outputs, modules } = program;
-        let mut table = Table { specs: TypeTable::new(), indices: HashMap::new(), types };
+        let mut table = Table { specs: TypeTable::new(), indices: vec![None; types.len()], types };
         let inputs = inputs.iter().map(|(name, input)| InputSpec {
             name: (*name).to_owned(),
             ty: table.index_of(input.ty),
@@ -193,6 +199,7 @@ impl<'c> Order<'c> {
         let mut nodes = Vec::with_capacity(self.nodes.len());
         let mut spans = Vec::with_capacity(self.nodes.len());
         for index in &self.nodes {
+            let label = graph.node(*index).label.map(|label| graph.label(label));
             let node = &mut graph.nodes[index.index()];
             let ty = table.index_of(node.ty);
             let operation = std::mem::replace(&mut node.operation, Operation::Plain(NodeKind::Parameter));
@@ -204,7 +211,7 @@ impl<'c> Order<'c> {
                     .entry((&signature.module, signature.major))
                     .or_insert_with(|| SignatureHash::of(signature));
             }
-            nodes.push(NodeSpec { label: node.label.map(str::to_owned), ty, operation });
+            nodes.push(NodeSpec { label: label.map(str::to_owned), ty, operation });
             spans.push(node.span);
         }
         let outputs = outputs
@@ -263,13 +270,13 @@ impl<'c> Order<'c> {
 /// The type table, with the index of each handle remembered.
 struct Table<'t> {
     specs: TypeTable,
-    indices: HashMap<Ty, TypeIndex>,
+    indices: Vec<Option<TypeIndex>>,
     types: &'t Types,
 }
 
 impl Table<'_> {
     fn index_of(&mut self, ty: Ty) -> TypeIndex {
-        *self.indices.entry(ty).or_insert_with(|| self.specs.index_of(self.types.get(ty)))
+        *self.indices[ty.index()].get_or_insert_with(|| self.specs.index_of(self.types.get(ty)))
     }
 }
 

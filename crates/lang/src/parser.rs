@@ -9,6 +9,8 @@ mod options;
 mod recovery;
 mod types;
 
+use std::num::NonZeroU32;
+
 use hashbrown::{HashMap, HashSet};
 
 pub(crate) use self::expressions::Operator;
@@ -37,9 +39,11 @@ pub(crate) fn parse_into<'a>(source: &TokenizedSource<'a>, sink: &mut Sink) -> S
         tokens: source.tokens(),
         at: 0,
         partners: partners(source),
-        // A program has three to five times as many tokens as expressions; what is moved while it grows costs more.
+        // A program has two to three tokens for each expression, and about a dozen for each declaration. To grow costs
+        // more than what is left over.
         tree: SyntaxTree {
-            expressions: Vec::with_capacity(source.tokens().len() / 4),
+            declarations: Vec::with_capacity(source.tokens().len() / 12),
+            expressions: Vec::with_capacity(source.tokens().len() * 2 / 5),
             ..SyntaxTree::default()
         },
         sink,
@@ -58,7 +62,7 @@ struct Parser<'s, 'a> {
     tokens: &'s [Token],
     at: usize,
     /// For each opening bracket, the token that closes it, if any.
-    partners: Vec<Option<u32>>,
+    partners: Vec<Option<NonZeroU32>>,
     tree: SyntaxTree<'a>,
     sink: &'s mut Sink,
     nesting: u32,
@@ -406,13 +410,13 @@ impl<'a> Parser<'_, 'a> {
         Ok((items, is_complete))
     }
 
-    fn add(&mut self, kind: ExpressionKind<'a>, span: Span, height: u32) -> Parsed<ExpressionId> {
+    fn add(&mut self, kind: ExpressionKind<'a>, span: Span, height: u16) -> Parsed<ExpressionId> {
         if height > MAX_HEIGHT {
             let message = format!("The expression nests deeper than {MAX_HEIGHT} operators");
             return Err(self.abandon(span, message));
         }
         let id = u32::try_from(self.tree.expressions.len()).expect("a source of 1 MiB has fewer expressions");
-        self.tree.expressions.push(Expression { kind, span, height });
+        self.tree.expressions.push(Expression { kind, span, height, is_parenthesized: false });
         Ok(ExpressionId(id))
     }
 

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use crate::parser::{Operator, is_option_name};
 use crate::syntax::{
-    CallOption, Declaration, Duration, ExpressionId, ExpressionKind, Name, OptionValue, PatternKind,
-    SyntaxTree, TypeExpressionKind, TypeId,
+    Call, CallOption, Declaration, Duration, ExpressionId, ExpressionKind, Interpolation, Name, OptionValue,
+    PatternKind, SyntaxTree, TypeExpressionKind, TypeId,
 };
 
 /// Prints a program: a declaration a line, in the order of the tree.
@@ -117,7 +117,7 @@ impl<'t, 'a> Printer<'t, 'a> {
             Declaration::Output { name } => self.run([Piece::Text("out "), Piece::Text(name.text)]),
             Declaration::Use { path, alias } => {
                 self.out.push_str("use ");
-                self.out.push_str(&path.text());
+                self.out.push_str(&path.text);
                 if let Some(alias) = alias {
                     self.run([Piece::Text(" as "), Piece::Text(alias.text)]);
                 }
@@ -169,7 +169,8 @@ impl<'t, 'a> Printer<'t, 'a> {
                 context.least >= POSTFIX && !context.is_right || context.follow > 0
             }
             ExpressionKind::Field { .. } | ExpressionKind::Projection { .. } => context.least > POSTFIX,
-            ExpressionKind::Call { options, .. } => {
+            ExpressionKind::Call(call) => {
+                let options = &call.options;
                 let ends_open =
                     options.last().is_some_and(|option| matches!(option.value, OptionValue::Expression(_)));
                 let is_operand = context.follow > 0 || (context.least >= POSTFIX && !context.is_right);
@@ -181,7 +182,7 @@ impl<'t, 'a> Printer<'t, 'a> {
             | ExpressionKind::Variable(_)
             | ExpressionKind::Boolean(_)
             | ExpressionKind::String(_)
-            | ExpressionKind::Interpolation { .. }
+            | ExpressionKind::Interpolation(_)
             | ExpressionKind::List(_)
             | ExpressionKind::Record(_)
             | ExpressionKind::Branch { .. }
@@ -201,11 +202,12 @@ impl<'t, 'a> Printer<'t, 'a> {
             ExpressionKind::String(text) => {
                 self.push([Piece::Text("\""), Piece::Escaped(text), Piece::Text("\"")]);
             }
-            ExpressionKind::Interpolation { parts, values } => self.interpolation(parts, values),
+            ExpressionKind::Interpolation(interpolation) => self.interpolation(interpolation),
             ExpressionKind::List(items) => self.list("[", items.iter().map(whole), "]"),
             ExpressionKind::Record(fields) => self.record(fields),
-            ExpressionKind::Call { function, arguments, options } => {
-                self.out.push_str(&function.text());
+            ExpressionKind::Call(call) => {
+                let Call { function, arguments, options } = &**call;
+                self.out.push_str(&function.text);
                 for (index, option) in options.iter().enumerate().rev() {
                     let is_last = index + 1 == options.len();
                     let context = if is_last {
@@ -345,7 +347,7 @@ impl<'t, 'a> Printer<'t, 'a> {
         }
     }
 
-    fn interpolation(&mut self, parts: &'t [String], values: &[ExpressionId]) {
+    fn interpolation(&mut self, Interpolation { parts, values }: &'t Interpolation<'a>) {
         self.pending.push(Piece::Text("\""));
         for (index, part) in parts.iter().enumerate().rev() {
             if let Some(value) = values.get(index) {

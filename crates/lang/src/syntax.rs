@@ -4,13 +4,15 @@
 //! tree needs more stack than the bound on nesting allows. Chains of operators are long to the left only, and
 //! `??` and `else if` chains are single nodes.
 
+use std::borrow::Cow;
+
 use crate::span::Span;
 
 /// How deep brackets, branches and bodies may nest.
 pub const MAX_NESTING: u32 = 256;
 
 /// How deep an expression may nest, operators in right operands included.
-pub(crate) const MAX_HEIGHT: u32 = 1024;
+pub(crate) const MAX_HEIGHT: u16 = 1024;
 
 /// The place of an expression in its [`SyntaxTree`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,17 +65,10 @@ pub struct Name<'a> {
 /// A name of several parts, `a.b.c`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path<'a> {
-    /// The parts, at least one.
-    pub segments: Vec<&'a str>,
+    /// The parts with dots between them, without the space that the source may have there.
+    pub text: Cow<'a, str>,
     /// The whole name.
     pub span: Span,
-}
-
-impl Path<'_> {
-    /// The parts with dots between them.
-    pub fn text(&self) -> String {
-        self.segments.join(".")
-    }
 }
 
 /// A declaration.
@@ -157,7 +152,9 @@ pub struct Expression<'a> {
     /// Its place, without the parentheses around it.
     pub span: Span,
     /// How deep a walk over it recurses.
-    pub(crate) height: u32,
+    pub(crate) height: u16,
+    /// Whether parentheses stand around it.
+    pub(crate) is_parenthesized: bool,
 }
 
 /// An operator between two operands.
@@ -212,7 +209,7 @@ impl BinaryOperator {
     }
 }
 
-/// What an expression is.
+/// What an expression is. Small, since a tree has more of these than of anything else: what is larger is boxed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ExpressionKind<'a> {
     /// Text that is no expression; reported.
@@ -226,27 +223,15 @@ pub enum ExpressionKind<'a> {
     /// `true` or `false`
     Boolean(bool),
     /// A string without interpolation.
-    String(String),
-    /// A string with interpolation: one part more than there are values.
-    Interpolation {
-        /// The text around the values.
-        parts: Vec<String>,
-        /// The values.
-        values: Vec<ExpressionId>,
-    },
+    String(Cow<'a, str>),
+    /// A string with interpolation.
+    Interpolation(Box<Interpolation<'a>>),
     /// `[a, b]`
     List(Vec<ExpressionId>),
     /// `{ a: x, b: y }`
     Record(Vec<(Name<'a>, ExpressionId)>),
     /// `f(a, b) with ...`
-    Call {
-        /// The name.
-        function: Path<'a>,
-        /// The arguments.
-        arguments: Vec<ExpressionId>,
-        /// The options of the `with` clause.
-        options: Vec<CallOption<'a>>,
-    },
+    Call(Box<Call<'a>>),
     /// `source.name`
     Field {
         /// The record.
@@ -307,6 +292,26 @@ pub enum ExpressionKind<'a> {
         /// The cases, at least one.
         cases: Vec<(Pattern<'a>, ExpressionId)>,
     },
+}
+
+/// A string with interpolation: one part more than there are values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interpolation<'a> {
+    /// The text around the values.
+    pub parts: Vec<Cow<'a, str>>,
+    /// The values.
+    pub values: Vec<ExpressionId>,
+}
+
+/// A call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call<'a> {
+    /// The name.
+    pub function: Path<'a>,
+    /// The arguments.
+    pub arguments: Vec<ExpressionId>,
+    /// The options of the `with` clause.
+    pub options: Vec<CallOption<'a>>,
 }
 
 /// A pattern of a `match` case.
@@ -404,7 +409,7 @@ impl Declaration<'_> {
             | Self::Input { name, ty: _, examples: _ }
             | Self::Output { name }
             | Self::Assignment { name, value: _ } => name.forget_span(),
-            Self::Use { path: Path { segments: _, span }, alias } => {
+            Self::Use { path: Path { text: _, span }, alias } => {
                 *span = Span::default();
                 alias.iter_mut().for_each(Name::forget_span);
             }
@@ -430,11 +435,13 @@ impl TypeExpression<'_> {
 
 impl Expression<'_> {
     fn forget_spans(&mut self) {
-        let Self { kind, span, height: _ } = self;
+        let Self { kind, span, height: _, is_parenthesized } = self;
         *span = Span::default();
+        *is_parenthesized = false;
         match kind {
             ExpressionKind::Record(fields) => fields.iter_mut().for_each(|(name, _)| name.forget_span()),
-            ExpressionKind::Call { function: Path { segments: _, span }, arguments: _, options } => {
+            ExpressionKind::Call(call) => {
+                let Call { function: Path { text: _, span }, arguments: _, options } = &mut **call;
                 *span = Span::default();
                 for CallOption { name, value: _, span } in options {
                     name.forget_span();
@@ -464,7 +471,7 @@ impl Expression<'_> {
             | ExpressionKind::Float(_)
             | ExpressionKind::Boolean(_)
             | ExpressionKind::String(_)
-            | ExpressionKind::Interpolation { parts: _, values: _ }
+            | ExpressionKind::Interpolation(_)
             | ExpressionKind::List(_)
             | ExpressionKind::Binary { operator: _, left: _, right: _ }
             | ExpressionKind::Coalesce { reversed: _ }

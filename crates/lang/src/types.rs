@@ -4,10 +4,12 @@
 //! types together are much larger than the program.
 
 use std::fmt::{self, Write};
+use std::hash::{Hash, Hasher};
+use std::mem;
 use std::sync::Arc;
 
 use constellation_types::{Field, MAX_TYPE_DEPTH, MAX_TYPE_SIZE, RecordType, Type, merge_types};
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 
 /// How many members a union has at most, so that comparing each with each is fast.
 pub(crate) const MAX_UNION_MEMBERS: usize = 256;
@@ -25,6 +27,10 @@ impl Ty {
     pub(crate) const INT: Ty = Ty(2);
     pub(crate) const FLOAT: Ty = Ty(3);
     pub(crate) const BOOLEAN: Ty = Ty(4);
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// Why a type cannot be made.
@@ -53,6 +59,23 @@ enum Shape {
     Union(Box<[Ty]>),
     Function(Box<[Ty]>, Ty),
     Variable(Arc<str>),
+}
+
+/// The fields of a record, to look for its shape without making one.
+struct RecordShape<'k>(&'k [(&'k str, Ty)]);
+
+impl Hash for RecordShape<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        mem::discriminant(&Shape::Record(Box::default())).hash(state);
+        self.0.hash(state);
+    }
+}
+
+impl Equivalent<Shape> for RecordShape<'_> {
+    fn equivalent(&self, shape: &Shape) -> bool {
+        let Shape::Record(fields) = shape else { return false };
+        fields.iter().map(|(name, ty)| (&**name, *ty)).eq(self.0.iter().copied())
+    }
 }
 
 #[derive(Debug)]
@@ -125,21 +148,26 @@ impl Types {
         types
     }
 
+    /// How many types there are. Handles are below it.
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
     pub(crate) fn get(&self, ty: Ty) -> &Type {
-        &self.known[ty.0 as usize].ty
+        &self.known[ty.index()].ty
     }
 
     pub(crate) fn has_function(&self, ty: Ty) -> bool {
-        self.known[ty.0 as usize].has_function
+        self.known[ty.index()].has_function
     }
 
     pub(crate) fn has_variable(&self, ty: Ty) -> bool {
-        self.known[ty.0 as usize].has_variable
+        self.known[ty.index()].has_variable
     }
 
     /// Whether it is made with `[]`, so that a part of it is not known yet.
     pub(crate) fn has_nothing(&self, ty: Ty) -> bool {
-        self.known[ty.0 as usize].has_nothing
+        self.known[ty.index()].has_nothing
     }
 
     /// Whether the bound on work was passed. From then on every comparison holds, so that nothing misleading
@@ -220,7 +248,7 @@ impl Types {
         let mut has_variable = matches!(shape, Shape::Variable(_));
         let mut has_nothing = matches!(shape, Shape::Nothing);
         let mut part = |part: &Ty| {
-            let part = &self.known[part.0 as usize];
+            let part = &self.known[part.index()];
             size = size.saturating_add(part.size);
             depth = depth.max(part.depth + 1);
             has_function |= part.has_function;
@@ -260,12 +288,23 @@ impl Types {
         if self.is_exhausted() { Err(TypeLimit::Work) } else { Ok(()) }
     }
 
+    /// The type of a shape that was seen before, so that it need not be made again.
+    fn find<S: Hash + Equivalent<Shape>>(&self, shape: &S) -> Option<Ty> {
+        self.by_shape.get(shape).copied()
+    }
+
     pub(crate) fn list(&mut self, element: Ty) -> Result<Ty, TypeLimit> {
+        if let Some(known) = self.find(&Shape::List(element)) {
+            return Ok(known);
+        }
         let ty = Type::list(self.get(element).clone());
         self.intern(&ty)
     }
 
     pub(crate) fn optional(&mut self, inner: Ty) -> Result<Ty, TypeLimit> {
+        if let Some(known) = self.find(&Shape::Optional(inner)) {
+            return Ok(known);
+        }
         let ty = Type::optional(self.get(inner).clone());
         self.intern(&ty)
     }
@@ -276,14 +315,13 @@ impl Types {
         self.intern(&ty)
     }
 
-    pub(crate) fn record<N: Into<Arc<str>>>(
-        &mut self,
-        fields: impl IntoIterator<Item = (N, Ty)>,
-    ) -> Result<Ty, TypeLimit> {
-        let fields: Vec<Field> = fields
-            .into_iter()
-            .map(|(name, ty)| Field { name: name.into(), ty: self.get(ty).clone() })
-            .collect();
+    pub(crate) fn record(&mut self, fields: &[(&str, Ty)]) -> Result<Ty, TypeLimit> {
+        self.charge(fields.len());
+        if let Some(known) = self.find(&RecordShape(fields)) {
+            return Ok(known);
+        }
+        let fields =
+            fields.iter().map(|(name, ty)| Field { name: (*name).into(), ty: self.get(*ty).clone() });
         let ty = Type::Record(Arc::new(RecordType::new(fields)));
         self.intern(&ty)
     }
@@ -300,7 +338,7 @@ impl Types {
             for part in parts {
                 if !unique.contains(&part) {
                     unique.push(part);
-                    size += self.known[part.0 as usize].size;
+                    size += self.known[part.index()].size;
                 }
                 self.spend(1 + unique.len() as u64)?;
                 if unique.len() > MAX_UNION_MEMBERS {
@@ -321,7 +359,7 @@ impl Types {
         if let Some(known) = self.subtypes.get(&(lower, upper)) {
             return *known;
         }
-        let (lower_type, upper_type) = (&self.known[lower.0 as usize], &self.known[upper.0 as usize]);
+        let (lower_type, upper_type) = (&self.known[lower.index()], &self.known[upper.index()]);
         let members = |ty: &Type| match ty {
             Type::Union(union) => union.members().len() as u64,
             _ => 1,
@@ -400,9 +438,15 @@ mod tests {
         let mut types = Types::new();
         let user = || Type::list(Type::record([("id", Type::Int), ("tags", Type::list(Type::String))]));
         assert_eq!(types.intern(&user()), types.intern(&user()));
-        let ab = types.record([("a", Ty::INT), ("b", Ty::INT)]).unwrap();
-        let ba = types.record([("b", Ty::INT), ("a", Ty::INT)]).unwrap();
+        let ab = types.record(&[("a", Ty::INT), ("b", Ty::INT)]).unwrap();
+        let ba = types.record(&[("b", Ty::INT), ("a", Ty::INT)]).unwrap();
         assert_ne!(ab, ba);
+        for (known, names) in [(ab, ["a", "b"]), (ba, ["b", "a"])] {
+            assert_eq!(types.record(&names.map(|name| (name, Ty::INT))), Ok(known));
+            assert_eq!(types.intern(&Type::record(names.map(|name| (name, Type::Int)))), Ok(known));
+        }
+        assert_eq!(types.record(&[("a", Ty::INT), ("b", Ty::INT), ("a", Ty::INT)]), Ok(ab));
+        assert_eq!(types.record(&[]), types.intern(&Type::record::<&str>([])));
         assert!(types.is_subtype(ab, ba) && types.is_subtype(ba, ab));
     }
 
@@ -410,7 +454,7 @@ mod tests {
     fn a_doubling_type_stops_at_the_bound() {
         let mut types = Types::new();
         let mut ty = Ty::INT;
-        let limit = (0..40).find_map(|_| match types.record([("x", ty), ("y", ty)]) {
+        let limit = (0..40).find_map(|_| match types.record(&[("x", ty), ("y", ty)]) {
             Ok(next) => {
                 ty = next;
                 None
@@ -423,10 +467,10 @@ mod tests {
     #[test]
     fn work_on_types_is_bounded() {
         let mut types = Types::new();
-        let mut wide = types.record([("a", Ty::INT)]).unwrap();
+        let mut wide = types.record(&[("a", Ty::INT)]).unwrap();
         let mut limit = None;
         for index in 0..100_000 {
-            let next = types.record([(format!("f{index}"), Ty::INT)]).unwrap_or(wide);
+            let next = types.record(&[(&*format!("f{index}"), Ty::INT)]).unwrap_or(wide);
             match types.merge(wide, next) {
                 Ok(merged) => wide = merged.unwrap(),
                 Err(error) => {
@@ -445,7 +489,7 @@ mod tests {
         let pair = types.union(&[Ty::INT, Ty::STRING]).unwrap();
         assert_eq!(types.union(&[pair, Ty::STRING, Ty::INT]), Ok(pair));
         let records: Vec<Ty> =
-            (0..300).map(|index| types.record([(format!("f{index}"), Ty::INT)]).unwrap()).collect();
+            (0..300).map(|index| types.record(&[(&*format!("f{index}"), Ty::INT)]).unwrap()).collect();
         assert_eq!(types.union(&records), Err(TypeLimit::Members));
     }
 }

@@ -1,7 +1,6 @@
 //! The types of the language.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
@@ -63,17 +62,29 @@ impl RecordType {
     /// A record type with these fields. Of several fields of one name the last wins, in the place of the first,
     /// as in the language.
     pub fn new(fields: impl IntoIterator<Item = Field>) -> Self {
+        // To look through few names takes less than to make a map of them.
+        const FEW: usize = 8;
         let fields = fields.into_iter();
         let mut unique: Vec<Field> = Vec::with_capacity(fields.size_hint().0);
-        let mut places = HashMap::with_capacity(fields.size_hint().0);
+        let mut places: HashMap<Arc<str>, usize> = HashMap::new();
         for field in fields {
-            match places.entry(Arc::clone(&field.name)) {
-                Entry::Occupied(place) => unique[*place.get()] = field,
-                Entry::Vacant(place) => {
-                    place.insert(unique.len());
-                    unique.push(field);
+            let known = if unique.len() <= FEW {
+                unique.iter().position(|known| known.name == field.name)
+            } else {
+                if places.is_empty() {
+                    let names = unique.iter().map(|field| Arc::clone(&field.name));
+                    places.extend(names.zip(0..));
                 }
+                places.get(&field.name).copied()
+            };
+            if let Some(place) = known {
+                unique[place] = field;
+                continue;
             }
+            if !places.is_empty() {
+                places.insert(Arc::clone(&field.name), unique.len());
+            }
+            unique.push(field);
         }
         let measure = Measure::of_parts(unique.iter().map(|field| &field.ty));
         Self { fields: unique.into_boxed_slice(), measure }
@@ -283,6 +294,17 @@ mod tests {
         let ty = Type::record([("a", Type::Int), ("b", Type::Int), ("a", Type::String)]);
         assert_eq!(ty.to_string(), "{ a: String, b: Int }");
         assert_eq!(Type::record::<&str>([]).to_string(), "{  }");
+    }
+
+    #[test]
+    fn a_repeated_field_of_many_keeps_the_last_type_in_the_place_of_the_first() {
+        let names: Vec<String> = (0..40).map(|index| format!("f{}", index % 20)).collect();
+        let fields = names.iter().enumerate();
+        let fields = fields.map(|(index, name)| (&**name, if index < 20 { Type::Int } else { Type::String }));
+        let Type::Record(record) = Type::record(fields) else { panic!("it is a record") };
+        let found: Vec<&str> = record.fields().iter().map(|field| &*field.name).collect();
+        assert_eq!(found, names[..20]);
+        assert!(record.fields().iter().all(|field| field.ty == Type::String));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use constellation_lang::syntax::{
-    CallOption, Declaration, ExpressionId, ExpressionKind, OptionValue, PatternKind, SyntaxTree,
-    TypeExpressionKind, TypeId,
+    Call, CallOption, Declaration, ExpressionId, ExpressionKind, Interpolation, OptionValue, PatternKind,
+    SyntaxTree, TypeExpressionKind, TypeId,
 };
 use constellation_lang::{parse, tokenize};
 use constellation_tests::{examples_directory, reference_directory};
@@ -256,7 +256,8 @@ impl Walk<'_> {
             ExpressionKind::Float(_) => self.find("float"),
             ExpressionKind::Boolean(_) => self.find("boolean"),
             ExpressionKind::String(_) => self.find("string"),
-            ExpressionKind::Interpolation { parts: _, values } => {
+            ExpressionKind::Interpolation(interpolation) => {
+                let Interpolation { parts: _, values } = &**interpolation;
                 self.find("interpolation");
                 self.expressions(values);
             }
@@ -268,7 +269,8 @@ impl Walk<'_> {
                 self.find("record");
                 self.expressions(fields.iter().map(|(_, field)| field));
             }
-            ExpressionKind::Call { function, arguments, options } => {
+            ExpressionKind::Call(call) => {
+                let Call { function, arguments, options } = &**call;
                 self.find("call");
                 if function.segments.len() > 1 {
                     self.find("call with a namespace");

@@ -1,10 +1,12 @@
 //! Calls: finding the function, instantiating its signature, and lambdas as arguments.
 
+use std::borrow::Cow;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use constellation_store_core::{Argument, NodeKind};
 use constellation_types::{Field, FunctionType, RecordType, Type};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::{Checker, Interned, Value, Variable};
 use crate::diagnostic::{Code, Diagnostic};
@@ -12,7 +14,7 @@ use crate::functions::Lookup;
 use crate::graph::Operation;
 use crate::span::Span;
 use crate::suggest::nearest;
-use crate::syntax::{CallOption, ExpressionId, ExpressionKind, Name, Path, TypeId};
+use crate::syntax::{Call, ExpressionId, ExpressionKind, Name, Path, TypeId};
 use crate::types::Ty;
 
 /// What the type variables of a signature stand for in a call.
@@ -50,14 +52,12 @@ impl Bindings {
     }
 }
 
-impl<'a> Checker<'_, 'a> {
-    pub(super) fn call(
-        &mut self,
-        name: &Path<'a>,
-        arguments: &[ExpressionId],
-        options: &[CallOption<'a>],
-        span: Span,
-    ) -> Option<Value> {
+/// The values of the arguments of a call, of which most have few.
+type Arguments = SmallVec<[Value; 4]>;
+
+impl<'a> Checker<'_, '_, 'a> {
+    pub(super) fn call(&mut self, call: &Call<'a>, span: Span) -> Option<Value> {
+        let Call { function: name, arguments, options } = call;
         let function = self.find_function(name, span);
         let checked = function.and_then(|index| self.arguments(index, name, arguments, span));
         if function.is_none() {
@@ -83,7 +83,7 @@ impl<'a> Checker<'_, 'a> {
         let arguments = signature
             .parameters
             .iter()
-            .zip(values)
+            .zip(&values)
             .map(|(parameter, value)| Argument { name: parameter.name.to_string(), node: value.node })
             .collect();
         let kind = NodeKind::Call {
@@ -97,13 +97,14 @@ impl<'a> Checker<'_, 'a> {
 
     fn find_function(&mut self, name: &Path<'a>, span: Span) -> Option<usize> {
         let functions = self.functions;
-        if let [simple] = name.segments.as_slice() {
-            return self.find_simple(simple, span);
-        }
-        let mut full_name = name.text();
-        let is_aliased = match self.aliases.get(name.segments[0]) {
+        let name = &*name.text;
+        let (Some((first, rest)), Some((_, last))) = (name.split_once('.'), name.rsplit_once('.')) else {
+            return self.find_simple(name, span);
+        };
+        let mut full_name = Cow::Borrowed(name);
+        let is_aliased = match self.aliases.get(first) {
             Some(Some(namespace)) => {
-                full_name = format!("{namespace}.{}", name.segments[1..].join("."));
+                full_name = Cow::Owned(format!("{namespace}.{rest}"));
                 true
             }
             // The alias stands for nothing, which was reported.
@@ -113,20 +114,17 @@ impl<'a> Checker<'_, 'a> {
         match functions.find_full(&full_name) {
             Lookup::Found(index) => return Some(index),
             Lookup::Ambiguous(indices) => {
-                self.ambiguous(&name.text(), indices, span);
+                self.ambiguous(name, indices, span);
                 return None;
             }
             Lookup::Missing => {}
         }
         let namespace = full_name.rsplit_once('.').map_or("", |(namespace, _)| namespace);
         if is_aliased || functions.is_namespace(namespace) {
-            self.undefined_function(&name.text(), name.segments[name.segments.len() - 1], span);
+            self.undefined_function(name, last, span);
         } else if !self.has_unknown_names {
-            if self.variables.contains_key(name.segments[0]) {
-                let hint = format!(
-                    "There are no methods: write {}(value, ...)",
-                    name.segments[name.segments.len() - 1]
-                );
+            if self.variables.contains_key(first) {
+                let hint = format!("There are no methods: write {last}(value, ...)");
                 let message = format!("Undefined namespace: {namespace}");
                 let diagnostic = Diagnostic::error(Code::UndefinedNamespace, span, message);
                 self.sink.push(diagnostic.suggest([hint]));
@@ -198,9 +196,9 @@ impl<'a> Checker<'_, 'a> {
         self.sink.push(Diagnostic::error(Code::UndefinedFunction, span, message).suggest(hints));
     }
 
-    fn interned(&mut self, index: usize, span: Span) -> Option<Interned> {
+    fn interned(&mut self, index: usize, span: Span) -> Option<Rc<Interned>> {
         if let Some(known) = self.signatures.get(&index) {
-            return Some(known.clone());
+            return Some(Rc::clone(known));
         }
         let functions = self.functions;
         let signature = functions.signature(index);
@@ -210,8 +208,8 @@ impl<'a> Checker<'_, 'a> {
             parameters.push(self.bounded(span, result)?);
         }
         let result = self.types.intern(&signature.result_type());
-        let interned = Interned { parameters, result: self.bounded(span, result)? };
-        self.signatures.insert(index, interned.clone());
+        let interned = Rc::new(Interned { parameters, result: self.bounded(span, result)? });
+        self.signatures.insert(index, Rc::clone(&interned));
         Some(interned)
     }
 
@@ -222,12 +220,13 @@ impl<'a> Checker<'_, 'a> {
         name: &Path<'a>,
         arguments: &[ExpressionId],
         span: Span,
-    ) -> Option<(Vec<Value>, Ty)> {
-        let Interned { parameters, result } = self.interned(index, span)?;
+    ) -> Option<(Arguments, Ty)> {
+        let signature = self.interned(index, span)?;
+        let Interned { parameters, result } = &*signature;
         if parameters.len() != arguments.len() {
             let message = format!(
                 "Function {} expects {} argument(s), got {}",
-                name.text(),
+                name.text,
                 parameters.len(),
                 arguments.len()
             );
@@ -240,22 +239,22 @@ impl<'a> Checker<'_, 'a> {
             return None;
         }
         let mut bindings = Bindings::default();
-        let mut values: Vec<Option<Value>> = vec![None; arguments.len()];
+        let mut values: SmallVec<[Option<Value>; 4]> = smallvec![None; arguments.len()];
         // Lambdas last: what they take follows from the other arguments.
         let is_lambda = |checker: &Self, argument: ExpressionId| {
             matches!(checker.expression(argument).kind, ExpressionKind::Lambda { .. })
         };
         for lambdas in [false, true] {
-            for (place, (argument, parameter)) in arguments.iter().zip(&parameters).enumerate() {
+            for (place, (argument, parameter)) in arguments.iter().zip(parameters).enumerate() {
                 if is_lambda(self, *argument) == lambdas {
                     values[place] = self.argument(*argument, *parameter, &mut bindings);
                 }
             }
         }
-        let values: Vec<Value> = values.into_iter().collect::<Option<_>>()?;
+        let values: Arguments = values.into_iter().collect::<Option<_>>()?;
         // A variable may have become wider since an argument was looked at.
-        let mut coerced = Vec::with_capacity(values.len());
-        for ((value, parameter), argument) in values.into_iter().zip(&parameters).zip(arguments) {
+        let mut coerced = Arguments::with_capacity(values.len());
+        for ((value, parameter), argument) in values.into_iter().zip(parameters).zip(arguments) {
             let argument_span = self.expression(*argument).span;
             let ty = self.instantiate(*parameter, &bindings, argument_span)?;
             if value.ty != ty && self.types.has_function(ty) {
@@ -264,7 +263,7 @@ impl<'a> Checker<'_, 'a> {
             }
             coerced.push(self.require(value, ty, argument_span)?);
         }
-        let result = self.instantiate(result, &bindings, span)?;
+        let result = self.instantiate(*result, &bindings, span)?;
         Some((coerced, result))
     }
 

@@ -13,7 +13,7 @@ use crate::suggest::nearest;
 use crate::syntax::{ExpressionId, ExpressionKind, Name};
 use crate::types::Ty;
 
-impl<'a> Checker<'_, 'a> {
+impl<'a> Checker<'_, '_, 'a> {
     /// The value of an expression. A literal takes the form of `hint` where it can, and its own type where it
     /// cannot.
     ///
@@ -81,15 +81,15 @@ impl<'a> Checker<'_, 'a> {
             ExpressionKind::Boolean(boolean) => {
                 Some(self.add(NodeKind::Literal(Literal::Bool(*boolean)), Ty::BOOLEAN, span))
             }
-            ExpressionKind::String(text) => {
-                Some(self.add(NodeKind::Literal(Literal::String(text.clone())), Ty::STRING, span))
-            }
-            ExpressionKind::Interpolation { parts, values } => self.interpolation(parts, values, span),
+            ExpressionKind::String(text) => Some(self.add(
+                NodeKind::Literal(Literal::String(text.clone().into_owned())),
+                Ty::STRING,
+                span,
+            )),
+            ExpressionKind::Interpolation(interpolation) => self.interpolation(interpolation, span),
             ExpressionKind::List(items) => self.list(items, hint, span),
             ExpressionKind::Record(fields) => self.record(fields, hint, span),
-            ExpressionKind::Call { function, arguments, options } => {
-                self.call(function, arguments, options, span)
-            }
+            ExpressionKind::Call(call) => self.call(call, span),
             ExpressionKind::Coalesce { reversed } => self.coalesce(reversed),
             ExpressionKind::Conditional { arms, otherwise } => self.conditional(arms, *otherwise, None),
             ExpressionKind::Branch { cases, otherwise } => self.branch(cases, *otherwise, None, span),
@@ -287,7 +287,7 @@ impl<'a> Checker<'_, 'a> {
             return None;
         }
         let names = fields.iter().map(|(name, _)| (*name).to_owned()).collect();
-        let result = self.types.record(fields);
+        let result = self.types.record(&fields);
         let element = self.bounded(span, result)?;
         let result = self.types.in_place_of(source.ty, element);
         let ty = self.bounded(span, result)?;

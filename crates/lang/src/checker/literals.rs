@@ -3,15 +3,16 @@
 use constellation_store_core::{FieldValue, Literal, NodeKind};
 use constellation_types::{RecordType, Type};
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::{Checker, Value};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::Span;
 use crate::suggest::nearest;
-use crate::syntax::{ExpressionId, Name};
+use crate::syntax::{ExpressionId, Interpolation, Name};
 use crate::types::{Ty, excerpt};
 
-impl<'a> Checker<'_, 'a> {
+impl<'a> Checker<'_, '_, 'a> {
     #[expect(
         clippy::cast_precision_loss,
         reason = "a float literal is the nearest double, however it is written"
@@ -22,8 +23,7 @@ impl<'a> Checker<'_, 'a> {
 
     pub(super) fn interpolation(
         &mut self,
-        parts: &[String],
-        values: &[ExpressionId],
+        Interpolation { parts, values }: &Interpolation<'a>,
         span: Span,
     ) -> Option<Value> {
         let mut nodes = Vec::with_capacity(values.len());
@@ -42,7 +42,8 @@ impl<'a> Checker<'_, 'a> {
         if !is_complete {
             return None;
         }
-        Some(self.add(NodeKind::Interpolate { parts: parts.to_vec(), values: nodes }, Ty::STRING, span))
+        let parts = parts.iter().map(|part| part.clone().into_owned()).collect();
+        Some(self.add(NodeKind::Interpolate { parts, values: nodes }, Ty::STRING, span))
     }
 
     pub(super) fn list(&mut self, items: &[ExpressionId], hint: Option<Ty>, span: Span) -> Option<Value> {
@@ -108,7 +109,8 @@ impl<'a> Checker<'_, 'a> {
                 unique[place].1 = value;
             }
         }
-        let result = self.types.record(unique.iter().map(|(name, value)| (*name, value.ty)));
+        let types: SmallVec<[(&str, Ty); 8]> = unique.iter().map(|(name, value)| (*name, value.ty)).collect();
+        let result = self.types.record(&types);
         let ty = self.bounded(span, result)?;
         let fields =
             unique.into_iter().map(|(name, value)| FieldValue { name: name.to_owned(), node: value.node });

@@ -18,7 +18,7 @@ struct Resolved<'a> {
     parameters: Vec<(Name<'a>, Ty)>,
 }
 
-impl<'a> Checker<'_, 'a> {
+impl<'a> Checker<'_, '_, 'a> {
     pub(super) fn match_cases(
         &mut self,
         scrutinee_id: ExpressionId,

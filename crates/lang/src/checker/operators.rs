@@ -28,7 +28,7 @@ pub(super) fn is_number_union(ty: &Type) -> bool {
 /// An operand: its expression, and its value unless that failed.
 type Operand = (ExpressionId, Option<Value>);
 
-impl Checker<'_, '_> {
+impl Checker<'_, '_, '_> {
     pub(super) fn binary(
         &mut self,
         operator: BinaryOperator,

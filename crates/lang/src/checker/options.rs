@@ -11,7 +11,7 @@ use crate::types::Ty;
 /// From how many retries on there is a warning.
 const MANY_RETRIES: u64 = 10;
 
-impl<'a> Checker<'_, 'a> {
+impl<'a> Checker<'_, '_, 'a> {
     /// The options, and the type of the call where they change it. `result` is the type that the function
     /// returns, unless the call is wrong already; `is_given_function` says whether it takes one.
     pub(super) fn options(
@@ -43,7 +43,7 @@ impl<'a> Checker<'_, 'a> {
         let value = self.bounded(span, value)?;
         let error = self.types.optional(Ty::STRING);
         let error = self.bounded(span, error)?;
-        let record = self.types.record([("ok", Ty::BOOLEAN), ("value", value), ("error", error)]);
+        let record = self.types.record(&[("ok", Ty::BOOLEAN), ("value", value), ("error", error)]);
         self.bounded(span, record)
     }
 

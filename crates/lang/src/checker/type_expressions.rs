@@ -1,5 +1,7 @@
 //! Type expressions to types.
 
+use constellation_types::Type;
+
 use super::Checker;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::Span;
@@ -11,7 +13,7 @@ use crate::types::Ty;
 const BUILT_IN: [&str; 9] =
     ["String", "Int", "Float", "Boolean", "List", "Seq", "Candidates", "Optional", "Map"];
 
-impl Checker<'_, '_> {
+impl Checker<'_, '_, '_> {
     pub(super) fn resolve_type(&mut self, id: TypeId) -> Option<Ty> {
         let expression = self.tree.ty(id);
         let span = expression.span;
@@ -39,15 +41,16 @@ impl Checker<'_, '_> {
                     return None;
                 }
                 let types = &mut self.types;
-                let first = types.get(arguments[0]).clone();
-                let ty = match *name {
-                    "List" => constellation_types::Type::list(first),
-                    "Optional" => constellation_types::Type::optional(first),
-                    "Map" => constellation_types::Type::map(first, types.get(arguments[1]).clone()),
+                let result = match *name {
+                    "List" => types.list(arguments[0]),
+                    "Optional" => types.optional(arguments[0]),
+                    "Map" => {
+                        let (key, value) = (types.get(arguments[0]).clone(), types.get(arguments[1]).clone());
+                        types.intern(&Type::map(key, value))
+                    }
                     // Candidates is the older name of Seq.
-                    _ => constellation_types::Type::seq(first),
+                    _ => types.intern(&Type::seq(types.get(arguments[0]).clone())),
                 };
-                let result = types.intern(&ty);
                 self.bounded(span, result)
             }
             TypeExpressionKind::Record(fields) => {
@@ -56,7 +59,7 @@ impl Checker<'_, '_> {
                     .map(|(name, ty)| self.resolve_type(*ty).map(|ty| (name.text, ty)))
                     .collect();
                 let fields: Option<Vec<(&str, Ty)>> = fields.into_iter().collect();
-                let result = self.types.record(fields?);
+                let result = self.types.record(&fields?);
                 self.bounded(span, result)
             }
             TypeExpressionKind::Merge(parts) => {

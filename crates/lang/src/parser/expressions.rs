@@ -10,7 +10,8 @@ use super::{Failed, Parsed, Parser};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::Span;
 use crate::syntax::{
-    BinaryOperator, CallOption, ExpressionId, ExpressionKind, Name, OptionValue, Path, Pattern, PatternKind,
+    BinaryOperator, Call, CallOption, ExpressionId, ExpressionKind, Interpolation, Name, OptionValue, Path,
+    Pattern, PatternKind,
 };
 use crate::token::{Keyword, TokenKind};
 
@@ -152,7 +153,7 @@ impl<'a> Parser<'_, 'a> {
                 let (left_span, left_height) = self.measure(left);
                 let node = &mut self.tree.expressions[right.0 as usize];
                 if let ExpressionKind::Coalesce { reversed } = &mut node.kind {
-                    self.parenthesized.remove(&right);
+                    node.is_parenthesized = false;
                     reversed.push(left);
                     node.span = left_span.to(right_span);
                     node.height = right_height.max(left_height + 1);
@@ -167,15 +168,15 @@ impl<'a> Parser<'_, 'a> {
         Ok(())
     }
 
-    fn measure(&self, id: ExpressionId) -> (Span, u32) {
+    fn measure(&self, id: ExpressionId) -> (Span, u16) {
         let expression = self.tree.expression(id);
-        let span = self.parenthesized.get(&id).copied().unwrap_or(expression.span);
+        let span = if expression.is_parenthesized { self.parenthesized[&id] } else { expression.span };
         (span, expression.height)
     }
 
     /// One more than the greatest height of some parts.
-    fn height_over(&self, parts: impl IntoIterator<Item = ExpressionId>) -> u32 {
-        parts.into_iter().map(|part| self.measure(part).1).max().unwrap_or(0) + 1
+    fn height_over(&self, parts: impl IntoIterator<Item = ExpressionId>) -> u16 {
+        parts.into_iter().map(|part| self.tree.expression(part).height).max().unwrap_or(0) + 1
     }
 
     fn unchainable(&mut self, last: Operator) {
@@ -279,6 +280,7 @@ impl<'a> Parser<'_, 'a> {
                 if let Ok(inner) = self.nested(Self::expression) {
                     if self.eat(TokenKind::RightParenthesis) {
                         self.parenthesized.insert(inner, start.to(self.previous_span()));
+                        self.tree.expressions[inner.0 as usize].is_parenthesized = true;
                         return Ok(inner);
                     }
                     self.error_in_brackets(open, "')'");
@@ -327,7 +329,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// What was read from token `open` up to here; an error when there is no kind.
-    fn finish(&mut self, open: usize, kind: Option<ExpressionKind<'a>>, height: u32) -> Parsed<ExpressionId> {
+    fn finish(&mut self, open: usize, kind: Option<ExpressionKind<'a>>, height: u16) -> Parsed<ExpressionId> {
         let span = self.tokens[open].span.to(self.previous_span());
         match kind {
             Some(kind) => self.add(kind, span, height),
@@ -340,9 +342,9 @@ impl<'a> Parser<'_, 'a> {
         if self.is_abandoned {
             return Err(Failed);
         }
-        match self.partners[open] {
-            Some(partner) if partner as usize >= self.at => {
-                self.at = partner as usize;
+        match self.partner(open) {
+            Some(partner) if partner >= self.at => {
+                self.at = partner;
                 self.expect(close, "the closing bracket")?;
                 self.finish(open, None, 0)
             }
@@ -401,9 +403,9 @@ impl<'a> Parser<'_, 'a> {
                 Err(Failed) => is_complete = false,
             }
             if !matches!(self.kind(), TokenKind::StringMiddle | TokenKind::StringTail) {
-                match self.partners[head] {
-                    Some(partner) if partner as usize >= self.at && !self.is_abandoned => {
-                        self.at = partner as usize;
+                match self.partner(head) {
+                    Some(partner) if partner >= self.at && !self.is_abandoned => {
+                        self.at = partner;
                     }
                     _ => return Err(Failed),
                 }
@@ -415,12 +417,13 @@ impl<'a> Parser<'_, 'a> {
             }
         }
         let height = self.height_over(values.iter().copied());
-        let kind = is_complete.then_some(ExpressionKind::Interpolation { parts, values });
+        let kind =
+            is_complete.then(|| ExpressionKind::Interpolation(Box::new(Interpolation { parts, values })));
         self.finish(open, kind, height)
     }
 
     /// The text of the string token at hand, which is taken.
-    fn string_part(&mut self) -> String {
+    fn string_part(&mut self) -> Cow<'a, str> {
         let text = self.text();
         let end = if self.kind() == TokenKind::StringTail { 1 } else { 2 };
         let offset = self.token().span.start as usize + 1;
@@ -430,7 +433,10 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// Replaces the escapes of a string; `offset` is where `text` starts in the source.
-    fn unescape(&mut self, text: &str, offset: usize) -> String {
+    fn unescape(&mut self, text: &'a str, offset: usize) -> Cow<'a, str> {
+        if !text.contains('\\') {
+            return Cow::Borrowed(text);
+        }
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(at) = rest.find('\\') {
@@ -455,7 +461,7 @@ impl<'a> Parser<'_, 'a> {
             rest = &rest[at + length..];
         }
         out.push_str(rest);
-        out
+        Cow::Owned(out)
     }
 
     /// Whether a name, possibly qualified, and `(` come next. A reserved word can stand after a dot.
@@ -483,7 +489,7 @@ impl<'a> Parser<'_, 'a> {
             if let OptionValue::Expression(id) = option.value { Some(id) } else { None }
         });
         let height = self.height_over(arguments.iter().copied().chain(fallbacks));
-        let kind = is_complete.then_some(ExpressionKind::Call { function, arguments, options });
+        let kind = is_complete.then(|| ExpressionKind::Call(Box::new(Call { function, arguments, options })));
         self.finish(start, kind, height)
     }
 
@@ -644,8 +650,8 @@ impl<'a> Parser<'_, 'a> {
     /// Whether `(...) =>` comes next.
     fn is_lambda(&self) -> bool {
         self.kind() == TokenKind::LeftParenthesis
-            && self.partners[self.at].is_some_and(|close| {
-                self.tokens.get(close as usize + 1).is_some_and(|token| token.kind == TokenKind::FatArrow)
+            && self.partner(self.at).is_some_and(|close| {
+                self.tokens.get(close + 1).is_some_and(|token| token.kind == TokenKind::FatArrow)
             })
     }
 

@@ -3,6 +3,8 @@
 //! Who calls an input `type` means a name. That is reported once, where the name is declared, and the word is a name
 //! from there on: what follows from it would be noise.
 
+use std::borrow::Cow;
+
 use super::recovery::{is_first_on_line, starts_declaration};
 use super::{Failed, Parsed, Parser};
 use crate::diagnostic::{Code, Diagnostic};
@@ -106,17 +108,25 @@ impl<'a> Parser<'_, 'a> {
 
     /// `a.b.c`; reserved words can stand after a dot.
     pub(super) fn path(&mut self, expected: &str) -> Parsed<Path<'a>> {
+        let start = self.at;
         let first = self.used_name(expected)?;
-        let mut path = Path { segments: vec![first.text], span: first.span };
+        let mut span = first.span;
+        let mut length = first.text.len();
         while self.kind() == TokenKind::Dot
             && matches!(self.kind_at(1), TokenKind::Identifier | TokenKind::Keyword(_))
         {
             self.at += 1;
-            path.segments.push(self.text());
-            path.span = path.span.to(self.token().span);
+            length += ".".len() + self.text().len();
+            span = span.to(self.token().span);
             self.at += 1;
         }
-        Ok(path)
+        let written = &self.source.source()[span.range()];
+        let text = if written.len() == length {
+            Cow::Borrowed(written)
+        } else {
+            self.tokens[start..self.at].iter().map(|token| self.source.text(*token)).collect()
+        };
+        Ok(Path { text, span })
     }
 }
 

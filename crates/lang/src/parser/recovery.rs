@@ -1,5 +1,7 @@
 //! Errors, and where the parser picks up again after one.
 
+use std::num::NonZeroU32;
+
 use super::{Failed, Parsed, Parser};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::Span;
@@ -109,10 +111,15 @@ impl Parser<'_, '_> {
 
     /// The token behind one, or behind all that is between brackets.
     fn behind_group(&self, mut at: usize) -> usize {
-        while let Some(partner) = self.partners[at] {
-            at = partner as usize;
+        while let Some(partner) = self.partner(at) {
+            at = partner;
         }
         at + 1
+    }
+
+    /// The token that closes the bracket at token `open`, if it is one and any does.
+    pub(super) fn partner(&self, open: usize) -> Option<usize> {
+        self.partners[open].map(|partner| partner.get() as usize)
     }
 
     pub(super) fn is_declaration_start(&self) -> bool {
@@ -128,16 +135,13 @@ pub(super) fn bracket_text(kind: TokenKind) -> &'static str {
     }
 }
 
-/// For each opening bracket, the token that closes it. Brackets do not reach over the start of a declaration.
-pub(super) fn partners(source: &TokenizedSource<'_>) -> Vec<Option<u32>> {
+/// For each opening bracket, the token that closes it, which is never the first. Brackets do not reach over the start
+/// of a declaration.
+pub(super) fn partners(source: &TokenizedSource<'_>) -> Vec<Option<NonZeroU32>> {
     let tokens = source.tokens();
     let mut partners = vec![None; tokens.len()];
     let mut open: Vec<usize> = Vec::new();
     for (index, token) in tokens.iter().enumerate() {
-        if starts_declaration(source, index) {
-            open.clear();
-            continue;
-        }
         let opener = match token.kind {
             TokenKind::LeftParenthesis
             | TokenKind::LeftBracket
@@ -150,7 +154,12 @@ pub(super) fn partners(source: &TokenizedSource<'_>) -> Vec<Option<u32>> {
             TokenKind::RightBracket => TokenKind::LeftBracket,
             TokenKind::RightBrace => TokenKind::LeftBrace,
             TokenKind::StringMiddle | TokenKind::StringTail => TokenKind::StringHead,
-            _ => continue,
+            _ => {
+                if !open.is_empty() && starts_declaration(source, index) {
+                    open.clear();
+                }
+                continue;
+            }
         };
         let matches = |kind: TokenKind| {
             kind == opener || (opener == TokenKind::StringHead && kind == TokenKind::StringMiddle)
@@ -161,7 +170,7 @@ pub(super) fn partners(source: &TokenizedSource<'_>) -> Vec<Option<u32>> {
         if let Some(above) = found {
             open.truncate(open.len() - above);
             let start = open.pop().expect("it was found");
-            partners[start] = u32::try_from(index).ok();
+            partners[start] = u32::try_from(index).ok().and_then(NonZeroU32::new);
         }
         if token.kind == TokenKind::StringMiddle {
             open.push(index);

@@ -2,7 +2,7 @@
 
 use crate::parse;
 use crate::syntax::{
-    BinaryOperator, Declaration, ExpressionId, ExpressionKind, MAX_NESTING, PatternKind, SyntaxTree,
+    BinaryOperator, Call, Declaration, ExpressionId, ExpressionKind, MAX_NESTING, PatternKind, SyntaxTree,
     TypeExpressionKind, TypeId,
 };
 use crate::tokenize;
@@ -17,7 +17,9 @@ fn print(tree: &SyntaxTree<'_>, id: ExpressionId) -> String {
         ExpressionKind::Float(float) => format!("{float:?}"),
         ExpressionKind::Boolean(boolean) => boolean.to_string(),
         ExpressionKind::String(text) => format!("{text:?}"),
-        ExpressionKind::Interpolation { parts, values } => format!("{parts:?}%({})", list(values)),
+        ExpressionKind::Interpolation(interpolation) => {
+            format!("{:?}%({})", interpolation.parts, list(&interpolation.values))
+        }
         ExpressionKind::List(items) => format!("[{}]", list(items)),
         ExpressionKind::Record(fields) => {
             let fields: Vec<String> = fields
@@ -26,11 +28,12 @@ fn print(tree: &SyntaxTree<'_>, id: ExpressionId) -> String {
                 .collect();
             format!("{{{}}}", fields.join(", "))
         }
-        ExpressionKind::Call { function, arguments, options } => {
+        ExpressionKind::Call(call) => {
+            let Call { function, arguments, options } = &**call;
             let options: Vec<&str> = options.iter().map(|option| option.name.text).collect();
             let clause =
                 if options.is_empty() { String::new() } else { format!(" with {}", options.join(",")) };
-            format!("{}({}){clause}", function.text(), list(arguments))
+            format!("{}({}){clause}", function.text, list(arguments))
         }
         ExpressionKind::Field { source, name } => format!("{}.{}", print(tree, *source), name.text),
         ExpressionKind::Projection { source, names } => {
