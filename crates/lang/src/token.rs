@@ -4,6 +4,7 @@
 //! text has the syntactic hash of a valid one.
 
 use constellation_store_core::{RegistryHash, SyntacticHash, SyntacticKey};
+use constellation_types::is_in_identifier;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::functions::FunctionTable;
@@ -249,17 +250,6 @@ pub(crate) fn update_with_length(hasher: &mut blake3::Hasher, bytes: &[u8]) {
     hasher.update(bytes);
 }
 
-/// Which bytes a name goes on with. Names are most of a text, and a table is faster than ranges.
-const IS_IN_NAME: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte: u8 = 0;
-    while byte.is_ascii() {
-        table[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        byte += 1;
-    }
-    table
-};
-
 struct Lexer<'a> {
     source: &'a str,
     bytes: &'a [u8],
@@ -302,7 +292,7 @@ impl Lexer<'_> {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
                 let start = self.at;
-                self.skip_while(|byte| IS_IN_NAME[usize::from(byte)]);
+                self.skip_while(is_in_identifier);
                 if self.bytes.get(self.at).is_some_and(|byte| !byte.is_ascii()) && self.skip_odd_name(start) {
                     return TokenKind::Unknown;
                 }

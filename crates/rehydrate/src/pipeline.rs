@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use constellation_module::Module;
 use constellation_store_core::{
-    ArithmeticOperator, Backoff, ComparisonOperator, NodeIndex, PipelineImage, Throttle, TypeIndex,
+    ArithmeticOperator, Backoff, ComparisonOperator, DagSpec, InputSpec, NodeIndex, PipelineImage, Throttle,
+    TypeIndex,
 };
 use constellation_types::{Type, Value};
 
@@ -34,6 +35,8 @@ pub struct LoadedPipeline {
     pub outputs: Vec<LoadedOutput>,
     /// The nodes that every run needs, in ascending order: the outputs, and the certain operands of these nodes.
     pub certain: Vec<NodeIndex>,
+    /// How often each node is referred to: by nodes, as the result of a body, by inputs and outputs. Counted up to 255.
+    pub uses: Vec<u8>,
     /// Whether there is a lambda among the nodes.
     pub has_lambdas: bool,
 }
@@ -61,7 +64,8 @@ impl LoadedPipeline {
             .collect();
         let certain = certain(spec.outputs.iter().map(|output| output.node), NodeIndex(0), &nodes);
         let has_lambdas = nodes.iter().any(|node| matches!(node.operation, Operation::Lambda(_)));
-        Self { image, types, nodes, inputs, outputs, certain, has_lambdas }
+        let uses = uses(spec);
+        Self { image, types, nodes, inputs, outputs, certain, uses, has_lambdas }
     }
 
     /// The type at `index` of the type table.
@@ -296,6 +300,21 @@ impl Operation {
     }
 }
 
+/// How often each node of a graph is referred to.
+fn uses(spec: &DagSpec) -> Vec<u8> {
+    let mut uses = vec![0_u8; spec.nodes.len()];
+    let mut count = |node: NodeIndex| uses[node.index()] = uses[node.index()].saturating_add(1);
+    for node in &spec.nodes {
+        node.operation.for_each_operand(&mut count);
+        node.operation.regions().for_each(|body| count(body.result));
+    }
+    for InputSpec { name: _, ty: _, default, examples } in &spec.inputs {
+        default.iter().chain(examples).copied().for_each(&mut count);
+    }
+    spec.outputs.iter().for_each(|output| count(output.node));
+    uses
+}
+
 /// The nodes from `start` on that are needed for these whatever the values are, in ascending order.
 pub(crate) fn certain(
     results: impl IntoIterator<Item = NodeIndex>,
@@ -400,6 +419,9 @@ pub struct LoadedCall {
     pub fallback: Option<NodeIndex>,
     /// What a failure becomes.
     pub recovery: Recovery,
+    /// Whether a result is the value of the node as the module gave it, in the only attempt that is made of values, and
+    /// nothing but the module is waited for.
+    pub is_plain: bool,
 }
 
 impl fmt::Debug for LoadedCall {
@@ -418,6 +440,7 @@ impl fmt::Debug for LoadedCall {
             priority,
             fallback,
             recovery,
+            is_plain,
         } = self;
         f.debug_struct("LoadedCall")
             .field("name", name)
@@ -432,6 +455,7 @@ impl fmt::Debug for LoadedCall {
             .field("priority", priority)
             .field("fallback", fallback)
             .field("recovery", recovery)
+            .field("is_plain", is_plain)
             .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,11 @@ use constellation_types::{Field, RecordType, Type};
 /// may have more members, but no other tags.
 pub(crate) fn fits(from: &Type, to: &Type) -> bool {
     match (from, to) {
-        (Type::Nothing, _) => true,
+        (Type::Nothing, _)
+        | (Type::String, Type::String)
+        | (Type::Int, Type::Int)
+        | (Type::Float, Type::Float)
+        | (Type::Boolean, Type::Boolean) => true,
         (Type::List(from), Type::List(to) | Type::Seq(to))
         | (Type::Seq(from), Type::Seq(to))
         | (Type::Optional(from), Type::Optional(to)) => fits(from, to),

@@ -153,10 +153,17 @@ impl Asked {
     }
 }
 
+impl Asked {
+    /// Whether anything of the nodes is to be told.
+    pub(crate) fn is_anything(self) -> bool {
+        self.nodes || self.times || self.values
+    }
+}
+
 impl Driver<'_> {
     /// What is asked for, as far as the budget reaches that the outputs left.
     pub(crate) fn details(&self, asked: Asked, budget: &mut OutputBudget) -> Option<Box<RunDetails>> {
-        if !(asked.nodes || asked.times || asked.values) {
+        if !asked.is_anything() {
             return None;
         }
         let times = self.frame.times.as_deref();
@@ -208,6 +215,7 @@ impl Driver<'_> {
         let operation = &self.pipeline.nodes[node.index()].operation;
         let (status, value) = match &state.phase {
             Phase::Done(value) => (NodeStatus::Completed, Some(value)),
+            Phase::HandedOn => (NodeStatus::Completed, None),
             Phase::Failed(_) => (NodeStatus::Failed { root: self.root_of(node) }, None),
             // What is certainly needed is wanted one after the other, and the run may have ended before its turn.
             Phase::Idle if !self.is_certain(node) => (NodeStatus::NotNeeded, None),

@@ -1,6 +1,7 @@
 //! Evaluates the nodes of a graph, or of the body of a lambda, by need: a work list over the nodes.
 
 mod calls;
+mod straight;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -104,6 +105,9 @@ pub(crate) struct Frame {
     arguments: Vec<Value>,
     /// When calls began and how long they took, if a run is to tell; a body has none.
     pub(crate) times: Option<Box<Times>>,
+    /// Whether nothing is told of a value but by the nodes that use it, so that the last of them may take it. Not in a
+    /// body, where some values are kept for further calls.
+    pub(crate) hands_on: bool,
 }
 
 impl Frame {
@@ -144,6 +148,7 @@ impl Frame {
             timeouts: RecentTimeouts::default(),
             arguments: Vec::new(),
             times: None,
+            hands_on: false,
         }
     }
 
@@ -177,24 +182,28 @@ impl<'a> Driver<'a> {
     /// nodes that use them: so a node finds its operands done, unless they wait for something.
     pub(crate) fn advance_up_to(&mut self, certain: &[NodeIndex], limit: u32) -> u32 {
         let mut steps = 0;
-        while steps < limit
-            && !self.run.is_stopped()
-            && let Some(node) = self.next(certain)
-        {
-            self.advance(node);
+        while steps < limit && !self.run.is_stopped() {
+            if let Some(node) = self.frame.ready.pop() {
+                self.advance(node);
+            } else if let Some(node) = self.next_idle(certain) {
+                if !self.call_straight(node) {
+                    self.frame.states.want(node);
+                    self.advance(node);
+                }
+            } else {
+                break;
+            }
             steps += 1;
         }
         steps
     }
 
+    /// The next of the certain nodes that nothing has wanted so far.
     #[inline]
-    fn next(&mut self, certain: &[NodeIndex]) -> Option<NodeIndex> {
-        if let Some(node) = self.frame.ready.pop() {
-            return Some(node);
-        }
+    fn next_idle(&mut self, certain: &[NodeIndex]) -> Option<NodeIndex> {
         while let Some(node) = certain.get(self.frame.n_wanted) {
             self.frame.n_wanted += 1;
-            if self.frame.states.want(*node) {
+            if self.frame.states.is_idle(*node) {
                 return Some(*node);
             }
         }
@@ -251,7 +260,7 @@ impl<'a> Driver<'a> {
 
     fn operand(&mut self, node: NodeIndex, operand: NodeIndex) -> Operand {
         match self.frame.states.phase(operand) {
-            None | Some(Phase::Done(_)) => Operand::Ready,
+            None | Some(Phase::Done(_) | Phase::HandedOn) => Operand::Ready,
             Some(Phase::Failed(_)) => Operand::Failed(operand),
             Some(Phase::Idle | Phase::Wanted) => {
                 self.want(operand);
@@ -380,9 +389,9 @@ impl<'a> Driver<'a> {
                 Err(EvaluationError::Internal("a lambda where a value is needed".into()).into())
             }
             Operation::Call(call) => {
-                if !(call.functions.is_empty() && self.take_arguments(call)) {
+                if !(call.functions.is_empty() && self.receive_arguments(call)) {
                     self.need_all(node, operation)?;
-                    if !self.take_arguments(call) {
+                    if !self.receive_arguments(call) {
                         return Err(EvaluationError::Internal("an argument has no value".into()).into());
                     }
                 }

@@ -40,7 +40,7 @@ impl Driver<'_> {
     pub(crate) fn failure_of(&self, node: NodeIndex) -> Option<usize> {
         match self.frame.states.phase(node) {
             Some(Phase::Failed(failure)) => Some(*failure),
-            None | Some(Phase::Idle | Phase::Wanted | Phase::Done(_)) => None,
+            None | Some(Phase::Idle | Phase::Wanted | Phase::Done(_) | Phase::HandedOn) => None,
         }
     }
 

@@ -55,6 +55,7 @@ async fn evaluate(
         deep: Deep::default(),
     });
     let mut frame = shared.frames.take(pipeline, inputs, budget);
+    frame.hands_on = !asked.is_anything();
     frame.times = asked.times.then(|| Box::new(Times::start(&config.timer)));
     // After the frame, so that what is in flight is told before it is dropped.
     let _end = EndOfRun(&run);

@@ -17,6 +17,8 @@ pub(crate) enum Phase {
     Wanted,
     /// It has its value.
     Done(Value),
+    /// It had its value, which the only node that uses it has taken.
+    HandedOn,
     /// It has none, because of the failure at this place.
     Failed(usize),
 }
@@ -115,7 +117,7 @@ impl States {
     pub(crate) fn value(&self, node: NodeIndex) -> Option<&Value> {
         match self.phase(node) {
             Some(Phase::Done(value)) => Some(value),
-            Some(Phase::Idle | Phase::Wanted | Phase::Failed(_)) => None,
+            Some(Phase::Idle | Phase::Wanted | Phase::HandedOn | Phase::Failed(_)) => None,
             None => {
                 let place = self.captured.binary_search_by_key(&node, |(captured, _)| *captured).ok()?;
                 Some(&self.captured[place].1)
@@ -140,10 +142,38 @@ impl States {
         self.get_mut(node).phase = Phase::Done(value);
     }
 
-    /// Gives a parameter its value.
-    pub(crate) fn give(&mut self, parameter: NodeIndex, value: Value) {
-        self.get_mut(parameter).phase = Phase::Done(value);
-        self.touched.push(parameter);
+    /// Gives an idle node its value, for which nothing has waited.
+    #[inline]
+    pub(crate) fn give(&mut self, node: NodeIndex, value: Value) {
+        self.get_mut(node).phase = Phase::Done(value);
+        self.touched.push(node);
+    }
+
+    /// The value of a node that is not captured, if it has one, for the only one who uses it.
+    #[inline]
+    pub(crate) fn hand_on(&mut self, node: NodeIndex) -> Option<Value> {
+        let phase = &mut self.get_mut(node).phase;
+        match std::mem::replace(phase, Phase::HandedOn) {
+            Phase::Done(value) => Some(value),
+            other => {
+                *phase = other;
+                None
+            }
+        }
+    }
+
+    /// Gives a node the value back that it handed on, if it did.
+    pub(crate) fn take_back(&mut self, node: NodeIndex, value: Value) {
+        let phase = &mut self.get_mut(node).phase;
+        if matches!(phase, Phase::HandedOn) {
+            *phase = Phase::Done(value);
+        }
+    }
+
+    /// Whether nothing needs a node yet.
+    #[inline]
+    pub(crate) fn is_idle(&self, node: NodeIndex) -> bool {
+        matches!(self.get(node).phase, Phase::Idle)
     }
 
     /// Notes that `waiter` goes on when `operand` is decided.
@@ -157,7 +187,7 @@ impl States {
     /// Whether a node has its value.
     #[inline]
     pub(crate) fn is_done(&self, node: NodeIndex) -> bool {
-        matches!(self.phase(node), None | Some(Phase::Done(_)))
+        matches!(self.phase(node), None | Some(Phase::Done(_) | Phase::HandedOn))
     }
 
     /// Decides a node, and calls `wake` with each node that can go on now: since nothing is missing any more, or

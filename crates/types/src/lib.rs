@@ -15,7 +15,7 @@ mod ty;
 mod value;
 
 pub use bounds::{MAX_TYPE_DEPTH, MAX_TYPE_SIZE, TypeTooLarge};
-pub use identifier::{InvalidIdentifier, check_identifier, is_identifier};
+pub use identifier::{InvalidIdentifier, check_identifier, is_identifier, is_in_identifier};
 pub use json::{DecodeError, Json, decode_json};
 pub use relations::{IncompatibleMerge, least_upper_bound, merge_types};
 pub use signature::{FunctionSignature, Parameter, SignatureError};

@@ -97,6 +97,14 @@ impl<'a> Loader<'a> {
             backend: cache_backend.as_deref().map(Arc::from),
             identity: format!("{name} {major}.{} {result}", module.spec().minor).into(),
         });
+        let further_attempts = retry.unwrap_or(0);
+        let concurrency = concurrency.filter(|_| !takes_functions);
+        let is_plain = !takes_functions
+            && further_attempts == 0
+            && cache.is_none()
+            && throttle.is_none()
+            && concurrency.is_none()
+            && !wraps;
         Ok(Operation::Call(Arc::new(LoadedCall {
             module: Arc::clone(module),
             name: Arc::clone(name),
@@ -105,16 +113,17 @@ impl<'a> Loader<'a> {
             result,
             timeout: timeout_ms.map(Duration::from_millis),
             retry: RetryPolicy {
-                further_attempts: retry.unwrap_or(0),
+                further_attempts,
                 delay: Duration::from_millis(delay_ms.unwrap_or(0)),
                 backoff: backoff.unwrap_or(Backoff::Fixed),
             },
             cache,
             throttle: *throttle,
-            concurrency: concurrency.filter(|_| !takes_functions),
+            concurrency,
             priority: priority.unwrap_or(NORMAL_PRIORITY),
             fallback: *fallback,
             recovery,
+            is_plain,
         })))
     }
 

@@ -63,7 +63,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Puts the only attempt of a call in flight.
-    fn wait_for(&mut self, node: NodeIndex, call: &Arc<LoadedCall>, waiting: Waiting) -> Halt {
+    pub(super) fn wait_for(&mut self, node: NodeIndex, call: &Arc<LoadedCall>, waiting: Waiting) -> Halt {
         let shared = &self.run.shared;
         let Either::Left(slot) = shared.slot(call) else {
             return self.go_on(node, call, Some(Started::Waiting(waiting)));
@@ -134,22 +134,31 @@ impl<'a> Driver<'a> {
         match result {
             Ok(value) => match self.frame.budget.admit(&value, &call.result) {
                 Ok(()) => Ok(self.succeed(call, value)?),
-                Err(Refused::Exhausted) => Err(EvaluationError::Exhausted.into()),
-                Err(Refused::Mismatch { expected, found }) => {
-                    let message = format!(
-                        "module {} gave a value of another type than its signature says: expected {expected}, got \
-                         {found}",
-                        call.name
-                    );
-                    let failure = CallFailure { kind: RunErrorKind::Internal, message, causes: Vec::new() };
-                    self.call_failed(node, call, failure)
-                }
+                Err(refused) => self.refused(node, call, refused),
             },
             Err(failure) => self.call_failed(node, call, *failure),
         }
     }
 
-    fn call_failed(
+    /// What a result comes to that the run does not admit.
+    pub(super) fn refused(
+        &mut self,
+        node: NodeIndex,
+        call: &'a LoadedCall,
+        refused: Refused,
+    ) -> Result<Value, Halt> {
+        let Refused::Mismatch { expected, found } = refused else {
+            return Err(EvaluationError::Exhausted.into());
+        };
+        let message = format!(
+            "module {} gave a value of another type than its signature says: expected {expected}, got {found}",
+            call.name
+        );
+        let failure = CallFailure { kind: RunErrorKind::Internal, message, causes: Vec::new() };
+        self.call_failed(node, call, failure)
+    }
+
+    pub(super) fn call_failed(
         &mut self,
         node: NodeIndex,
         call: &'a LoadedCall,

@@ -1,7 +1,7 @@
 //! What is evaluated, when, and how often.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use constellation_runtime::{Inputs, RunStatus};
@@ -238,4 +238,65 @@ async fn the_future_of_a_run_can_move_between_threads() {
     let (pipeline, runtime, options) = bench.load();
     let run = tokio::spawn(async move { runtime.run(&pipeline, Inputs::new(), options).await });
     assert_eq!(run.await.unwrap().status, RunStatus::Completed);
+}
+
+/// A chain of three calls: one makes a text, one uses it, and the last tells whether somebody still has it. With it, the
+/// node that makes the text.
+fn who_keeps_a_text(bench: &mut Bench, is_used_later: bool) -> NodeIndex {
+    let made: Arc<Mutex<Option<Weak<str>>>> = Arc::default();
+    let (maker, keeper) = (Arc::clone(&made), made);
+    let make = bench.mock("make", &[], Type::String, move |_, _| {
+        let text: Arc<str> = "text".into();
+        *maker.lock().unwrap() = Some(Arc::downgrade(&text));
+        Act::Give(Value::String(text))
+    });
+    let uses = bench.mock("use", &[Type::String], Type::Int, |_, _| Act::Give(Value::Int(1)));
+    let tell = bench.mock("tell", &[Type::Int], Type::Boolean, move |_, _| {
+        let text = keeper.lock().unwrap().as_ref().and_then(Weak::upgrade);
+        Act::Give(Value::Boolean(text.is_some()))
+    });
+    let text = bench.graph.call(make.signature(), &[]);
+    let used = bench.graph.call(uses.signature(), &[text]);
+    let told = bench.graph.call(tell.signature(), &[used]);
+    if is_used_later {
+        bench.graph.output("text", text);
+    }
+    bench.graph.output("is_kept", told);
+    text
+}
+
+#[tokio::test]
+async fn a_value_is_let_go_when_the_only_call_that_uses_it_is_over() {
+    for (is_used_later, is_told, is_kept) in
+        [(false, false, false), (true, false, true), (false, true, true), (true, true, true)]
+    {
+        let mut bench = Bench::new();
+        let text = who_keeps_a_text(&mut bench, is_used_later);
+        bench.options.include_values = is_told;
+        let report = bench.run().await;
+        assert_eq!(report.output("is_kept"), Some(&Value::Boolean(is_kept)), "{is_used_later} {is_told}");
+        assert_eq!(report.output("text"), is_used_later.then(|| Value::string("text")).as_ref());
+        let told = report.details.map(|details| details.nodes[text.index()].value.clone());
+        assert_eq!(told, is_told.then(|| Some(Value::string("text"))));
+    }
+}
+
+#[tokio::test]
+async fn a_call_has_all_of_its_arguments_whichever_comes_last() {
+    for slow in [0, 1, 2] {
+        let mut bench = Bench::new();
+        let arguments = [0, 1, 2].map(|place| {
+            bench.call(&format!("v{place}"), move || {
+                let value = Value::Int(1 + place);
+                if place == slow { Act::GiveAfter(10, value) } else { Act::Give(value) }
+            })
+        });
+        let arguments = arguments.map(|(node, _)| node);
+        let list =
+            bench.mock("list", &[Type::Int, Type::Int, Type::Int], Type::list(Type::Int), |values, _| {
+                Act::Give(Value::list(values.to_vec()))
+            });
+        let node = bench.graph.call(list.signature(), &arguments);
+        assert_eq!(bench.value(node).await, Value::list([1, 2, 3].map(Value::Int)), "{slow}");
+    }
 }
