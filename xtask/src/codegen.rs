@@ -15,6 +15,7 @@ struct Page {
 const PAGES: &[Page] = &[
     Page { path: "docs/errors.md", package: "constellation-lang", example: "error-reference" },
     Page { path: "docs/stdlib.md", package: "constellation-stdlib", example: "reference" },
+    Page { path: "docs/openapi.json", package: "constellation-server", example: "openapi" },
 ];
 
 /// Writes the documents, or only looks whether they are as they would be written.

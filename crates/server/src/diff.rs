@@ -15,12 +15,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use constellation_store_core::{DagSpec, InvalidDag};
 use constellation_types::Type;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use graph::{Graph, Interner};
 pub(crate) use options::OptionChange;
 
 /// What differs between two graphs. Every list is in the order of its names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DagDiff {
     /// What a caller of the first could stumble over with the second, each a sentence.
     pub(crate) breaking: Vec<String>,
@@ -32,21 +33,21 @@ pub(crate) struct DagDiff {
 }
 
 /// What only the second has, what only the first has, and what both have differently.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Changes<T> {
     pub(crate) added: Vec<Entry<T>>,
     pub(crate) removed: Vec<Entry<T>>,
     pub(crate) changed: Vec<Change<T>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Entry<T> {
     pub(crate) name: String,
     #[serde(flatten)]
     pub(crate) side: T,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Change<T> {
     pub(crate) name: String,
     pub(crate) from: T,
@@ -54,7 +55,7 @@ pub(crate) struct Change<T> {
 }
 
 /// An input, in the syntax of the language.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct InputSide {
     #[serde(rename = "type")]
     ty: String,
@@ -65,7 +66,7 @@ pub(crate) struct InputSide {
 }
 
 /// An output or a variable, and what it is computed from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ValueSide {
     #[serde(rename = "type")]
     ty: String,
@@ -73,7 +74,7 @@ pub(crate) struct ValueSide {
 }
 
 /// The contract of a module that the graph was compiled against.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ModuleSide {
     major: u32,
     signature: String,

@@ -11,6 +11,7 @@ mod json_size;
 mod layer;
 mod listing;
 mod modules;
+mod openapi;
 mod pipelines;
 mod programs;
 mod respond;
@@ -36,6 +37,7 @@ use body_budget::BodyBudget;
 use routes::{Access, Routes};
 
 pub(crate) use auth::Auth;
+pub use openapi::openapi;
 pub use sites::{AllowedSites, InvalidSite};
 
 /// What handlers share.
@@ -125,6 +127,7 @@ fn routes() -> Routes {
         .get("/live", Access::Open, health::live)
         .get("/ready", Access::OpenUnlessVerbose, health::ready)
         .get("/metrics", Access::Open, health::metrics)
+        .get("/openapi.json", Access::Open, openapi::show)
 }
 
 /// The API of a server that listens on an address.

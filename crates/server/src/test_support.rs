@@ -1,5 +1,7 @@
 //! What the tests of this crate share: a server in memory, calls without sockets, a store that refuses.
 
+pub(crate) mod described;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -73,10 +75,17 @@ impl Answer {
 /// Sends a request, to `localhost` unless it names another host.
 pub(crate) async fn send(router: &Router, mut request: Request<Body>) -> Answer {
     request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
-    Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    let answer = Answer {
+        status: parts.status,
+        headers: parts.headers,
+        text: String::from_utf8(bytes.to_vec()).unwrap(),
+    };
+    described::check(&method, &path, &answer);
+    answer
 }
 
 pub(crate) async fn get(router: &Router, path: &str) -> Answer {

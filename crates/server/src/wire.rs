@@ -13,6 +13,7 @@ use constellation_store_core::StrictJson;
 use constellation_types::{Json, Type, Value};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 pub(crate) use lifecycle::{
     ChangeParameters, CurrentBody, DeleteResponse, DiffResponse, DiffSide, ErrorDetails, ReloadRequest,
@@ -23,7 +24,7 @@ pub(crate) use run::{ComputedNodesBody, MetadataBody, OptionsBody, PositionBody,
 pub(crate) use type_text::type_text;
 
 /// The body of every error that is not the route's own.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ErrorResponse {
     pub(crate) error: &'static str,
@@ -33,7 +34,7 @@ pub(crate) struct ErrorResponse {
     pub(crate) details: ErrorDetails,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CompileRequest {
     pub(crate) source: String,
@@ -42,7 +43,7 @@ pub(crate) struct CompileRequest {
     pub(crate) dag_name: Option<String>,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CompileResponse {
     pub(crate) success: bool,
@@ -61,7 +62,7 @@ pub(crate) struct CompileResponse {
     pub(crate) dry_run: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ExecuteRequest {
     #[serde(rename = "ref")]
@@ -73,7 +74,7 @@ pub(crate) struct ExecuteRequest {
     pub(crate) options: OptionsBody,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct RunRequest {
     pub(crate) source: String,
     pub(crate) inputs: InputsBody,
@@ -81,13 +82,13 @@ pub(crate) struct RunRequest {
     pub(crate) options: OptionsBody,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AliasRequest {
     pub(crate) structural_hash: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AliasResponse {
     pub(crate) name: String,
@@ -98,7 +99,8 @@ pub(crate) struct AliasResponse {
 }
 
 /// Inputs by name. A repeated key is refused at every level: which one counts would be a guess.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, ToSchema)]
+#[schema(value_type = BTreeMap<String, serde_json::Value>)]
 pub(crate) struct InputsBody(pub(crate) serde_json::Map<String, serde_json::Value>);
 
 impl<'de> Deserialize<'de> for InputsBody {
@@ -111,7 +113,7 @@ impl<'de> Deserialize<'de> for InputsBody {
 }
 
 /// The answer to `/execute`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ExecuteResponse {
     pub(crate) success: bool,
@@ -127,7 +129,7 @@ pub(crate) struct ExecuteResponse {
 }
 
 /// The answer to `/run`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RunResponse {
     pub(crate) success: bool,
@@ -176,7 +178,8 @@ impl RunResponse {
 }
 
 /// Outputs by name, each written by its type.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, ToSchema)]
+#[schema(value_type = BTreeMap<String, serde_json::Value>)]
 pub(crate) struct OutputsBody(pub(crate) Vec<(String, Value, Type)>);
 
 impl Serialize for OutputsBody {
@@ -190,7 +193,7 @@ impl Serialize for OutputsBody {
 }
 
 /// A finding of the compiler as JSON, the same wherever one is shown to a program.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct DiagnosticBody {
     severity: &'static str,
     code: &'static str,
@@ -203,7 +206,7 @@ pub struct DiagnosticBody {
     suggestion: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct SpanBody {
     start: u32,
     end: u32,
@@ -237,7 +240,7 @@ impl DiagnosticBody {
 }
 
 /// The answer to `GET /pipelines`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PipelineList {
     pub(crate) pipelines: Vec<PipelineSummary>,
@@ -245,7 +248,7 @@ pub(crate) struct PipelineList {
     pub(crate) next_cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PipelineSummary {
     pub(crate) structural_hash: String,
@@ -260,7 +263,7 @@ pub(crate) struct PipelineSummary {
 }
 
 /// The answer to `GET /pipelines/{ref}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PipelineDetail {
     pub(crate) structural_hash: String,
@@ -276,7 +279,7 @@ pub(crate) struct PipelineDetail {
 }
 
 /// A module that a pipeline calls.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ModuleInfo {
     pub(crate) name: String,
     pub(crate) description: String,
@@ -286,7 +289,8 @@ pub(crate) struct ModuleInfo {
 }
 
 /// Names and their types, in the order of declaration.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, ToSchema)]
+#[schema(value_type = BTreeMap<String, String>)]
 pub(crate) struct TypesBody(pub(crate) Vec<(String, String)>);
 
 impl Serialize for TypesBody {
@@ -295,14 +299,23 @@ impl Serialize for TypesBody {
     }
 }
 
-/// The answer to the health routes without `verbose`.
-#[derive(Debug, Serialize)]
+/// The answer to the health routes without `verbose`. It has no other members, so that it is told from the other one.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Health {
     pub(crate) status: &'static str,
 }
 
+/// The answer to `/ready`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum ReadyResponse {
+    Brief(Health),
+    Verbose(Readiness),
+}
+
 /// The answer to `/ready?verbose`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Readiness {
     pub(crate) status: &'static str,
@@ -312,7 +325,7 @@ pub(crate) struct Readiness {
     pub(crate) problems: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StoreHealth {
     pub(crate) revision: Option<u64>,

@@ -5,12 +5,13 @@ use std::collections::{BTreeSet, HashSet};
 use constellation_store_core::{CallOptions, NodeIndex, NodeKind};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::graph::Graph;
 use super::text;
 
 /// An option that a call has only on one side, or differently.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OptionChange {
     /// The variable or output that the call is a part of.
     node: String,

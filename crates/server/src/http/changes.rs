@@ -24,10 +24,32 @@ use crate::loader;
 use crate::service::{Mode, Target};
 use crate::wire::{
     AliasRequest, AliasResponse, ChangeParameters, DeleteResponse, DiagnosticBody, ErrorDetails,
-    ReloadRequest, ReloadResponse, RollbackResponse,
+    ErrorResponse, ReloadRequest, ReloadResponse, RollbackResponse,
 };
 
-/// `PUT /pipelines/{name}/alias`
+/// Points a name to a stored hash.
+#[utoipa::path(
+    put,
+    path = "/pipelines/{name}/alias",
+    operation_id = "setAlias",
+    tag = "pipelines",
+    params(("name" = String, Path, description = "A name; its slashes are written as `%2F`"), ChangeParameters),
+    request_body = AliasRequest,
+    responses(
+        (
+            status = 200,
+            description = "The name points to the hash",
+            body = AliasResponse,
+            headers(("ETag" = String, description = "The active version after the change, if there is one")),
+        ),
+        (
+            status = 400,
+            description = "The name, a parameter or a condition is not well formed",
+            body = ErrorResponse,
+        ),
+        (status = 404, description = "There is no such image", body = ErrorResponse),
+    )
+)]
 pub(super) async fn alias(
     State(app): State<Arc<App>>,
     request_id: RequestId,
@@ -68,7 +90,28 @@ pub(super) async fn alias(
     .await
 }
 
-/// `POST /pipelines/{name}/reload`
+/// Compiles a source under a name; without one, the file of the name in the directory of pipelines.
+#[utoipa::path(
+    post,
+    path = "/pipelines/{name}/reload",
+    operation_id = "reload",
+    tag = "pipelines",
+    params(("name" = String, Path, description = "A name; its slashes are written as `%2F`"), ChangeParameters),
+    request_body = Option<ReloadRequest>,
+    responses(
+        (
+            status = 200,
+            description = "The name points to the program",
+            body = ReloadResponse,
+            headers(("ETag" = String, description = "The active version after the change, if there is one")),
+        ),
+        (
+            status = 400,
+            description = "The program or the request has errors, or there is no source",
+            body = ErrorResponse,
+        ),
+    )
+)]
 pub(super) async fn reload(
     State(app): State<Arc<App>>,
     request_id: RequestId,
@@ -115,7 +158,29 @@ pub(super) async fn reload(
     .await
 }
 
-/// `POST /pipelines/{name}/rollback`
+/// Makes the version before the active one active again.
+#[utoipa::path(
+    post,
+    path = "/pipelines/{name}/rollback",
+    operation_id = "rollBack",
+    tag = "pipelines",
+    params(("name" = String, Path, description = "A name; its slashes are written as `%2F`"), ChangeParameters),
+    responses(
+        (
+            status = 200,
+            description = "The version is active",
+            body = RollbackResponse,
+            headers(("ETag" = String, description = "The active version after the change, if there is one")),
+        ),
+        (
+            status = 400,
+            description = "The name, a parameter or a condition is not well formed",
+            body = ErrorResponse,
+        ),
+        (status = 404, description = "There is no such name or version", body = ErrorResponse),
+        (status = 409, description = "The version cannot be run by this server", body = ErrorResponse),
+    )
+)]
 pub(super) async fn roll_back(
     State(app): State<Arc<App>>,
     request_id: RequestId,
@@ -127,7 +192,29 @@ pub(super) async fn roll_back(
         .await
 }
 
-/// `POST /pipelines/{name}/rollback/{version}`
+/// Makes a version active again.
+#[utoipa::path(
+    post,
+    path = "/pipelines/{name}/rollback/{version}",
+    operation_id = "rollBackTo",
+    tag = "pipelines",
+    params(("name" = String, Path, description = "A name; its slashes are written as `%2F`"), ("version" = u64, Path, minimum = 1, description = "The number of a version"), ChangeParameters),
+    responses(
+        (
+            status = 200,
+            description = "The version is active",
+            body = RollbackResponse,
+            headers(("ETag" = String, description = "The active version after the change, if there is one")),
+        ),
+        (
+            status = 400,
+            description = "The name, a parameter or a condition is not well formed",
+            body = ErrorResponse,
+        ),
+        (status = 404, description = "There is no such name or version", body = ErrorResponse),
+        (status = 409, description = "The version cannot be run by this server", body = ErrorResponse),
+    )
+)]
 pub(super) async fn roll_back_to(
     State(app): State<Arc<App>>,
     request_id: RequestId,
@@ -142,7 +229,29 @@ pub(super) async fn roll_back_to(
     .await
 }
 
-/// `DELETE /pipelines/{ref}`: a name, or an image that no version refers to.
+/// Deletes a name, or an image that no version refers to.
+#[utoipa::path(
+    delete,
+    path = "/pipelines/{ref}",
+    operation_id = "deletePipeline",
+    tag = "pipelines",
+    params(("ref" = String, Path, description = "A name, a hash, or `blake3:` and a hash"), ChangeParameters),
+    responses(
+        (
+            status = 200,
+            description = "It is deleted",
+            body = DeleteResponse,
+            headers(("ETag" = String, description = "In a dry run, the active version of the name")),
+        ),
+        (
+            status = 400,
+            description = "The name, a parameter or a condition is not well formed",
+            body = ErrorResponse,
+        ),
+        (status = 404, description = "There is no such name or image", body = ErrorResponse),
+        (status = 409, description = "Versions refer to the image", body = ErrorResponse),
+    )
+)]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     request_id: RequestId,

@@ -15,8 +15,25 @@ use super::respond::{self, json};
 use crate::diff::diff;
 use crate::error::ServiceError;
 use crate::service::Asker;
-use crate::wire::{DiffResponse, DiffSide};
+use crate::wire::{DiffResponse, DiffSide, ErrorResponse};
 
+/// Tells what changes when the second takes the place of the first.
+#[utoipa::path(
+    get,
+    path = "/pipelines/{ref}/diff/{ref2}",
+    operation_id = "diffPipelines",
+    tag = "pipelines",
+    params(("ref" = String, Path, description = "A name, a hash, or `blake3:` and a hash"), ("ref2" = String, Path, description = "A name, a hash, or `blake3:` and a hash")),
+    responses(
+        (
+            status = 200,
+            description = "What changes for callers, in nodes and in options",
+            body = DiffResponse,
+        ),
+        (status = 400, description = "A name is not well formed", body = ErrorResponse),
+        (status = 404, description = "One of them is not there", body = ErrorResponse),
+    )
+)]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     request_id: RequestId,

@@ -12,9 +12,19 @@ use constellation_store_core::StoreStatus;
 use super::App;
 use super::respond::json;
 use crate::metrics::CONTENT_TYPE;
-use crate::wire::{Health, Readiness, StoreHealth};
+use crate::wire::{Health, Readiness, ReadyResponse, StoreHealth};
 
-/// `GET /health`
+/// Tells whether the server does not drain.
+#[utoipa::path(
+    get,
+    path = "/health",
+    operation_id = "health",
+    tag = "operations",
+    responses(
+        (status = 200, description = "It takes requests", body = Health),
+        (status = 503, description = "It is about to stop", body = Health),
+    )
+)]
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     if app.is_draining() {
         return json(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "draining" });
@@ -22,13 +32,43 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     json(StatusCode::OK, &Health { status: "ok" })
 }
 
-/// `GET /live` and `GET /health/live`: the process answers, whatever else is wrong.
+/// Tells that the process answers, whatever else is wrong.
+#[utoipa::path(
+    get,
+    path = "/live",
+    operation_id = "live",
+    tag = "operations",
+    responses(
+        (status = 200, description = "It lives", body = Health),
+    )
+)]
 pub(super) async fn live() -> Response {
     json(StatusCode::OK, &Health { status: "alive" })
 }
 
-/// `GET /ready` and `GET /health/ready`: all requests can be served. When the store only reads, though it was given
-/// to be written, somebody has to open it again; runs are answered meanwhile, to whoever asks.
+/// Tells whether all requests can be served.
+///
+/// When the store only reads, though it was given to be written, somebody has to open it again; runs are answered
+/// meanwhile, to whoever asks.
+#[utoipa::path(
+    get,
+    path = "/ready",
+    operation_id = "ready",
+    tag = "operations",
+    params((
+        "verbose" = Option<String>,
+        Query,
+        description = "Tell the state of the store, and each name that cannot be run; not with `false`, `0` or `no`"
+    )),
+    responses(
+        (status = 200, description = "It can do all that it is there for", body = ReadyResponse),
+        (
+            status = 503,
+            description = "It is about to stop, or its store does not answer or only reads",
+            body = ReadyResponse,
+        ),
+    )
+)]
 pub(super) async fn ready(
     State(app): State<Arc<App>>,
     query: Result<Query<BTreeMap<String, String>>, QueryRejection>,
@@ -43,7 +83,7 @@ pub(super) async fn ready(
         .and_then(|Query(parameters)| parameters.get("verbose").cloned())
         .is_some_and(|value| !matches!(value.as_str(), "false" | "0" | "no"));
     if !verbose {
-        return json(code, &Health { status: text });
+        return json(code, &ReadyResponse::Brief(Health { status: text }));
     }
     let store = match status {
         Ok(StoreStatus { revision, images, sources, names, read_only, warnings }) => StoreHealth {
@@ -67,10 +107,24 @@ pub(super) async fn ready(
     };
     let problems = app.service.problems();
     let problems = problems.into_iter().map(|(name, reason)| (name.to_string(), reason)).collect();
-    json(code, &Readiness { status: text, draining, store, problems })
+    json(code, &ReadyResponse::Verbose(Readiness { status: text, draining, store, problems }))
 }
 
-/// `GET /metrics`
+/// Counts and times, for Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "operations",
+    responses(
+        (
+            status = 200,
+            description = "In the format of OpenMetrics",
+            body = String,
+            content_type = "application/openmetrics-text",
+        ),
+    )
+)]
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let status = app.service.store().status().await.ok();
     app.metrics.loaded(&app.service.load_now());

@@ -14,6 +14,7 @@ use axum::response::Response;
 use constellation_store_core::{ImageSummary, ListOptions, StoreError, StructuralHash};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::App;
 use super::conditions::{self, Parameters};
@@ -21,7 +22,7 @@ use super::layer::RequestId;
 use super::pipelines::{Aliases, aliases};
 use super::respond::{self, Failure, json};
 use crate::service::is_damage;
-use crate::wire::{PipelineList, PipelineSummary};
+use crate::wire::{ErrorResponse, PipelineList, PipelineSummary};
 
 /// How many entries a page has unless it is told.
 const DEFAULT_LIMIT: usize = 100;
@@ -33,19 +34,28 @@ const MAX_LIMIT: usize = 1_000;
 pub(super) const LOST: &str = "its image is missing or damaged: publish it anew, or roll back";
 
 /// The parameters of a list whose entries have names.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
+    /// How many entries a page has; more than 1000 are not told at once.
+    #[param(value_type = Option<u64>, minimum = 1, default = 100)]
     limit: Option<String>,
+    /// The `nextCursor` of the page before.
     cursor: Option<String>,
+    /// Only what has a name that begins so.
     prefix: Option<String>,
 }
 
 /// The parameters of a list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PageParameters {
+    /// How many entries a page has; more than 1000 are not told at once.
+    #[param(value_type = Option<u64>, minimum = 1, default = 100)]
     pub(super) limit: Option<String>,
+    /// The `nextCursor` of the page before.
     pub(super) cursor: Option<String>,
 }
 
@@ -85,7 +95,18 @@ impl<K> Page<K> {
     }
 }
 
-/// `GET /pipelines`
+/// Lists what is stored, by hash.
+#[utoipa::path(
+    get,
+    path = "/pipelines",
+    operation_id = "listPipelines",
+    tag = "pipelines",
+    params(ListParameters),
+    responses(
+        (status = 200, description = "A page of the list", body = PipelineList),
+        (status = 400, description = "A parameter is not well formed", body = ErrorResponse),
+    )
+)]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     request_id: RequestId,

@@ -14,15 +14,35 @@ use super::App;
 use super::layer::RequestId;
 use super::pipelines::undecodable;
 use super::respond::{Failure, json};
-use crate::wire::{FunctionBody, FunctionList, ModuleInfo, ModuleList, NamespaceList, TypesBody, type_text};
+use crate::wire::{
+    ErrorResponse, FunctionBody, FunctionList, ModuleInfo, ModuleList, NamespaceList, TypesBody, type_text,
+};
 
-/// `GET /modules`
+/// Lists the modules that programs can call.
+#[utoipa::path(
+    get,
+    path = "/modules",
+    operation_id = "listModules",
+    tag = "modules",
+    responses(
+        (status = 200, description = "All modules", body = ModuleList),
+    )
+)]
 pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
     let modules = app.service.registry().iter().map(|module| info(module.spec())).collect();
     json(StatusCode::OK, &ModuleList { modules })
 }
 
-/// `GET /namespaces`
+/// Lists the namespaces of functions.
+#[utoipa::path(
+    get,
+    path = "/namespaces",
+    operation_id = "listNamespaces",
+    tag = "modules",
+    responses(
+        (status = 200, description = "All namespaces", body = NamespaceList),
+    )
+)]
 pub(super) async fn namespaces(State(app): State<Arc<App>>) -> Response {
     let signatures = app.service.registry().signatures();
     let namespaces: BTreeSet<String> =
@@ -30,7 +50,19 @@ pub(super) async fn namespaces(State(app): State<Arc<App>>) -> Response {
     json(StatusCode::OK, &NamespaceList { namespaces })
 }
 
-/// `GET /namespaces/{namespace}`: its functions, and those of the namespaces within it.
+/// Lists the functions of a namespace, and those of the namespaces within it.
+#[utoipa::path(
+    get,
+    path = "/namespaces/{namespace}",
+    operation_id = "listFunctions",
+    tag = "modules",
+    params(("namespace" = String, Path, description = "Such as `stdlib.math`")),
+    responses(
+        (status = 200, description = "The functions", body = FunctionList),
+        (status = 400, description = "The namespace is not UTF-8", body = ErrorResponse),
+        (status = 404, description = "There is no such namespace", body = ErrorResponse),
+    )
+)]
 pub(super) async fn functions(
     State(app): State<Arc<App>>,
     request_id: RequestId,

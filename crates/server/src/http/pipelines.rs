@@ -21,12 +21,29 @@ use super::modules;
 use super::programs::invalid_name;
 use super::respond::{self, Failure, tagged};
 use crate::error::ServiceError;
-use crate::wire::{ModuleInfo, PipelineDetail, TypesBody, type_text};
+use crate::wire::{ErrorResponse, ModuleInfo, PipelineDetail, TypesBody, type_text};
 
 /// Names by the image that they point to.
 pub(super) type Aliases = BTreeMap<StructuralHash, BTreeSet<PipelineName>>;
 
-/// `GET /pipelines/{ref}`
+/// Tells what is stored under a name or a hash.
+#[utoipa::path(
+    get,
+    path = "/pipelines/{ref}",
+    operation_id = "showPipeline",
+    tag = "pipelines",
+    params(("ref" = String, Path, description = "A name, a hash, or `blake3:` and a hash")),
+    responses(
+        (
+            status = 200,
+            description = "The pipeline",
+            body = PipelineDetail,
+            headers(("ETag" = String, description = "The active version of the name, in quotes")),
+        ),
+        (status = 400, description = "The name is not well formed", body = ErrorResponse),
+        (status = 404, description = "There is no such pipeline", body = ErrorResponse),
+    )
+)]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     request_id: RequestId,

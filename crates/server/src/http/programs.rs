@@ -22,11 +22,30 @@ use super::runs::run_pipeline;
 use crate::error::ServiceError;
 use crate::service::{Mode, ProgramOf, Published, Target};
 use crate::wire::{
-    ChangeParameters, CompileRequest, CompileResponse, DiagnosticBody, ExecuteRequest, ExecuteResponse,
-    InputsBody, RunRequest, RunResponse,
+    ChangeParameters, CompileRequest, CompileResponse, DiagnosticBody, ErrorResponse, ExecuteRequest,
+    ExecuteResponse, InputsBody, RunRequest, RunResponse,
 };
 
-/// `POST /compile`
+/// Compiles a source and stores it, under a name if it has one.
+///
+/// The same program again makes no version.
+#[utoipa::path(
+    post,
+    path = "/compile",
+    operation_id = "compile",
+    tag = "programs",
+    params(ChangeParameters),
+    request_body = CompileRequest,
+    responses(
+        (
+            status = 200,
+            description = "It is compiled and stored, or it was already",
+            body = CompileResponse,
+            headers(("ETag" = String, description = "The active version after the change, if there is one")),
+        ),
+        (status = 400, description = "The program or the request has errors", body = CompileResponse),
+    )
+)]
 pub(super) async fn compile(
     State(app): State<Arc<App>>,
     request_id: RequestId,
@@ -99,7 +118,32 @@ pub(super) async fn compile(
     tagged(&body, pointed.and_then(|pointed| pointed.active_after(mode)))
 }
 
-/// `POST /execute`
+/// Runs a stored pipeline.
+#[utoipa::path(
+    post,
+    path = "/execute",
+    operation_id = "execute",
+    tag = "programs",
+    request_body = ExecuteRequest,
+    responses(
+        (
+            status = 200,
+            description = "The run has ended, also when it failed, or it did not start for want of inputs",
+            body = ExecuteResponse,
+        ),
+        (
+            status = 400,
+            description = "The request or an input is not well formed, or there is no such input",
+            body = ExecuteResponse,
+        ),
+        (status = 404, description = "There is no such pipeline", body = ErrorResponse),
+        (
+            status = 503,
+            description = "Calls of modules were refused a slot, and no output came about",
+            body = ExecuteResponse,
+        ),
+    )
+)]
 pub(super) async fn execute(
     State(app): State<Arc<App>>,
     request_id: RequestId,
@@ -147,7 +191,32 @@ pub(super) async fn execute(
     }
 }
 
-/// `POST /run`
+/// Runs a source, which is compiled and stored without a name when it is not stored yet.
+#[utoipa::path(
+    post,
+    path = "/run",
+    operation_id = "run",
+    tag = "programs",
+    request_body = RunRequest,
+    responses(
+        (
+            status = 200,
+            description = "The run has ended, also when it failed, or it did not start for want of inputs",
+            body = RunResponse,
+        ),
+        (
+            status = 400,
+            description = "The program has errors, or the request or an input is not well formed",
+            body = RunResponse,
+        ),
+        (
+            status = 503,
+            description = "Calls of modules were refused a slot, and no output came about",
+            body = RunResponse,
+        ),
+        (status = 507, description = "The program is new, and there is no room for it", body = ErrorResponse),
+    )
+)]
 pub(super) async fn run(State(app): State<Arc<App>>, request_id: RequestId, request: Request) -> Response {
     // The extractor of the headers alone copies them.
     let (Parts { headers, .. }, body) = request.into_parts();

@@ -67,7 +67,6 @@ impl Declared {
     }
 
     /// Every route.
-    #[cfg(test)]
     pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, &Method, Access)> {
         let routes = |(path, methods): (&&'static str, _)| (*path, methods);
         self.0.iter().map(routes).flat_map(|(path, methods): (_, &Vec<(Method, Access)>)| {

@@ -7,6 +7,7 @@ mod diff;
 mod limits;
 mod listing;
 mod modules;
+mod openapi;
 mod overload;
 mod restarts;
 mod runs;

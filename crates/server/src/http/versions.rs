@@ -16,9 +16,26 @@ use super::pipelines::{parse_path, parse_segment, undecodable};
 use super::respond::{self, Failure, tagged};
 use crate::error::ServiceError;
 use crate::service::is_damage;
-use crate::wire::{VersionBody, VersionDetail, VersionList};
+use crate::wire::{ErrorResponse, VersionBody, VersionDetail, VersionList};
 
-/// `GET /pipelines/{name}/versions`
+/// Lists the versions of a name, the newest first.
+#[utoipa::path(
+    get,
+    path = "/pipelines/{name}/versions",
+    operation_id = "listVersions",
+    tag = "pipelines",
+    params(("name" = String, Path, description = "A name; its slashes are written as `%2F`"), PageParameters),
+    responses(
+        (
+            status = 200,
+            description = "A page of the list",
+            body = VersionList,
+            headers(("ETag" = String, description = "The active version of the name, in quotes")),
+        ),
+        (status = 400, description = "The name or a parameter is not well formed", body = ErrorResponse),
+        (status = 404, description = "There is no such name", body = ErrorResponse),
+    )
+)]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     request_id: RequestId,
@@ -41,7 +58,24 @@ pub(super) async fn list(
     .await
 }
 
-/// `GET /pipelines/{name}/versions/{version}`
+/// Tells one version of a name, with its source.
+#[utoipa::path(
+    get,
+    path = "/pipelines/{name}/versions/{version}",
+    operation_id = "showVersion",
+    tag = "pipelines",
+    params(("name" = String, Path, description = "A name; its slashes are written as `%2F`"), ("version" = u64, Path, minimum = 1, description = "The number of a version")),
+    responses(
+        (
+            status = 200,
+            description = "The version",
+            body = VersionDetail,
+            headers(("ETag" = String, description = "The active version of the name, in quotes")),
+        ),
+        (status = 400, description = "The name or the version is not well formed", body = ErrorResponse),
+        (status = 404, description = "There is no such name or version", body = ErrorResponse),
+    )
+)]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     request_id: RequestId,

@@ -3,6 +3,7 @@
 use constellation_store_core::{ActiveVersion, Origin, PipelineName, Version};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::DiagnosticBody;
 use crate::diff::DagDiff;
@@ -10,20 +11,23 @@ use crate::service::ImageUser;
 
 /// The query of every request that changes something. A parameter that nobody knows is refused: with a misspelled
 /// `dry_run` the change would be made.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ChangeParameters {
+    /// Only tell what would happen, and change nothing.
     pub(crate) dry_run: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 pub(crate) struct ReloadRequest {
     pub(crate) source: Option<String>,
     /// What the reference starts a canary release by.
+    #[schema(value_type = Option<Object>)]
     pub(crate) canary: Option<IgnoredAny>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ReloadResponse {
     pub(crate) success: bool,
@@ -33,12 +37,13 @@ pub(crate) struct ReloadResponse {
     pub(crate) changed: bool,
     pub(crate) version: u64,
     /// There are no canary releases yet: always null.
+    #[schema(value_type = Option<Object>)]
     pub(crate) canary: Option<()>,
     pub(crate) diagnostics: Vec<DiagnosticBody>,
     pub(crate) dry_run: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RollbackResponse {
     pub(crate) success: bool,
@@ -51,7 +56,7 @@ pub(crate) struct RollbackResponse {
     pub(crate) dry_run: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DeleteResponse {
     pub(crate) deleted: bool,
@@ -64,7 +69,7 @@ pub(crate) struct DeleteResponse {
 }
 
 /// The answer to `GET /pipelines/{name}/versions`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VersionList {
     pub(crate) name: String,
@@ -76,13 +81,14 @@ pub(crate) struct VersionList {
     pub(crate) next_cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VersionBody {
     pub(crate) version: u64,
     pub(crate) structural_hash: String,
     pub(crate) created_at: String,
     pub(crate) active: bool,
+    #[schema(value_type = String)]
     pub(crate) origin: Origin,
     pub(crate) source_hash: Option<String>,
 }
@@ -101,7 +107,7 @@ impl VersionBody {
 }
 
 /// The answer to `GET /pipelines/{name}/versions/{version}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VersionDetail {
     pub(crate) name: String,
@@ -112,7 +118,7 @@ pub(crate) struct VersionDetail {
 }
 
 /// The answer to `GET /pipelines/{ref}/diff/{ref2}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DiffResponse {
     pub(crate) from: DiffSide,
@@ -123,7 +129,7 @@ pub(crate) struct DiffResponse {
     pub(crate) diff: DagDiff,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DiffSide {
     #[serde(rename = "ref")]
@@ -134,21 +140,24 @@ pub(crate) struct DiffSide {
 }
 
 /// What some errors tell beside the message. A member that an error does not have is not there.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ErrorDetails {
     /// Of a condition that does not hold: what the name points to.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) current: Option<CurrentBody>,
     /// Of an image in use: who uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) users: Option<Vec<UserBody>>,
     /// Of a program with errors: where they are.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) diagnostics: Option<Vec<DiagnosticBody>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CurrentBody {
     pub(crate) name: String,
@@ -167,7 +176,7 @@ impl CurrentBody {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserBody {
     name: String,

@@ -10,14 +10,16 @@ use constellation_store_core::{NodeIndex, StrictJson, Timestamp};
 use constellation_types::{Json, Type, Value};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// The `options` of a request. A member that is not there is not asked for; one that nobody knows is refused, since it
 /// would go unnoticed otherwise.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "these are the names of the reference's library")]
 pub(crate) struct OptionsBody {
     /// Milliseconds that the run may take, at most the server's limit.
+    #[schema(value_type = Option<u64>, minimum = 1)]
     pub(crate) timeout_ms: Option<NonZeroU64>,
     pub(crate) include_timings: bool,
     pub(crate) include_provenance: bool,
@@ -49,7 +51,7 @@ pub(super) fn options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
 }
 
 /// The last members of the answers to `/execute` and `/run`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ToldBody {
     pub(crate) errors: Vec<RunErrorBody>,
@@ -60,7 +62,7 @@ pub(crate) struct ToldBody {
 }
 
 /// A failure, at the node where it began.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunErrorBody {
     pub(crate) kind: &'static str,
     pub(crate) message: String,
@@ -71,28 +73,32 @@ pub(crate) struct RunErrorBody {
 }
 
 /// A place in a source; both from 1.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PositionBody {
     pub(crate) line: u32,
     pub(crate) column: u32,
 }
 
 /// What was asked for of a run, each by the names of nodes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MetadataBody {
     started_at: String,
     completed_at: String,
     total_duration_ms: Option<f64>,
+    #[schema(value_type = Option<BTreeMap<String, f64>>)]
     node_timings_ms: Option<ByNode<f64>>,
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     provenance: Option<ByNode<String>>,
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     resolution_sources: Option<ByNode<&'static str>>,
+    #[schema(value_type = Option<BTreeMap<String, NodeStatusBody>>)]
     node_statuses: Option<ByNode<NodeStatusBody>>,
     /// Nodes that are left out, since they do not fit the limit for outputs.
     omitted_nodes: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct NodeStatusBody {
     status: &'static str,
     /// The node whose failure is the reason; null for one that did not fail.
@@ -185,7 +191,8 @@ fn resolution_source(resolution: Resolution) -> &'static str {
 }
 
 /// The values of nodes, each written by its type.
-#[derive(Debug)]
+#[derive(Debug, ToSchema)]
+#[schema(value_type = BTreeMap<String, serde_json::Value>)]
 pub(crate) struct ComputedNodesBody(ByNode<Typed>);
 
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use crate::auth::{ApiKeys, Role};
 use crate::http::{AllowedSites, routes};
 use crate::test_support::Answer;
 
-const KEYS: [(&str, Role); 3] = [
+pub(super) const KEYS: [(&str, Role); 3] = [
     ("read-0123456789abcdef-read", Role::ReadOnly),
     ("exec-0123456789abcdef-exec", Role::Execute),
     ("admn-0123456789abcdef-admn", Role::Admin),
@@ -18,7 +18,7 @@ fn keys() -> ApiKeys {
     ApiKeys::of_entries(entries.iter().map(String::as_str)).unwrap()
 }
 
-async fn locked() -> ConstellationServer {
+pub(super) async fn locked() -> ConstellationServer {
     let builder = ConstellationServer::builder(constellation_stdlib::registry());
     builder.with_auth(keys()).build().await.unwrap()
 }
