@@ -13,6 +13,8 @@ mod language;
 mod loading;
 mod operations;
 #[cfg(target_os = "linux")]
+mod operations_page;
+#[cfg(target_os = "linux")]
 mod reliability_disk;
 #[cfg(target_os = "linux")]
 mod reliability_faults;
