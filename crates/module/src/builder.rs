@@ -113,6 +113,13 @@ impl ModuleBuilder {
         self
     }
 
+    /// Lets clients of a server call the module by itself, without a program. A module that takes lambdas or is generic
+    /// cannot be published: a registry refuses it.
+    pub fn published(mut self) -> Self {
+        self.spec.published = true;
+        self
+    }
+
     /// Names the one result of a function whose output is no struct; `out` otherwise. The fields of a struct have
     /// names already.
     pub fn result(mut self, name: impl Into<Arc<str>>) -> Self {

@@ -80,10 +80,13 @@ pub struct ModuleSpec {
     /// Whether equal arguments give equal answers and a call changes nothing else. Calls of such a module may be
     /// repeated or spared.
     pub pure: bool,
+    /// Whether clients of a server may call the module by itself, without a program.
+    pub published: bool,
 }
 
 impl ModuleSpec {
-    /// A specification with nothing but a signature: minor version 0, no description, not known to be pure.
+    /// A specification with nothing but a signature: minor version 0, no description, not known to be pure, and not
+    /// published.
     pub fn new(signature: FunctionSignature) -> Self {
         Self {
             signature,
@@ -93,6 +96,7 @@ impl ModuleSpec {
             tags: Vec::new(),
             timeout: None,
             pure: false,
+            published: false,
         }
     }
 }

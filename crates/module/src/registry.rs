@@ -31,6 +31,19 @@ pub enum RegistryError {
         /// The name of the type variable.
         variable: Arc<str>,
     },
+    /// It is published, and no client could say what to give it.
+    #[error(
+        "module '{module}' cannot be registered: it is published, and its parameter '{parameter}' has the type {ty}, of \
+         which there are no values in a request; take `published` away"
+    )]
+    Unpublishable {
+        /// The name of the module.
+        module: Arc<str>,
+        /// The name of the parameter.
+        parameter: Arc<str>,
+        /// Its type, a function or one with a type variable.
+        ty: Type,
+    },
     /// A module of this name is registered already.
     #[error("module '{module}' is registered already; give one of the two another name")]
     DuplicateModule {
@@ -84,10 +97,14 @@ impl ModuleRegistry {
     ///
     /// As [`ModuleRegistry::register`].
     pub fn register_shared(&mut self, module: Arc<dyn Module>) -> Result<(), RegistryError> {
-        let signature = &module.spec().signature;
+        let spec = module.spec();
+        let signature = &spec.signature;
         let name = Arc::clone(&signature.module);
         signature.check().map_err(|source| RegistryError::Signature { module: Arc::clone(&name), source })?;
         check_variables(signature)?;
+        if spec.published {
+            check_publishable(signature)?;
+        }
         if self.inner.modules.contains_key(&name) {
             return Err(RegistryError::DuplicateModule { module: name });
         }
@@ -128,6 +145,23 @@ impl ModuleRegistry {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.inner.modules.is_empty()
+    }
+}
+
+/// Results have no type variables that parameters do not have, and no functions at all.
+fn check_publishable(signature: &FunctionSignature) -> Result<(), RegistryError> {
+    let is_no_data = |ty: &Type| {
+        let mut variables = BTreeSet::new();
+        collect_variables(ty, &mut variables);
+        ty.has_function() || !variables.is_empty()
+    };
+    match signature.parameters.iter().find(|parameter| is_no_data(&parameter.ty)) {
+        Some(parameter) => Err(RegistryError::Unpublishable {
+            module: Arc::clone(&signature.module),
+            parameter: Arc::clone(&parameter.name),
+            ty: parameter.ty.clone(),
+        }),
+        None => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ mod changes;
 mod conditions;
 mod diff;
 mod health;
+mod invoke;
 mod json_size;
 mod layer;
 mod listing;
@@ -119,6 +120,8 @@ fn routes() -> Routes {
         .get("/pipelines/{name}/versions", read, versions::list)
         .get("/pipelines/{name}/versions/{version}", read, versions::show)
         .get("/modules", read, modules::list)
+        .get("/modules/published", read, invoke::list)
+        .post("/modules/{name}/invoke", execute, invoke::invoke)
         .get("/namespaces", read, modules::namespaces)
         .get("/namespaces/{namespace}", read, modules::functions)
         .get("/health", Access::Open, health::health)

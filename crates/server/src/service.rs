@@ -5,6 +5,7 @@ mod compile;
 mod forecast;
 mod heal;
 mod lifecycle;
+mod modules;
 mod places;
 mod program;
 mod room;
@@ -30,6 +31,7 @@ use cache::PipelineCache;
 pub(crate) use compile::Asker;
 pub(crate) use lifecycle::ImageUser;
 pub use lifecycle::Mode;
+use modules::PublishedModule;
 use places::KnownPlaces;
 pub(crate) use places::ProgramOf;
 pub use program::{Found, Pointed, Published, Target};
@@ -48,6 +50,8 @@ const INLINE_REHYDRATE_NODES: usize = 2_000;
 pub struct PipelineService {
     store: Arc<dyn PipelineStore>,
     rehydrator: Rehydrator,
+    /// What clients call without a program.
+    published: Vec<PublishedModule>,
     functions: Arc<FunctionTable>,
     runtime: Runtime,
     clock: Arc<dyn Clock>,
@@ -98,10 +102,13 @@ impl PipelineService {
         limits: &Limits,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let functions = Arc::new(FunctionTable::new(registry.signatures().cloned()));
+        let rehydrator = Rehydrator::new(registry);
         Self {
             store,
-            functions: Arc::new(FunctionTable::new(registry.signatures().cloned())),
-            rehydrator: Rehydrator::new(registry),
+            functions,
+            published: modules::published(&rehydrator, SystemClock.now()),
+            rehydrator,
             runtime: run::runtime(limits, &metrics),
             clock: Arc::new(SystemClock),
             metrics,

@@ -19,7 +19,10 @@ pub(crate) use lifecycle::{
     ChangeParameters, CurrentBody, DeleteResponse, DiffResponse, DiffSide, ErrorDetails, ReloadRequest,
     ReloadResponse, RollbackResponse, VersionBody, VersionDetail, VersionList,
 };
-pub(crate) use modules::{FunctionBody, FunctionList, ModuleList, NamespaceList};
+pub(crate) use modules::{
+    FunctionBody, FunctionList, InvokeResponse, ModuleList, NamespaceList, PublishedModuleInfo,
+    PublishedModuleList,
+};
 pub(crate) use run::{ComputedNodesBody, MetadataBody, OptionsBody, PositionBody, RunErrorBody, ToldBody};
 pub(crate) use type_text::type_text;
 

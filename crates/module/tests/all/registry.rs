@@ -97,3 +97,29 @@ fn a_function_is_a_parameter_as_a_whole_or_nothing() {
         assert!(error.ends_with("only a parameter as a whole can be a function, of data to data"), "{error}");
     }
 }
+
+#[test]
+fn what_is_published_takes_data() {
+    let mut registry = ModuleRegistry::new();
+    let published = |name: &str| ModuleBuilder::new(name).published();
+    registry.register(published("Plain").parameters(["n"]).function(|n: i64| n)).unwrap();
+    assert!(registry.get("Plain").unwrap().spec().published);
+    for ty in [Type::variable("T"), Type::list(Type::variable("T")), Type::function([Type::Int], Type::Int)] {
+        let text = ty.to_string();
+        let values = |builder: ModuleBuilder| {
+            let parameters = [("n", Type::Int), ("value", ty.clone())];
+            builder.values(parameters, [("out", Type::Int)], |_: &[Value]| Ok(Value::Int(1)))
+        };
+        assert_eq!(
+            registry.register(values(published("Odd"))).unwrap_err().to_string(),
+            format!(
+                "module 'Odd' cannot be registered: it is published, and its parameter 'value' has the type {text}, of \
+                 which there are no values in a request; take `published` away"
+            )
+        );
+        let mut others = ModuleRegistry::new();
+        others.register(values(ModuleBuilder::new("Odd"))).unwrap();
+        assert!(!others.get("Odd").unwrap().spec().published);
+    }
+    assert_eq!(registry.len(), 1);
+}

@@ -18,10 +18,11 @@ use utoipa::openapi::{
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::routes::{Access, Declared};
-use super::{changes, diff, health, listing, modules, pipelines, programs, routes, versions};
+use super::{changes, diff, health, invoke, listing, modules, pipelines, programs, routes, versions};
 use crate::auth::Role;
 use crate::wire::{
-    AliasRequest, CompileRequest, ErrorResponse, ExecuteRequest, OptionsBody, ReloadRequest, RunRequest,
+    AliasRequest, CompileRequest, ErrorResponse, ExecuteRequest, InputsBody, OptionsBody, ReloadRequest,
+    RunRequest,
 };
 
 /// What is said of the API as a whole.
@@ -124,6 +125,8 @@ const REFUSALS: [Refusal; 11] = [
         modules::list,
         modules::namespaces,
         modules::functions,
+        invoke::list,
+        invoke::invoke,
         health::health,
         health::live,
         health::ready,
@@ -186,7 +189,7 @@ pub(super) fn document(declared: &Declared) -> Document {
 }
 
 /// The types whose optional members may be left out. In answers they are null.
-pub(super) fn requests() -> [Cow<'static, str>; 6] {
+pub(super) fn requests() -> [Cow<'static, str>; 7] {
     [
         CompileRequest::name(),
         ExecuteRequest::name(),
@@ -194,6 +197,7 @@ pub(super) fn requests() -> [Cow<'static, str>; 6] {
         OptionsBody::name(),
         AliasRequest::name(),
         ReloadRequest::name(),
+        InputsBody::name(),
     ]
 }
 

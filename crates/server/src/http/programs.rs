@@ -273,7 +273,7 @@ pub(super) fn invalid_name(error: &StoreError) -> String {
 
 /// The inputs by their types, or what is wrong with them. Takes the JSON, so that it is not kept while a request waits
 /// and runs.
-fn decode_inputs(pipeline: &LoadedPipeline, given: InputsBody) -> Result<Inputs, String> {
+pub(super) fn decode_inputs(pipeline: &LoadedPipeline, given: InputsBody) -> Result<Inputs, String> {
     let mut inputs = Inputs::new();
     for (name, json) in given.0 {
         let Some(place) = pipeline.input(&name) else {
@@ -291,11 +291,11 @@ fn unknown_input(pipeline: &LoadedPipeline, name: &str) -> String {
     // The name comes from the client and may be of any length.
     let shown: String = name.chars().take(80).collect();
     if pipeline.inputs.is_empty() {
-        return format!("Unknown input '{shown}': the pipeline has no inputs");
+        return format!("Unknown input '{shown}'; there are none");
     }
     let inputs: Vec<&str> = pipeline.inputs.iter().map(|input| &*input.name).collect();
     match nearest(&shown, inputs.iter().copied()).next() {
         Some(nearest) => format!("Unknown input '{shown}'; did you mean '{nearest}'?"),
-        None => format!("Unknown input '{shown}'; the pipeline has: {}", inputs.join(", ")),
+        None => format!("Unknown input '{shown}'; there are: {}", inputs.join(", ")),
     }
 }

@@ -4,6 +4,7 @@ mod auth;
 mod changes;
 mod conditions;
 mod diff;
+mod invoke;
 mod limits;
 mod listing;
 mod modules;
@@ -266,7 +267,7 @@ async fn inputs_that_do_not_fit_are_told_by_name() {
     for (inputs, message) in [
         (json!({ "text": 5 }), "Input error: Input 'text': field 'text': expected String, got number"),
         (json!({ "txet": "hi" }), "Input error: Unknown input 'txet'; did you mean 'text'?"),
-        (json!({ "zzz": "hi" }), "Input error: Unknown input 'zzz'; the pipeline has: text"),
+        (json!({ "zzz": "hi" }), "Input error: Unknown input 'zzz'; there are: text"),
     ] {
         let answer = post(&router, "/execute", json!({ "ref": "shout", "inputs": inputs })).await;
         assert_eq!(answer.status, 400);

@@ -54,6 +54,8 @@ pub(crate) enum ProgramOf<'a> {
     Request(&'a Found),
     /// What is stored under a name or a hash.
     Reference(&'a Reference),
+    /// A module that is called by itself, which nobody wrote down.
+    Module,
 }
 
 /// Places, by pipeline and source.
@@ -77,6 +79,7 @@ impl PipelineService {
         let source_hash = match program {
             ProgramOf::Request(found) => found.source_hash,
             ProgramOf::Reference(reference) => self.source_hash_of(reference, pipeline).await?,
+            ProgramOf::Module => return None,
         };
         let key = (structural_hash, source_hash);
         if let Some(places) = self.places.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
@@ -85,7 +88,7 @@ impl PipelineService {
         let slot = self.compilations.try_enter()?;
         let source = match program {
             ProgramOf::Request(found) => Arc::clone(&found.source),
-            ProgramOf::Reference(_) => self.store.source(&source_hash).await.ok()??,
+            ProgramOf::Reference(_) | ProgramOf::Module => self.store.source(&source_hash).await.ok()??,
         };
         let functions = Arc::clone(&self.functions);
         let found = blocking(move || {

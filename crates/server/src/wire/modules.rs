@@ -5,12 +5,45 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ModuleInfo;
+use super::{ModuleInfo, OutputsBody, RunErrorBody, TypesBody};
 
 /// The answer to `GET /modules`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ModuleList {
     pub(crate) modules: Vec<ModuleInfo>,
+}
+
+/// The answer to `GET /modules/published`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PublishedModuleList {
+    pub(crate) modules: Vec<PublishedModuleInfo>,
+}
+
+/// A module that can be called by itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PublishedModuleInfo {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) version: String,
+    pub(crate) tags: Vec<String>,
+    /// The path to post parameters to.
+    pub(crate) endpoint: String,
+    pub(crate) inputs: TypesBody,
+    pub(crate) outputs: TypesBody,
+}
+
+/// The answer to `POST /modules/{name}/invoke`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InvokeResponse {
+    pub(crate) success: bool,
+    pub(crate) outputs: OutputsBody,
+    pub(crate) error: Option<String>,
+    /// The full name of the module.
+    pub(crate) module: String,
+    /// What names the call in the log; null when nothing was called.
+    pub(crate) execution_id: Option<String>,
+    pub(crate) errors: Vec<RunErrorBody>,
 }
 
 /// The answer to `GET /namespaces`.

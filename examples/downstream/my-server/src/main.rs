@@ -19,7 +19,7 @@ async fn ask_carrier(weight: f64, country: String) -> Result<Offer, String> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
     let mut registry = constellation_stdlib::registry();
-    let module = ModuleBuilder::new("AskCarrier").parameters(["weight", "country"]);
+    let module = ModuleBuilder::new("AskCarrier").published().parameters(["weight", "country"]);
     registry.register(module.asynchronous(ask_carrier))?;
     ConstellationServer::builder(registry).with_address(address.parse()?).run().await?;
     Ok(())

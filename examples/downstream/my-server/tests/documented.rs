@@ -76,17 +76,28 @@ fn post(address: SocketAddr, path: &str, body: &str) -> Value {
     serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
 }
 
-#[test]
-fn the_server_answers_the_request_of_the_page() {
-    let [request] = blocks("sh")[..] else { panic!("the page has one request") };
+/// The path and the body of a request of the page.
+fn parts(request: &'static str) -> (&'static str, &'static str) {
     let (_, rest) = request.split_once("http://127.0.0.1:8080").unwrap();
     let (path, rest) = rest.split_once(' ').unwrap();
     let (_, body) = rest.split_once("-d '").unwrap();
-    let body = body.trim_end().trim_end_matches('\'');
+    (path, body.trim_end().trim_end_matches('\''))
+}
 
+#[test]
+fn the_server_answers_the_requests_of_the_page() {
+    let [run, invoke] = blocks("sh")[..] else { panic!("the page has two requests") };
     let (_server, address) = start();
+    let (path, body) = parts(run);
     let answer = post(address, path, body);
     assert_eq!(answer["outputs"], json!({ "cents": 490 }), "{answer}");
     let failed = post(address, path, &body.replace("2.5", "31.5"));
     assert!(failed["error"].as_str().unwrap().contains("no carrier takes 31.5 kg to DE"), "{failed}");
+
+    let (path, body) = parts(invoke);
+    let mut answer = post(address, path, body);
+    let [shown] = blocks("json")[..] else { panic!("the page has one answer") };
+    let shown: Value = serde_json::from_str(shown).unwrap();
+    answer["executionId"] = shown["executionId"].clone();
+    assert_eq!(answer, shown);
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use axum::http::Method;
+use constellation_module::ModuleBuilder;
 
 use super::auth::{KEYS, locked};
 use super::*;
@@ -13,6 +14,9 @@ use crate::http::openapi::requests;
 use crate::http::routes;
 use crate::test_support::described::{DOCUMENT, problems, resolved};
 use crate::test_support::{Answer, call};
+
+/// The name in example paths.
+const NOBODY: &str = "nobody";
 
 /// An operation of the document.
 struct Described {
@@ -26,12 +30,12 @@ impl Described {
         format!("{} {}", self.method, self.path)
     }
 
-    /// A path that leads to it, and to nothing that is there.
+    /// A path that leads to it, and to no pipeline.
     fn example(&self) -> String {
         let path = ["ref", "ref2", "name", "namespace"]
             .iter()
             .fold(self.path.replace("{version}", "1"), |path, name| {
-                path.replace(&format!("{{{name}}}"), "nobody")
+                path.replace(&format!("{{{name}}}"), NOBODY)
             });
         // Otherwise it is open.
         if self.operation["operationId"].as_str().unwrap().starts_with("ready") {
@@ -208,9 +212,11 @@ fn body<'a>(body: Value) -> Sent<'a> {
     Sent { body: Some(body), ..Sent::default() }
 }
 
+/// A server whose one published module has the name that example paths have.
 async fn limited(limits: Limits) -> Router {
-    let builder = ConstellationServer::builder(constellation_stdlib::registry());
-    builder.with_limits(limits).build().await.unwrap().router()
+    let mut registry = constellation_stdlib::registry();
+    registry.register(ModuleBuilder::new(NOBODY).published().function(|(): ()| 1)).unwrap();
+    ConstellationServer::builder(registry).with_limits(limits).build().await.unwrap().router()
 }
 
 /// Why a status that is described is not seen here.
@@ -219,7 +225,7 @@ fn excuse(place: &str, status: &str) -> Option<&'static str> {
     let moves = ["alias", "rollback", "rollback/{version}"].iter().any(|end| place.ends_with(end));
     match status {
         "500" => Some("nothing that a client sends makes the server fail; other tests make it"),
-        "503" if reads || place == "POST /execute" => {
+        "503" if reads || place == "POST /execute" || place.ends_with("invoke") => {
             Some("the store answers here, and nobody waits; see `overload`")
         }
         "507" if moves || place.starts_with("DELETE") => Some("the disk of a store in memory is never full"),
@@ -248,7 +254,7 @@ async fn every_status_that_is_described_is_answered() {
 
 /// Each route with a success, and what is wrong with requests that it understands.
 async fn what_is_asked_for(seen: &mut Seen) {
-    let router = server().await.router();
+    let router = limited(Limits::default()).await;
     let hash = publish(&router, "shout", SHOUT).await;
     publish(&router, "shout", "in a: Int\nout a").await;
     let in_use = format!("/pipelines/{hash}");
@@ -306,6 +312,10 @@ async fn what_is_asked_for(seen: &mut Seen) {
         (409, "DELETE /pipelines/{ref}", &in_use, nothing()),
         (412, "DELETE /pipelines/{ref}", "/pipelines/loud", condition(None)),
         (200, "GET /modules", "/modules", nothing()),
+        (200, "GET /modules/published", "/modules/published", nothing()),
+        (200, "POST /modules/{name}/invoke", "/modules/nobody/invoke", body(json!({}))),
+        (400, "POST /modules/{name}/invoke", "/modules/nobody/invoke", body(json!({ "n": 1 }))),
+        (404, "POST /modules/{name}/invoke", "/modules/somebody/invoke", body(json!({}))),
         (200, "GET /namespaces", "/namespaces", nothing()),
         (200, "GET /namespaces/{namespace}", "/namespaces/stdlib.math", nothing()),
         (400, "GET /namespaces/{namespace}", "/namespaces/%FF", nothing()),
@@ -371,7 +381,7 @@ async fn what_the_programs_lack(seen: &mut Seen) {
 
 /// What has nothing to do with what is asked for.
 async fn what_no_route_takes(seen: &mut Seen) {
-    let open = server().await.router();
+    let open = limited(Limits::default()).await;
     let locked = locked().await.router();
     let tiny = limited(Limits { max_uri_bytes: 0, max_body_bytes: 1, ..Limits::default() }).await;
     let small = limited(Limits { max_body_bytes: 1, ..Limits::default() }).await;

@@ -1,0 +1,127 @@
+//! `/modules/published` and `/modules/{name}/invoke`: modules that are called without a program.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use constellation_module::ModuleSpec;
+
+use super::App;
+use super::body::{BodyError, read_json};
+use super::layer::RequestId;
+use super::modules::info;
+use super::pipelines::undecodable;
+use super::programs::decode_inputs;
+use super::respond::{self, Failure, json};
+use super::runs::run_pipeline;
+use crate::service::ProgramOf;
+use crate::wire::{
+    ErrorResponse, ExecuteResponse, InputsBody, InvokeResponse, ModuleInfo, OptionsBody, PublishedModuleInfo,
+    PublishedModuleList,
+};
+
+/// Lists the modules that can be called by themselves.
+#[utoipa::path(
+    get,
+    path = "/modules/published",
+    operation_id = "listPublishedModules",
+    tag = "modules",
+    responses(
+        (status = 200, description = "The modules that are published", body = PublishedModuleList),
+    )
+)]
+pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
+    let specs = app.service.registry().iter().map(|module| module.spec());
+    let modules = specs.filter(|spec| spec.published).map(published).collect();
+    json(StatusCode::OK, &PublishedModuleList { modules })
+}
+
+/// Calls a published module.
+///
+/// The body has its parameters by name; those of an optional type may be left out.
+#[utoipa::path(
+    post,
+    path = "/modules/{name}/invoke",
+    operation_id = "invokeModule",
+    tag = "modules",
+    params(("name" = String, Path, description = "The name of the module, or its part after the last dot")),
+    request_body = InputsBody,
+    responses(
+        (status = 200, description = "The call has ended, also when it failed", body = InvokeResponse),
+        (status = 400, description = "A parameter is missing, not known, or of another type", body = InvokeResponse),
+        (status = 404, description = "There is no such module, or it is not published", body = ErrorResponse),
+        (status = 503, description = "The call was refused a slot", body = InvokeResponse),
+    )
+)]
+pub(super) async fn invoke(
+    State(app): State<Arc<App>>,
+    request_id: RequestId,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    respond::answer(&request_id, async {
+        let Path(name) = path.map_err(|rejection| undecodable(&rejection))?;
+        let module = app.service.published_module(&name).ok_or_else(|| {
+            let shown: String = name.chars().take(80).collect();
+            let message = format!("No module '{shown}' is published");
+            Failure::new(StatusCode::NOT_FOUND, "NotFound", message)
+        })?;
+        let pipeline = module.pipeline()?;
+        let given = match read_json(&app, &headers, body).await {
+            Ok(given) => Ok(given),
+            Err(BodyError::Malformed(message)) => {
+                Err(format!("Invalid request: expected a JSON object of parameters: {message}"))
+            }
+            Err(BodyError::Refused(failure)) => return Err(failure),
+        };
+        let (status, ran) = match given.and_then(|given| decode_inputs(pipeline, given)) {
+            Ok(inputs) => {
+                let asked = OptionsBody::default();
+                run_pipeline(&app, pipeline, inputs, asked, ProgramOf::Module).await?
+            }
+            Err(message) => refused(message),
+        };
+        // Nobody could give it later.
+        let (status, ran) = match &ran.missing_inputs {
+            Some(missing) => refused(text_of(missing)),
+            None => (status, ran),
+        };
+        let body = InvokeResponse {
+            success: ran.success,
+            outputs: ran.outputs,
+            error: ran.error,
+            module: module.name.to_string(),
+            execution_id: ran.execution_id,
+            errors: ran.told.errors,
+        };
+        Ok(json(status, &body))
+    })
+    .await
+}
+
+fn refused(message: String) -> (StatusCode, ExecuteResponse) {
+    (StatusCode::BAD_REQUEST, ExecuteResponse { error: Some(message), ..ExecuteResponse::default() })
+}
+
+fn text_of(missing: &BTreeMap<String, String>) -> String {
+    let names: Vec<String> = missing.keys().map(|name| format!("'{name}'")).collect();
+    format!("Missing required input: {}", names.join(", "))
+}
+
+fn published(spec: &ModuleSpec) -> PublishedModuleInfo {
+    let ModuleInfo { name, description, version, inputs, outputs } = info(spec);
+    PublishedModuleInfo {
+        endpoint: format!("/modules/{name}/invoke"),
+        name,
+        description,
+        version,
+        tags: spec.tags.clone(),
+        inputs,
+        outputs,
+    }
+}
