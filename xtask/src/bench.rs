@@ -13,24 +13,24 @@ pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
         BenchCmd::Store(flags::Store { quick }) => {
             let arguments =
                 ["store", "--directory", "target/bench/store", "--output", "target/bench/store.json"];
-            measure(shell, "rivals", "constellation-benches", &arguments, quick)
+            measure(shell, "release", "rivals", "constellation-benches", &arguments, quick)
         }
         BenchCmd::Lang(flags::Lang { quick }) => {
             let arguments = ["--output", "target/bench/lang.json"];
-            measure(shell, "language", "constellation-benches-language", &arguments, quick)
+            measure(shell, "release", "language", "constellation-benches-language", &arguments, quick)
         }
         BenchCmd::Runtime(flags::Runtime { quick }) => {
             let arguments = ["--output", "target/bench/runtime.json"];
-            measure(shell, "execution", "constellation-benches-execution", &arguments, quick)
+            measure(shell, "release", "execution", "constellation-benches-execution", &arguments, quick)
         }
         BenchCmd::Http(flags::Http { quick }) => {
             let oha = tools::install_here(shell, "oha", "1.16.0")?;
             let oha = oha.to_str().context("the path of the workspace is text")?;
-            cmd!(shell, "cargo build --release --package constellation").run()?;
-            let (binary, output) = ("target/release/constellation", "target/bench/http.json");
+            cmd!(shell, "cargo build --profile dist --package constellation").run()?;
+            let (binary, output) = ("target/dist/constellation", "target/bench/http.json");
             let arguments = ["measure", "--binary", binary, "--oha", oha, "--output", output];
             let arguments = [&arguments[..], &["--directory", "target/bench/http"]].concat();
-            measure(shell, "service", "constellation-benches-service", &arguments, quick)
+            measure(shell, "dist", "service", "constellation-benches-service", &arguments, quick)
         }
     }
 }
@@ -38,6 +38,7 @@ pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
 /// Builds a program of the benchmarks with its feature, and runs it.
 fn measure(
     shell: &Shell,
+    profile: &str,
     feature: &str,
     program: &str,
     arguments: &[&str],
@@ -46,7 +47,7 @@ fn measure(
     let quick = quick.then_some("--quick");
     cmd!(
         shell,
-        "cargo run --release --package constellation-benches --features {feature} --bin {program} --
+        "cargo run --profile {profile} --package constellation-benches --features {feature} --bin {program} --
          {arguments...} {quick...}"
     )
     .run()?;
