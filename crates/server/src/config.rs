@@ -45,7 +45,7 @@ pub struct Limits {
     /// Time for a run, from when it is asked for; a request may ask for less.
     pub max_execution_duration: Duration,
     /// Loaded pipelines that are kept in memory; the least recently used are dropped and loaded again when they
-    /// are needed.
+    /// are needed. For as many sources it is remembered which program they are.
     pub max_loaded_pipelines: usize,
     /// Calls of modules in flight at one time, of all runs together; 0 sets no bound.
     pub max_calls_in_flight: usize,

@@ -27,7 +27,7 @@ use crate::admission::Pool;
 use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::metrics::Metrics;
-use cache::PipelineCache;
+use cache::Recent;
 pub(crate) use compile::Asker;
 pub(crate) use lifecycle::ImageUser;
 pub use lifecycle::Mode;
@@ -56,7 +56,10 @@ pub struct PipelineService {
     runtime: Runtime,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    cache: PipelineCache,
+    /// Pipelines that are ready to run.
+    loaded: Recent<StructuralHash, Arc<LoadedPipeline>>,
+    /// The keys of sources that were found or compiled, which takes a fraction of a run to work out.
+    keys: Recent<SourceHash, SyntacticKey>,
     compilations: Pool,
     executions: Pool,
     room: Room,
@@ -112,7 +115,8 @@ impl PipelineService {
             runtime: run::runtime(limits, &metrics),
             clock: Arc::new(SystemClock),
             metrics,
-            cache: PipelineCache::new(limits.max_loaded_pipelines),
+            loaded: Recent::new(limits.max_loaded_pipelines),
+            keys: Recent::new(limits.max_loaded_pipelines),
             compilations: Pool::of_compilations(limits),
             executions: Pool::of_executions(limits),
             room: Room::new(limits),
@@ -164,8 +168,23 @@ impl PipelineService {
     }
 
     async fn find_or_compile_as(&self, asker: Asker, source: Arc<str>) -> Result<Found, ServiceError> {
-        let key = self.key_of(asker, &source).await?;
         let source_hash = SourceHash::of_bytes(source.as_bytes());
+        if let Some(key) = self.keys.get(&source_hash) {
+            return self.find_or_compile_by(asker, key, source_hash, source).await;
+        }
+        let key = self.key_of(asker, &source).await?;
+        let found = self.find_or_compile_by(asker, key, source_hash, source).await?;
+        self.keys.insert(source_hash, key);
+        Ok(found)
+    }
+
+    async fn find_or_compile_by(
+        &self,
+        asker: Asker,
+        key: SyntacticKey,
+        source_hash: SourceHash,
+        source: Arc<str>,
+    ) -> Result<Found, ServiceError> {
         if let Some((pipeline, is_stored)) = self.find(&key).await? {
             let warnings = Vec::new();
             return Ok(Found { pipeline, key, source_hash, compiled: false, warnings, source, is_stored });
@@ -242,7 +261,7 @@ impl PipelineService {
             other => other?,
         };
         if mode == Mode::Apply {
-            self.cache.insert(&found.pipeline);
+            self.loaded.insert(found.structural_hash(), Arc::clone(&found.pipeline));
             if let Some(target) = target {
                 self.forget_problem(&target.name);
             }
@@ -324,7 +343,7 @@ impl PipelineService {
                 let Some(image) = self.image(reference, hash).await? else {
                     return Err(ServiceError::NotFound(reference.clone()));
                 };
-                let loaded = match self.cache.get(hash) {
+                let loaded = match self.loaded.get(hash) {
                     Some(pipeline) => Ok(pipeline),
                     None => self.bind_and_keep(Ok(Some(image))).await,
                 };
@@ -368,7 +387,7 @@ impl PipelineService {
     }
 
     async fn load_hash(&self, hash: &StructuralHash) -> Result<Arc<LoadedPipeline>, LoadFailure> {
-        if let Some(pipeline) = self.cache.get(hash) {
+        if let Some(pipeline) = self.loaded.get(hash) {
             return Ok(pipeline);
         }
         self.bind_and_keep(self.store.get(hash).await).await
@@ -379,7 +398,7 @@ impl PipelineService {
         found: Result<Option<Arc<PipelineImage>>, StoreError>,
     ) -> Result<Arc<LoadedPipeline>, LoadFailure> {
         let pipeline = self.bind(found).await?;
-        self.cache.insert(&pipeline);
+        self.loaded.insert(pipeline.image.structural_hash, Arc::clone(&pipeline));
         Ok(pipeline)
     }
 

@@ -1,108 +1,81 @@
-//! Loaded pipelines by hash, at most so many.
+//! What was used recently, by hash, at most so much of it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
 
-use constellation_rehydrate::LoadedPipeline;
-use constellation_store_core::StructuralHash;
-
-/// Pipelines that are ready to run. When it is full, the least recently used tenth is dropped: whoever runs one
-/// keeps it, and it is bound again in microseconds.
+/// Values that can be made again from their keys. When it is full, the least recently used tenth is dropped: whoever uses
+/// a value keeps it, and making one again takes microseconds.
 #[derive(Debug)]
-pub(super) struct PipelineCache {
+pub(super) struct Recent<K, V> {
     capacity: usize,
-    state: Mutex<State>,
+    state: Mutex<State<K, V>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    pipelines: HashMap<StructuralHash, Entry>,
+#[derive(Debug)]
+struct State<K, V> {
+    entries: HashMap<K, Entry<V>>,
     /// Grows with each use; stands in for the time of use.
     tick: u64,
 }
 
 #[derive(Debug)]
-struct Entry {
-    pipeline: Arc<LoadedPipeline>,
+struct Entry<V> {
+    value: V,
     used: u64,
 }
 
-impl PipelineCache {
+impl<K: Eq + Hash, V: Clone> Recent<K, V> {
+    /// There is room for one at least.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), state: Mutex::default() }
+        Self { capacity: capacity.max(1), state: Mutex::new(State { entries: HashMap::new(), tick: 0 }) }
     }
 
-    pub(super) fn get(&self, hash: &StructuralHash) -> Option<Arc<LoadedPipeline>> {
+    pub(super) fn get(&self, key: &K) -> Option<V> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.tick += 1;
         let tick = state.tick;
-        let entry = state.pipelines.get_mut(hash)?;
+        let entry = state.entries.get_mut(key)?;
         entry.used = tick;
-        Some(Arc::clone(&entry.pipeline))
+        Some(entry.value.clone())
     }
 
-    pub(super) fn insert(&self, pipeline: &Arc<LoadedPipeline>) {
+    pub(super) fn insert(&self, key: K, value: V) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.tick += 1;
         let used = state.tick;
-        let hash = pipeline.image.structural_hash;
-        if state.pipelines.len() >= self.capacity && !state.pipelines.contains_key(&hash) {
-            let mut times: Vec<u64> = state.pipelines.values().map(|entry| entry.used).collect();
-            // Several at once: looking for the oldest at each insertion would cost more than binding again.
+        if state.entries.len() >= self.capacity && !state.entries.contains_key(&key) {
+            let mut times: Vec<u64> = state.entries.values().map(|entry| entry.used).collect();
+            // Several at once: looking for the oldest at each insertion would cost more than making one again.
             let dropped = (times.len() / 10).max(1);
             if dropped < times.len() {
                 let (_, oldest_kept, _) = times.select_nth_unstable(dropped);
                 let oldest_kept = *oldest_kept;
-                state.pipelines.retain(|_, entry| entry.used >= oldest_kept);
+                state.entries.retain(|_, entry| entry.used >= oldest_kept);
             } else {
-                state.pipelines.clear();
+                state.entries.clear();
             }
         }
-        state.pipelines.insert(hash, Entry { pipeline: Arc::clone(pipeline), used });
+        state.entries.insert(key, Entry { value, used });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use constellation_module::ModuleRegistry;
-    use constellation_rehydrate::rehydrate;
-    use constellation_store_core::{
-        DagSpec, ImageMetadata, Literal, NodeIndex, NodeKind, NodeSpec, OutputSpec, PipelineImage, Timestamp,
-        TypeIndex, TypeSpec,
-    };
-
     use super::*;
-
-    fn pipeline(number: i64) -> Arc<LoadedPipeline> {
-        let dag_spec = DagSpec {
-            outputs: vec![OutputSpec { name: "n".into(), node: NodeIndex(0) }],
-            types: vec![TypeSpec::Int],
-            nodes: vec![NodeSpec {
-                label: None,
-                ty: TypeIndex(0),
-                operation: NodeKind::Literal(Literal::Int(number)),
-            }],
-            ..DagSpec::default()
-        };
-        let metadata = ImageMetadata::new(&dag_spec, Timestamp::UNIX_EPOCH);
-        let image = Arc::new(PipelineImage::new(dag_spec, metadata));
-        Arc::new(rehydrate(image, &ModuleRegistry::new()).unwrap())
-    }
 
     #[test]
     fn what_was_used_least_recently_is_dropped_first() {
         for capacity in [1, 2, 7, 30] {
-            let cache = PipelineCache::new(capacity);
-            let pipelines: Vec<_> = (0..40).map(pipeline).collect();
-            let hash = |number: usize| pipelines[number].image.structural_hash;
-            for pipeline in &pipelines {
-                cache.insert(pipeline);
-                assert!(cache.state.lock().unwrap().pipelines.len() <= capacity);
+            let recent = Recent::new(capacity);
+            for number in 0..40 {
+                recent.insert(number, -number);
+                assert!(recent.state.lock().unwrap().entries.len() <= capacity);
                 // The first is used all the time, so that it stays.
-                assert!(capacity < 2 || cache.get(&hash(0)).is_some(), "{capacity}");
+                assert!(capacity < 2 || recent.get(&0) == Some(0), "{capacity}");
             }
-            assert!(cache.get(&hash(39)).is_some());
-            assert!(cache.get(&hash(1)).is_none());
+            assert_eq!(recent.get(&39), Some(-39));
+            assert_eq!(recent.get(&1), None);
         }
     }
 }

@@ -268,7 +268,7 @@ impl PipelineService {
             preconditions: vec![(name.clone(), Precondition::Active(active.version))],
             operations: found.operations(Some(&target), true),
         };
-        self.cache.insert(&found.pipeline);
+        self.loaded.insert(found.structural_hash(), Arc::clone(&found.pipeline));
         match self.commit_with(commit).await {
             Ok(_) => tracing::warn!(%name, %reason, "a stored pipeline was compiled again from its source"),
             Err(error) if error.kind() == ErrorKind::Conflict => return Ok(None),

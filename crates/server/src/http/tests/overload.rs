@@ -265,6 +265,22 @@ async fn a_lost_image_that_many_ask_for_is_compiled_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_source_that_was_run_before_is_not_read_again() {
+    let limits = Limits { max_compilations: 1, max_waiting_compilations: 0, ..Limits::default() };
+    let (server, _answers) = server(limits).await;
+    let router = server.router();
+    // So long that it is read in a slot for compilations.
+    let long = |comment: &str| format!("in a: Int\nout a # {}", comment.repeat(20_000));
+    let run =
+        async |source: String| post(&router, "/run", json!({ "source": source, "inputs": { "a": 1 } })).await;
+    assert_eq!(run(long("x")).await.status, 200);
+    let _slot = server.service().hold_compilations().await;
+    assert_eq!(run(long("x")).await.status, 200);
+    // The same program, which only reading it can tell.
+    assert_refused(&run(long("y")).await, "0 compilations wait already");
+}
+
+#[tokio::test(start_paused = true)]
 async fn comparing_programs_is_bounded_as_compiling_is() {
     let limits = Limits { max_compilations: 1, max_waiting_compilations: 0, ..Limits::default() };
     let (server, _answers) = server(limits).await;
