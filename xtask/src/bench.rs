@@ -1,10 +1,8 @@
 //! `cargo xtask bench`: measurements beside rivals, which are no tests and fail for no figure.
 
-use anyhow::Context as _;
 use xshell::{Shell, cmd};
 
 use crate::flags::{self, Bench, BenchCmd};
-use crate::tools;
 
 pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
     // Below `target`, so on the disk that the sources are on: a temporary folder may be in memory.
@@ -24,11 +22,9 @@ pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
             measure(shell, "release", "execution", "constellation-benches-execution", &arguments, quick)
         }
         BenchCmd::Http(flags::Http { quick }) => {
-            let oha = tools::install_here(shell, "oha", "1.16.0")?;
-            let oha = oha.to_str().context("the path of the workspace is text")?;
             cmd!(shell, "cargo build --profile dist --package constellation").run()?;
             let (binary, output) = ("target/dist/constellation", "target/bench/http.json");
-            let arguments = ["measure", "--binary", binary, "--oha", oha, "--output", output];
+            let arguments = ["measure", "--binary", binary, "--output", output];
             let arguments = [&arguments[..], &["--directory", "target/bench/http"]].concat();
             measure(shell, "dist", "service", "constellation-benches-service", &arguments, quick)
         }

@@ -37,8 +37,8 @@ xflags::xflags! {
                 /// Fewer rounds; the figures say less.
                 optional --quick
             }
-            /// The server beside axum routes that give the same answers, under load from wrk (which must be installed)
-            /// and oha: prints a table, and leaves `target/bench/http.json`.
+            /// The server beside axum routes that give the same answers, under load from wrk, which must be installed:
+            /// prints a table, and leaves `target/bench/http.json`.
             cmd http {
                 /// Smaller counts and fewer rounds; the figures say less.
                 optional --quick

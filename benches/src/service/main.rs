@@ -1,11 +1,12 @@
 //! Benchmarks of the server over HTTP; `cargo xtask bench http` builds and runs it.
 //!
 //! The server is the binary as it is delivered. Beside it runs a floor: axum routes that parse the same bodies and
-//! answer the same bytes. wrk and oha make the load, in rounds that take turns.
+//! answer the same bytes. wrk makes the load where it is as high as can be, in rounds that take turns.
 
 mod capacity;
 mod floor;
 mod load;
+mod paced;
 mod process;
 mod programs;
 mod rates;
@@ -35,8 +36,6 @@ mod flags {
                 optional --quick
                 /// The server.
                 required --binary binary: PathBuf
-                /// The load generator that holds a rate.
-                required --oha oha: PathBuf
                 /// Where stores are.
                 required --directory directory: PathBuf
                 /// Where the JSON goes.
@@ -56,7 +55,6 @@ mod flags {
 struct Settings {
     quick: bool,
     binary: std::path::PathBuf,
-    oha: std::path::PathBuf,
     directory: std::path::PathBuf,
     /// Stores that were begun.
     n_stores: AtomicUsize,
@@ -76,8 +74,8 @@ impl Settings {
 fn main() -> ExitCode {
     let result = match flags::Service::from_env_or_exit().subcommand {
         flags::ServiceCmd::Floor(flags::Floor { answers }) => floor::serve(&answers),
-        flags::ServiceCmd::Measure(flags::Measure { quick, binary, oha, directory, output }) => {
-            measure(&Settings { quick, binary, oha, directory, n_stores: AtomicUsize::new(0) }, &output)
+        flags::ServiceCmd::Measure(flags::Measure { quick, binary, directory, output }) => {
+            measure(&Settings { quick, binary, directory, n_stores: AtomicUsize::new(0) }, &output)
         }
     };
     match result {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use constellation_benches::report::{Goal, Measure, Row};
@@ -16,7 +16,8 @@ use constellation_store_core::{
 use constellation_store_fs::FileSystemPipelineStore;
 
 use crate::floor::Answers;
-use crate::load::{p99_at, post_script, rate, script};
+use crate::load::{post_script, rate, script};
+use crate::paced::latencies;
 use crate::process::Serving;
 use crate::{Settings, programs};
 
@@ -103,13 +104,12 @@ pub(crate) fn answers(settings: &Settings) -> anyhow::Result<Vec<Row>> {
 /// The slowest of a hundred executions at half of the highest rate.
 fn tail(settings: &Settings, both: &Both, requests_a_second: f64) -> anyhow::Result<Row> {
     let (seconds, n_rounds) = rounds(settings);
-    let body = settings.directory.join("execute.json");
-    std::fs::write(&body, programs::execution())?;
+    let (body, duration) = (programs::execution(), Duration::from_secs(seconds.into()));
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
     for _ in 0..n_rounds {
         for (serving, times) in [(&both.server, &mut ours), (&both.floor, &mut floor)] {
-            let url = format!("{}/execute", serving.url);
-            times.push(p99_at(&settings.oha, &url, &body, requests_a_second, seconds)?);
+            let url = &serving.url;
+            times.push(latencies(url, "/execute", &body, CONNECTIONS, requests_a_second, duration)?.p99);
         }
     }
     Ok(Row {
