@@ -272,7 +272,7 @@ impl Walk<'_> {
             ExpressionKind::Call(call) => {
                 let Call { function, arguments, options } = &**call;
                 self.find("call");
-                if function.segments.len() > 1 {
+                if function.text.contains('.') {
                     self.find("call with a namespace");
                 }
                 self.expressions(arguments);
