@@ -48,8 +48,8 @@
 //! * A module that computes without waiting cannot be interrupted, neither by a timeout nor by a deadline; the run
 //!   looks at its deadline between nodes.
 //! * A call whose run is kept but not polled keeps what it holds, and equal calls wait for it until their runs end.
-//! * Bytes of values are counted as values are made, and values are kept until the run ends. What a module holds
-//!   while it computes is not counted.
+//! * Bytes of values are counted as values are made, and values are kept until the run ends, but for those that only
+//!   one call uses. What a module holds while it computes is not counted.
 //!
 //! **Must not know:** stores, HTTP.
 
