@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use constellation_server::{AllowedSites, ApiKeys, Limits, LoaderConfig, check_address};
+use constellation_server::{AllowedSites, ApiKeys, Limits, LoaderConfig, check_access};
 
 use crate::args::LogFormat;
 use file::ConfigFile;
@@ -186,6 +186,7 @@ fn check(resolved: Resolved) -> anyhow::Result<Config> {
         api_keys,
         allowed_hosts: _,
         allowed_origins: _,
+        cors_origins: _,
         log_format,
         limits,
     } = resolved.values;
@@ -198,7 +199,7 @@ fn check(resolved: Resolved) -> anyhow::Result<Config> {
     if let Some(loader) = &loader {
         loader.check()?;
     }
-    check_address(listen, &api_keys, insecure)?;
+    check_access(listen, &api_keys, &allowed_sites, insecure)?;
     Ok(Config { store, loader, demo_modules, listen, insecure, api_keys, allowed_sites, limits, log_format })
 }
 
@@ -247,6 +248,24 @@ mod tests {
 
     fn error_of(arguments: &[&str], variables: &[(&str, &str)]) -> String {
         format!("{:#}", resolve_with(arguments, variables).unwrap_err())
+    }
+
+    #[test]
+    fn pages_that_may_read_answers_are_exact_origins_and_all_of_them_need_keys() {
+        let allowed = resolve_with(&["--cors-origins", "https://a.example.com, http://localhost:3000"], &[]);
+        let mut sites = AllowedSites::default();
+        sites.allow_cors_origin("https://a.example.com").unwrap();
+        sites.allow_cors_origin("http://localhost:3000").unwrap();
+        assert_eq!(allowed.unwrap().allowed_sites, sites);
+        for origin in ["http://a.example.com", "https://*.example.com", "a.example.com", ""] {
+            let error = error_of(&["--cors-origins", origin], &[]);
+            assert!(error.contains(&format!("cors_origins: '{origin}' is no origin")), "{error}");
+        }
+        let all = ("CONSTELLATION_CORS_ORIGINS", "*");
+        let error = error_of(&[], &[all]);
+        assert!(error.contains("CONSTELLATION_API_KEYS"), "{error}");
+        resolve_with(&["--insecure"], &[all]).unwrap();
+        resolve_with(&[], &[all, ("CONSTELLATION_API_KEYS", "0123456789abcdef01234567:Admin")]).unwrap();
     }
 
     #[test]

@@ -57,6 +57,12 @@ pub enum StartError {
         /// The address.
         address: SocketAddr,
     },
+    /// Every web site could use the server.
+    #[error(
+        "'*' in cors_origins would let every web site that a person visits compile and run pipelines; set API keys \
+         (CONSTELLATION_API_KEYS), list the sites, or allow it with --insecure"
+    )]
+    EveryWebSite,
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -144,6 +150,7 @@ impl ConstellationServer {
     ///
     /// * [`StartError::Insecure`] when the listener is not on a loopback address, there are no API keys, and that was
     ///   not allowed.
+    /// * [`StartError::EveryWebSite`] when pages of all web sites are, there are no API keys, and that was not allowed.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -151,7 +158,7 @@ impl ConstellationServer {
     ) -> Result<(), StartError> {
         let address = listener.local_addr().map_err(StartError::Listener)?;
         let Self { app, limits, auth, insecure, report: _ } = self;
-        check_address(address, &auth.keys, insecure)?;
+        check_access(address, &auth.keys, &auth.sites, insecure)?;
         let service = Arc::clone(&app.service);
         let check = tokio::spawn(async move {
             if let Err(error) = service.check_all().await {
@@ -236,8 +243,8 @@ impl Builder {
         self
     }
 
-    /// Allows to listen on an address that others can reach without API keys: everybody who reaches it can compile and
-    /// run pipelines.
+    /// Allows to listen on an address that others can reach, and pages of every web site, without API keys: everybody
+    /// who reaches the server, or gets a person to visit a page, can compile and run pipelines.
     pub fn allow_insecure(mut self) -> Self {
         self.insecure = true;
         self
@@ -297,7 +304,7 @@ impl Builder {
     /// Those of [`Builder::build`] and [`ConstellationServer::serve`], and [`StartError::Listen`].
     pub async fn run(self) -> Result<(), StartError> {
         let address = self.address;
-        check_address(address, &self.auth.keys, self.insecure)?;
+        check_access(address, &self.auth.keys, &self.auth.sites, self.insecure)?;
         let server = self.build().await?;
         let listener =
             TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
@@ -325,16 +332,25 @@ pub async fn shutdown_signal() {
     tokio::signal::ctrl_c().await.expect("a process can wait for Ctrl-C");
 }
 
-/// Refuses an address that others can reach, unless they need keys or that is allowed.
+/// Refuses an address that others can reach, and pages of every web site, unless they need keys or that is allowed.
 ///
 /// # Errors
 ///
-/// [`StartError::Insecure`].
-pub fn check_address(address: SocketAddr, keys: &ApiKeys, insecure: bool) -> Result<(), StartError> {
-    if insecure || !keys.is_empty() || address.ip().to_canonical().is_loopback() {
+/// [`StartError::Insecure`] and [`StartError::EveryWebSite`].
+pub fn check_access(
+    address: SocketAddr,
+    keys: &ApiKeys,
+    sites: &AllowedSites,
+    insecure: bool,
+) -> Result<(), StartError> {
+    if insecure || !keys.is_empty() {
         Ok(())
-    } else {
+    } else if !address.ip().to_canonical().is_loopback() {
         Err(StartError::Insecure { address })
+    } else if sites.takes_every_site() {
+        Err(StartError::EveryWebSite)
+    } else {
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ mod body;
 mod body_budget;
 mod changes;
 mod conditions;
+mod cors;
 mod diff;
 mod health;
 mod invoke;
@@ -140,10 +141,15 @@ pub(crate) fn router(app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router 
 
 fn guarded(declaring: Routes, app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router {
     let (router, declared) = declaring.into_parts();
+    let cors = cors::layer(&auth.sites);
     let gate = Arc::new(Gate::new(auth, address, declared));
-    router
+    let router = router
         .layer(axum::middleware::from_fn_with_state((Arc::clone(app), gate), layer::around))
-        .with_state(Arc::clone(app))
+        .with_state(Arc::clone(app));
+    match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub use constellation_store_core::Reference;
 
 pub use admission::Overloaded;
 pub use auth::{ApiKeys, InvalidApiKeys, Role, hash_api_key, is_hashed_entry};
-pub use builder::{Builder, ConstellationServer, StartError, check_address, shutdown_signal};
+pub use builder::{Builder, ConstellationServer, StartError, check_access, shutdown_signal};
 pub use config::{AliasStrategy, InvalidAliasStrategy, Limits, LoaderConfig};
 pub use error::ServiceError;
 pub use example::{ExampleRequest, StoredPipeline};

@@ -222,6 +222,7 @@ pub(crate) const RESERVED: &[Reserved] = &[
     Reserved { package: "hyper", members: SERVER, reason: "only the server knows HTTP" },
     Reserved { package: "hyper-util", members: SERVER, reason: "only the server knows HTTP" },
     Reserved { package: "tower", members: SERVER, reason: "only the server knows HTTP" },
+    Reserved { package: "tower-http", members: SERVER, reason: "only the server knows HTTP" },
     Reserved { package: "utoipa", members: SERVER, reason: "only the server knows HTTP" },
     Reserved { package: "prometheus-client", members: SERVER, reason: "the server owns the metrics" },
     Reserved {

@@ -30,6 +30,7 @@ pub(crate) struct Values {
     pub(crate) api_keys: ApiKeys,
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) allowed_origins: Vec<String>,
+    pub(crate) cors_origins: Vec<String>,
     pub(crate) log_format: LogFormat,
     pub(crate) limits: Limits,
 }
@@ -51,6 +52,7 @@ impl Default for Values {
             api_keys: ApiKeys::default(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            cors_origins: Vec::new(),
             log_format: LogFormat::default(),
             limits: Limits::default(),
         }
@@ -205,6 +207,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value_name: "ORIGINS",
         field: Field::List(|values| &mut values.allowed_origins),
         help: "Take requests of pages of these web sites, such as https://example.com",
+    },
+    Setting {
+        key: "cors_origins",
+        option: Some("cors-origins"),
+        value_name: "ORIGINS",
+        field: Field::List(|values| &mut values.cors_origins),
+        help: "The same, and let these pages read the answers, by CORS; * takes all sites, and needs API keys",
     },
     Setting {
         key: "log_format",
@@ -458,6 +467,9 @@ pub(crate) fn allowed_sites(values: &Values) -> anyhow::Result<AllowedSites> {
     }
     for origin in &values.allowed_origins {
         sites.allow_origin(origin).context("allowed_origins")?;
+    }
+    for origin in &values.cors_origins {
+        sites.allow_cors_origin(origin).context("cors_origins")?;
     }
     Ok(sites)
 }

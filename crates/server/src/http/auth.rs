@@ -109,7 +109,7 @@ impl Refusal {
             Self::Foreign(Foreign::Origin) => (
                 StatusCode::FORBIDDEN,
                 "ForbiddenOrigin",
-                "The request comes from another web site; whoever runs the server can allow it with 'allowed_origins'"
+                "The request comes from another web site; whoever runs the server can allow it with 'allowed_origins' or 'cors_origins'"
                     .to_owned(),
                 None,
             ),

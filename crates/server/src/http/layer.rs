@@ -19,7 +19,7 @@ use super::auth::Gate;
 use super::respond::{ANSWER_DROPPED, Failure};
 use crate::stopwatch::{Stopwatch, new_id};
 
-static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest id that is taken from a client.
 const MAX_ID_LENGTH: usize = 64;

@@ -18,6 +18,9 @@ pub struct AllowedSites {
     hosts: Vec<String>,
     any_host: bool,
     origins: Vec<String>,
+    /// Those of `origins` whose pages may read answers.
+    readers: Vec<String>,
+    any_reader: bool,
 }
 
 /// Text that names no host or no web site.
@@ -37,6 +40,15 @@ pub enum InvalidSite {
         "'{text}' is no origin; write a scheme, a host and, unless it is the usual one, a port, such as https://example.com"
     )]
     Origin {
+        /// The text as given.
+        text: String,
+    },
+    /// It is no origin whose pages can be trusted to read answers.
+    #[error(
+        "'{text}' is no origin for CORS; write https, a host and, unless it is the usual one, a port, such as \
+         https://example.com, or http and localhost; or '*' for all"
+    )]
+    Reader {
         /// The text as given.
         text: String,
     },
@@ -69,14 +81,46 @@ impl AllowedSites {
     ///
     /// [`InvalidSite::Origin`].
     pub fn allow_origin(&mut self, origin: &str) -> Result<(), InvalidSite> {
-        let is_origin = split_origin(origin)
-            .and_then(|(_, authority)| authority.parse::<Authority>().ok())
-            .is_some_and(|authority| host_of(&authority).is_some());
-        if !is_origin {
+        if host_of_origin(origin).is_none() {
             return Err(InvalidSite::Origin { text: origin.to_owned() });
         }
         self.origins.push(origin.to_ascii_lowercase());
         Ok(())
+    }
+
+    /// Lets pages of this web site send requests and read the answers, by what CORS asks for; `*` stands for every site.
+    /// Without TLS, somebody on the way could put a page of his own in its place, so it is `https`, or `http` on this
+    /// machine.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSite::Reader`].
+    pub fn allow_cors_origin(&mut self, origin: &str) -> Result<(), InvalidSite> {
+        if origin == ANY {
+            self.any_reader = true;
+            return Ok(());
+        }
+        let is_safe = |host: String| {
+            let is_encrypted = origin.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+            is_encrypted || is_loopback(&host)
+        };
+        if !host_of_origin(origin).is_some_and(is_safe) {
+            return Err(InvalidSite::Reader { text: origin.to_owned() });
+        }
+        let origin = origin.to_ascii_lowercase();
+        self.origins.push(origin.clone());
+        self.readers.push(origin);
+        Ok(())
+    }
+
+    /// Whether pages of every web site may send requests and read answers.
+    pub(crate) fn takes_every_site(&self) -> bool {
+        self.any_reader
+    }
+
+    /// The web sites whose pages may read answers, besides all if [`AllowedSites::takes_every_site`].
+    pub(super) fn readers(&self) -> &[String] {
+        &self.readers
     }
 }
 
@@ -123,19 +167,19 @@ impl SiteCheck {
     /// Whatever the port: it may be mapped to another one on the way.
     fn is_own(&self, authority: &Authority) -> bool {
         let Some(host) = host_of(authority) else { return false };
-        let is = |own: &str| host.eq_ignore_ascii_case(own);
-        if self.sites.any_host || is("localhost") || self.sites.hosts.iter().any(|own| is(own)) {
-            return true;
-        }
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        address.is_ok_and(|address| {
-            let address = address.to_canonical();
-            address.is_loopback() || self.own == Some(address)
-        })
+        let is = |own: &String| host.eq_ignore_ascii_case(own);
+        let is_own = |address| self.own == Some(address);
+        self.sites.any_host
+            || is_loopback(host)
+            || self.sites.hosts.iter().any(is)
+            || address_of(host).is_some_and(is_own)
     }
 
     /// Pages of the host that was asked, which came from this server or the proxy before it, and those allowed.
     fn is_own_origin(&self, origin: &[u8], host: &Authority) -> bool {
+        if self.sites.any_reader {
+            return true;
+        }
         let Ok(origin) = std::str::from_utf8(origin) else { return false };
         let origin = origin.to_ascii_lowercase();
         let same_site =
@@ -148,6 +192,23 @@ impl SiteCheck {
 fn host_of(authority: &Authority) -> Option<&str> {
     let host = authority.host();
     (!host.is_empty() && !authority.as_str().contains('@')).then_some(host)
+}
+
+/// The address that a host is written as.
+fn address_of(host: &str) -> Option<IpAddr> {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.ok().map(|address| address.to_canonical())
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || address_of(host).is_some_and(|address| address.is_loopback())
+}
+
+/// The host of an origin; none when it is no origin.
+fn host_of_origin(origin: &str) -> Option<String> {
+    let authority: Authority = split_origin(origin)?.1.parse().ok()?;
+    // A pattern would fit no page, and nobody would tell.
+    host_of(&authority).filter(|host| !host.contains('*')).map(str::to_owned)
 }
 
 /// An IPv6 address as it is written before a port.
@@ -279,11 +340,61 @@ mod tests {
         for host in ["", "a:80", "a:", "http://a", "a/b", "u@a", "a b"] {
             assert!(sites.allow_host(host).is_err(), "{host}");
         }
-        for origin in
-            ["", "*", "a", "https://", "https://a/", "https://a/b", "ftp://a", "null", "https://u@a"]
-        {
+        for origin in [
+            "",
+            "*",
+            "https://*.a",
+            "a",
+            "https://",
+            "https://a/",
+            "https://a/b",
+            "ftp://a",
+            "null",
+            "https://u@a",
+        ] {
             assert!(sites.allow_origin(origin).is_err(), "{origin}");
         }
+        for origin in [
+            "",
+            "a",
+            "null",
+            "https://",
+            "https://a/",
+            "ftp://localhost",
+            "http://example.com",
+            "http://localhost.example.com",
+            "http://10.1.2.3",
+            "https://u@a",
+            "https://*.example.com",
+            "https://\u{e9}.example.com",
+        ] {
+            assert!(sites.allow_cors_origin(origin).is_err(), "{origin}");
+        }
         assert_eq!(sites, AllowedSites::default());
+        for origin in
+            ["https://example.com", "HTTPS://example.com:8443", "http://LOCALHOST:3000", "http://[::1]", "*"]
+        {
+            sites.allow_cors_origin(origin).unwrap();
+        }
+    }
+
+    #[test]
+    fn pages_that_may_read_answers_may_ask() {
+        let mut allowed = AllowedSites::default();
+        allowed.allow_cors_origin("https://app.example.com").unwrap();
+        let address = "127.0.0.1:80".parse().unwrap();
+        let own = SiteCheck::new(allowed.clone(), address);
+        assert_eq!(check(&own, &["localhost"], Some("https://app.example.com")), Ok(()));
+        assert_eq!(check(&own, &["localhost"], Some("https://evil.com")), Err(Foreign::Origin));
+        allowed.allow_cors_origin("*").unwrap();
+        let own = SiteCheck::new(allowed, address);
+        for origin in ["https://evil.com", "http://evil.com", "null"] {
+            assert_eq!(check(&own, &["localhost"], Some(origin)), Ok(()));
+            assert_eq!(
+                check(&own, &["evil.com"], Some(origin)),
+                Err(Foreign::Host),
+                "names are looked at all the same"
+            );
+        }
     }
 }

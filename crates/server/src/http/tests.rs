@@ -3,6 +3,7 @@
 mod auth;
 mod changes;
 mod conditions;
+mod cors;
 mod diff;
 mod invoke;
 mod limits;

@@ -13,14 +13,14 @@ pub(super) const KEYS: [(&str, Role); 3] = [
     ("admn-0123456789abcdef-admn", Role::Admin),
 ];
 
-fn keys() -> ApiKeys {
+pub(super) fn api_keys() -> ApiKeys {
     let entries = KEYS.map(|(key, role)| format!("{key}:{role}"));
     ApiKeys::of_entries(entries.iter().map(String::as_str)).unwrap()
 }
 
 pub(super) async fn locked() -> ConstellationServer {
     let builder = ConstellationServer::builder(constellation_stdlib::registry());
-    builder.with_auth(keys()).build().await.unwrap()
+    builder.with_auth(api_keys()).build().await.unwrap()
 }
 
 /// A path of the route.
@@ -212,5 +212,5 @@ async fn an_address_that_others_reach_needs_keys() {
     };
     let refused = serve(ApiKeys::default()).await.unwrap_err().to_string();
     assert!(refused.contains("CONSTELLATION_API_KEYS") && refused.contains("--insecure"), "{refused}");
-    serve(keys()).await.unwrap();
+    serve(api_keys()).await.unwrap();
 }
