@@ -16,6 +16,7 @@ mod modules;
 mod openapi;
 mod pipelines;
 mod programs;
+mod prune;
 mod respond;
 mod routes;
 mod runs;
@@ -115,6 +116,7 @@ fn routes() -> Routes {
         .delete("/pipelines/{ref}", change, changes::delete)
         .get("/pipelines/{ref}/diff/{ref2}", read, diff::show)
         .put("/pipelines/{name}/alias", change, changes::alias)
+        .post("/pipelines/{name}/prune", change, prune::prune)
         .post("/pipelines/{name}/reload", change, changes::reload)
         .post("/pipelines/{name}/rollback", change, changes::roll_back)
         .post("/pipelines/{name}/rollback/{version}", change, changes::roll_back_to)

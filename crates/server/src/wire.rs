@@ -16,8 +16,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 pub(crate) use lifecycle::{
-    ChangeParameters, CurrentBody, DeleteResponse, DiffResponse, DiffSide, ErrorDetails, ReloadRequest,
-    ReloadResponse, RollbackResponse, VersionBody, VersionDetail, VersionList,
+    ChangeParameters, CurrentBody, DeleteResponse, DiffResponse, DiffSide, ErrorDetails, PruneParameters,
+    PruneResponse, ReloadRequest, ReloadResponse, RollbackResponse, VersionBody, VersionDetail, VersionList,
 };
 pub(crate) use modules::{
     FunctionBody, FunctionList, InvokeResponse, ModuleList, NamespaceList, PublishedModuleInfo,

@@ -24,7 +24,7 @@ pub(super) fn parameters<T>(query: Parameters<T>) -> Result<T, Failure> {
 /// Whether the change is made, by `?dry_run=true`.
 pub(super) fn mode(query: Parameters<ChangeParameters>) -> Result<Mode, Failure> {
     let ChangeParameters { dry_run } = parameters(query)?;
-    Ok(if dry_run { Mode::DryRun } else { Mode::Apply })
+    Ok(Mode::new(dry_run))
 }
 
 /// What the headers require of a name. Its entity tag is the number of its active version: `If-Match: "3"` requires

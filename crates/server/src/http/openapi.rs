@@ -18,7 +18,7 @@ use utoipa::openapi::{
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use super::routes::{Access, Declared};
-use super::{changes, diff, health, invoke, listing, modules, pipelines, programs, routes, versions};
+use super::{changes, diff, health, invoke, listing, modules, pipelines, programs, prune, routes, versions};
 use crate::auth::Role;
 use crate::wire::{
     AliasRequest, CompileRequest, ErrorResponse, ExecuteRequest, InputsBody, OptionsBody, ReloadRequest,
@@ -117,6 +117,7 @@ const REFUSALS: [Refusal; 11] = [
         changes::delete,
         diff::show,
         changes::alias,
+        prune::prune,
         changes::reload,
         changes::roll_back,
         changes::roll_back_to,

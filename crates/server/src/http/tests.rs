@@ -11,6 +11,7 @@ mod listing;
 mod modules;
 mod openapi;
 mod overload;
+mod prune;
 mod restarts;
 mod runs;
 mod storage;

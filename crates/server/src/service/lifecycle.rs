@@ -24,6 +24,12 @@ pub enum Mode {
     DryRun,
 }
 
+impl Mode {
+    pub(crate) fn new(dry_run: bool) -> Self {
+        if dry_run { Self::DryRun } else { Self::Apply }
+    }
+}
+
 /// A name whose versions refer to an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageUser {
@@ -116,6 +122,34 @@ impl PipelineService {
             self.forget_problem(name);
         }
         Ok(*previous)
+    }
+
+    /// Forgets the versions of a name but the newest and the active one, and tells which.
+    ///
+    /// # Errors
+    ///
+    /// * [`ServiceError::NotFound`] when there never was such a name.
+    /// * [`ServiceError::Store`]: `Conflict` when the precondition does not hold.
+    pub(crate) async fn prune(
+        &self,
+        name: &PipelineName,
+        keep: usize,
+        precondition: Precondition,
+        mode: Mode,
+    ) -> Result<Vec<u64>, ServiceError> {
+        let commit = Commit::new()
+            .require(name.clone(), precondition)
+            .then(Operation::PruneVersions { name: name.clone(), keep });
+        let mut committed = match self.commit_in(mode, commit).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(ServiceError::NotFound(Reference::Name(name.clone())));
+            }
+            committed => committed?,
+        };
+        match committed.outcomes.pop() {
+            Some(Outcome::Pruned { versions }) => Ok(versions),
+            _ => Err(wrong_outcome()),
+        }
     }
 
     /// Removes an image that no version refers to.

@@ -19,6 +19,36 @@ pub(crate) struct ChangeParameters {
     pub(crate) dry_run: bool,
 }
 
+/// The query of a pruning.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PruneParameters {
+    /// How many of the newest versions stay.
+    #[param(default = 10)]
+    pub(crate) keep: usize,
+    /// Only tell what would happen, and change nothing.
+    pub(crate) dry_run: bool,
+}
+
+impl Default for PruneParameters {
+    fn default() -> Self {
+        Self { keep: 10, dry_run: false }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PruneResponse {
+    pub(crate) success: bool,
+    pub(crate) name: String,
+    /// The versions that were forgotten, in ascending order.
+    pub(crate) forgotten: Vec<u64>,
+    /// Null when the name was deleted.
+    pub(crate) active_version: Option<u64>,
+    pub(crate) dry_run: bool,
+}
+
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(crate) struct ReloadRequest {
     pub(crate) source: Option<String>,

@@ -386,6 +386,7 @@ async fn a_store_that_only_reads_refuses_every_change_also_in_a_dry_run() {
             post(&router, &format!("/compile{query}"), &reload).await,
             put(&router, &format!("/pipelines/m/alias{query}"), json!({ "structuralHash": hash })).await,
             call(&router, "DELETE", &format!("/pipelines/n{query}"), &[], "").await,
+            post(&router, &format!("/pipelines/n/prune?keep=1{}", query.replace('?', "&")), "").await,
         ] {
             assert_eq!(answer.status, 503, "{query}: {}", answer.text);
             assert_eq!(answer.json()["error"], "ReadOnly");

@@ -15,8 +15,9 @@ fn constant(number: u32) -> String {
     format!("x = {number}\nout x")
 }
 
-/// The requests that change the name `n`, each with its body; each would make another version active, or none.
-fn changes(hash: &str) -> [(&'static str, &'static str, String); 6] {
+/// The requests that change the name `n`, each with its body. Each would make another version active, or none; but for
+/// the last, which keeps ten versions.
+fn changes(hash: &str) -> [(&'static str, &'static str, String); 7] {
     let source = json!({ "source": constant(9), "name": "n" }).to_string();
     let alias = json!({ "structuralHash": hash }).to_string();
     [
@@ -26,6 +27,7 @@ fn changes(hash: &str) -> [(&'static str, &'static str, String); 6] {
         ("POST", "/pipelines/n/rollback", String::new()),
         ("POST", "/pipelines/n/rollback/1", String::new()),
         ("DELETE", "/pipelines/n", String::new()),
+        ("POST", "/pipelines/n/prune", String::new()),
     ]
 }
 

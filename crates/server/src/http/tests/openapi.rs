@@ -222,7 +222,7 @@ async fn limited(limits: Limits) -> Router {
 /// Why a status that is described is not seen here.
 fn excuse(place: &str, status: &str) -> Option<&'static str> {
     let reads = place.starts_with("GET") && !place.ends_with("ready") && place != "GET /health";
-    let moves = ["alias", "rollback", "rollback/{version}"].iter().any(|end| place.ends_with(end));
+    let moves = ["alias", "prune", "rollback", "rollback/{version}"].iter().any(|end| place.ends_with(end));
     match status {
         "500" => Some("nothing that a client sends makes the server fail; other tests make it"),
         "503" if reads || place == "POST /execute" || place.ends_with("invoke") => {
@@ -292,6 +292,10 @@ async fn what_is_asked_for(seen: &mut Seen) {
         (200, "POST /pipelines/{name}/reload", "/pipelines/noise/reload?dry_run=true", body(source.clone())),
         (400, "POST /pipelines/{name}/reload", "/pipelines/noise/reload", nothing()),
         (412, "POST /pipelines/{name}/reload", "/pipelines/noise/reload", condition(Some(source))),
+        (200, "POST /pipelines/{name}/prune", "/pipelines/shout/prune?keep=5", nothing()),
+        (400, "POST /pipelines/{name}/prune", "/pipelines/shout/prune?keep=x", nothing()),
+        (404, "POST /pipelines/{name}/prune", "/pipelines/nobody/prune", nothing()),
+        (412, "POST /pipelines/{name}/prune", "/pipelines/shout/prune", condition(None)),
         (200, "POST /pipelines/{name}/rollback", "/pipelines/shout/rollback", nothing()),
         (400, "POST /pipelines/{name}/rollback", "/pipelines/%FF/rollback", nothing()),
         (404, "POST /pipelines/{name}/rollback", "/pipelines/nobody/rollback", nothing()),
@@ -353,7 +357,8 @@ async fn what_the_programs_lack(seen: &mut Seen) {
     seen.expect(&router, 503, reload, body(source)).await;
     let back = ("POST", "/pipelines/{name}/rollback", "/pipelines/shout/rollback");
     let back_to = ("POST", "/pipelines/{name}/rollback/{version}", "/pipelines/shout/rollback/1");
-    for route in [back, back_to, ("DELETE", "/pipelines/{ref}", "/pipelines/shout")] {
+    let prune = ("POST", "/pipelines/{name}/prune", "/pipelines/shout/prune?keep=0");
+    for route in [back, back_to, prune, ("DELETE", "/pipelines/{ref}", "/pipelines/shout")] {
         seen.expect(&router, 503, route, nothing()).await;
     }
     let alias = ("PUT", "/pipelines/{name}/alias", "/pipelines/loud/alias");
