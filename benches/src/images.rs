@@ -146,7 +146,7 @@ struct Nodes(Vec<NodeSpec>);
 impl Nodes {
     fn add(&mut self, label: Option<&str>, ty: u32, operation: NodeKind) -> NodeIndex {
         let index = NodeIndex(u32::try_from(self.0.len()).expect("a few dozen nodes"));
-        self.0.push(NodeSpec { label: label.map(str::to_owned), ty: TypeIndex(ty), operation });
+        self.0.push(NodeSpec { label: label.map(Into::into), ty: TypeIndex(ty), operation });
         index
     }
 }

@@ -24,6 +24,13 @@ impl ScopeId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Label(NonZeroU32);
 
+impl Label {
+    /// Its place in [`Graph::labels`].
+    pub(crate) fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Scope {
     pub(crate) parameters: Vec<NodeIndex>,
@@ -111,8 +118,8 @@ impl<'a> Graph<'a> {
         Label(place.expect("a source of 1 MiB has fewer declarations, and it was added"))
     }
 
-    pub(crate) fn label(&self, label: Label) -> &'a str {
-        self.labels[label.0.get() as usize - 1]
+    pub(crate) fn labels(&self) -> &[&'a str] {
+        &self.labels
     }
 
     pub(crate) fn add(

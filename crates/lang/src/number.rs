@@ -5,6 +5,7 @@
 //! here recurses: a chain of operators is as deep as the program is long.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use constellation_store_core::{
     DagSpec, InputSpec, MatchCase, NodeIndex, NodeKind, NodeSpec, OutputSpec, Pattern, Region, Requirement,
@@ -198,8 +199,8 @@ impl<'c> Order<'c> {
         let mut requires: BTreeMap<(&str, u32), SignatureHash> = BTreeMap::new();
         let mut nodes = Vec::with_capacity(self.nodes.len());
         let mut spans = Vec::with_capacity(self.nodes.len());
+        let labels: Vec<Arc<str>> = graph.labels().iter().map(|name| Arc::from(*name)).collect();
         for index in &self.nodes {
-            let label = graph.node(*index).label.map(|label| graph.label(label));
             let node = &mut graph.nodes[index.index()];
             let ty = table.index_of(node.ty);
             let operation = std::mem::replace(&mut node.operation, Operation::Plain(NodeKind::Parameter));
@@ -211,7 +212,8 @@ impl<'c> Order<'c> {
                     .entry((&signature.module, signature.major))
                     .or_insert_with(|| SignatureHash::of(signature));
             }
-            nodes.push(NodeSpec { label: label.map(str::to_owned), ty, operation });
+            let label = node.label.map(|label| Arc::clone(&labels[label.index()]));
+            nodes.push(NodeSpec { label, ty, operation });
             spans.push(node.span);
         }
         let outputs = outputs

@@ -83,7 +83,7 @@ struct Refusal(String);
 impl Refusal {
     fn of(self, index: usize, node: &NodeSpec) -> Problem {
         let Self(message) = self;
-        let label = node.label.clone();
+        let label = node.label.as_deref().map(str::to_owned);
         let node = NodeIndex(u32::try_from(index).expect("an index of a valid graph"));
         Problem::Node { node, label, message }
     }

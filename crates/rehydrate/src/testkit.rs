@@ -77,7 +77,7 @@ impl GraphBuilder {
 
     /// Gives a node a label.
     pub fn label(&mut self, node: NodeIndex, label: &str) -> NodeIndex {
-        self.nodes[node.index()].label = Some(label.to_owned());
+        self.nodes[node.index()].label = Some(label.into());
         node
     }
 

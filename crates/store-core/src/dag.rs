@@ -29,7 +29,11 @@ pub use options::{Backoff, CallOptions, Join, OnError, Throttle, Window};
 pub use types::{FieldSpec, TypeSpec, TypeTable};
 pub use validate::InvalidDag;
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::SignatureHash;
 
@@ -119,14 +123,45 @@ pub struct Requirement {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeSpec {
-    /// The variable whose right-hand side made the node; for an input its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
+    /// The variable whose right-hand side made the node; for an input its name. Nodes of one variable can share it.
+    #[serde(default, deserialize_with = "label", skip_serializing_if = "Option::is_none")]
+    pub label: Option<Arc<str>>,
     /// The type of its value.
     #[serde(rename = "type")]
     pub ty: TypeIndex,
     /// How the value comes about.
     pub operation: NodeKind,
+}
+
+/// Reads a label with one allocation; the way of `serde` makes a string first.
+fn label<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<str>>, D::Error> {
+    struct Label;
+
+    impl<'de> Visitor<'de> for Label {
+        type Value = Option<Arc<str>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(Some(text.into()))
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_str(self)
+        }
+
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+    }
+
+    deserializer.deserialize_option(Label)
 }
 
 /// How the value of a node comes about. The order of members is the order of operands.

@@ -154,12 +154,13 @@ pub(super) fn partners(source: &TokenizedSource<'_>) -> Vec<Option<NonZeroU32>> 
             TokenKind::RightBracket => TokenKind::LeftBracket,
             TokenKind::RightBrace => TokenKind::LeftBrace,
             TokenKind::StringMiddle | TokenKind::StringTail => TokenKind::StringHead,
-            _ => {
-                if !open.is_empty() && starts_declaration(source, index) {
-                    open.clear();
-                }
+            TokenKind::At | TokenKind::Identifier | TokenKind::Keyword(_) | TokenKind::Unknown
+                if !open.is_empty() && starts_declaration(source, index) =>
+            {
+                open.clear();
                 continue;
             }
+            _ => continue,
         };
         let matches = |kind: TokenKind| {
             kind == opener || (opener == TokenKind::StringHead && kind == TokenKind::StringMiddle)

@@ -190,7 +190,7 @@ fn names(spec: &DagSpec) -> Vec<Option<String>> {
     for (node, spec) in spec.nodes.iter().enumerate() {
         names[node] = match (&spec.operation, &spec.label) {
             (NodeKind::Input { name }, _) => Some(name.clone()),
-            (_, Some(label)) => (last.get(&**label) == Some(&node)).then(|| label.clone()),
+            (_, Some(label)) => (last.get(&**label) == Some(&node)).then(|| label.to_string()),
             (_, None) => None,
         };
     }

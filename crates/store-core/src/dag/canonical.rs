@@ -4,6 +4,8 @@
 //! compilation ends in a hash of it, so here members are written in their sorted order from the start, which is
 //! several times as fast as to sort them afterwards. Tests compare it with the sorted form, kind by kind.
 
+use std::sync::Arc;
+
 use super::{
     Argument, ArithmeticOperator, Backoff, BranchCase, CallOptions, ComparisonOperator, DagSpec, FieldSpec,
     FieldValue, InputSpec, Join, Literal, MatchCase, NodeIndex, NodeKind, NodeSpec, OnError, OutputSpec,
@@ -116,6 +118,12 @@ impl Canonical for bool {
 }
 
 impl Canonical for String {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_string(self, out);
+    }
+}
+
+impl Canonical for Arc<str> {
     fn write(&self, out: &mut Vec<u8>) {
         write_string(self, out);
     }

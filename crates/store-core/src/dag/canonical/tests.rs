@@ -194,7 +194,7 @@ fn operation() -> impl Strategy<Value = NodeKind> {
 /// Graphs that need not be well formed: canonical JSON is taken of any.
 fn graph() -> impl Strategy<Value = DagSpec> {
     let node = (option::of(text()), ty(), operation()).prop_map(|(label, ty, operation)| NodeSpec {
-        label,
+        label: label.map(Into::into),
         ty,
         operation,
     });
