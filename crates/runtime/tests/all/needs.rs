@@ -244,20 +244,20 @@ async fn the_future_of_a_run_can_move_between_threads() {
 /// node that makes the text.
 fn who_keeps_a_text(bench: &mut Bench, is_used_later: bool) -> NodeIndex {
     let made: Arc<Mutex<Option<Weak<str>>>> = Arc::default();
-    let (maker, keeper) = (Arc::clone(&made), made);
-    let make = bench.mock("make", &[], Type::String, move |_, _| {
+    let (noted, known) = (Arc::clone(&made), made);
+    let source = bench.mock("make", &[], Type::String, move |_, _| {
         let text: Arc<str> = "text".into();
-        *maker.lock().unwrap() = Some(Arc::downgrade(&text));
+        *noted.lock().unwrap() = Some(Arc::downgrade(&text));
         Act::Give(Value::String(text))
     });
-    let uses = bench.mock("use", &[Type::String], Type::Int, |_, _| Act::Give(Value::Int(1)));
-    let tell = bench.mock("tell", &[Type::Int], Type::Boolean, move |_, _| {
-        let text = keeper.lock().unwrap().as_ref().and_then(Weak::upgrade);
+    let reader = bench.mock("use", &[Type::String], Type::Int, |_, _| Act::Give(Value::Int(1)));
+    let witness = bench.mock("tell", &[Type::Int], Type::Boolean, move |_, _| {
+        let text = known.lock().unwrap().as_ref().and_then(Weak::upgrade);
         Act::Give(Value::Boolean(text.is_some()))
     });
-    let text = bench.graph.call(make.signature(), &[]);
-    let used = bench.graph.call(uses.signature(), &[text]);
-    let told = bench.graph.call(tell.signature(), &[used]);
+    let text = bench.graph.call(source.signature(), &[]);
+    let used = bench.graph.call(reader.signature(), &[text]);
+    let told = bench.graph.call(witness.signature(), &[used]);
     if is_used_later {
         bench.graph.output("text", text);
     }
