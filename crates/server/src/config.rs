@@ -60,6 +60,9 @@ pub struct Limits {
     pub max_stored_images: u64,
     /// Retained source texts in the store, in the same way. Different texts can be of one image.
     pub max_stored_sources: u64,
+    /// Bytes of these images, as the canonical JSON of their graphs, and source texts, in the same way. The files of a
+    /// store take more; `docs/operations.md` tells how much.
+    pub max_stored_bytes: u64,
     /// Time between `/ready` answering 503 and the listener closing, so that a balancer looks elsewhere first.
     pub drain_delay: Duration,
     /// Time for requests under way to finish when the server stops; then their connections are closed.
@@ -91,6 +94,7 @@ impl Default for Limits {
             max_cached_bytes: 64 * 1024 * 1024,
             max_stored_images: 100_000,
             max_stored_sources: 200_000,
+            max_stored_bytes: 4 * 1024 * 1024 * 1024,
             drain_delay: Duration::ZERO,
             drain_deadline: Duration::from_secs(30),
         }

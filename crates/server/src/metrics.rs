@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     runs: Arc<RunMetrics>,
     load: load::LoadMetrics,
     store_images: Gauge,
+    store_bytes: Gauge,
     store_commits: Counter,
     store_warnings: Gauge,
     store_read_only: Gauge,
@@ -60,6 +61,9 @@ impl Metrics {
         let load = load::LoadMetrics::register(&mut registry);
         let store_images = Gauge::default();
         registry.register("store_images", "Images in the store", store_images.clone());
+        let store_bytes = Gauge::default();
+        let help = "Bytes of the graphs of images and of source texts in the store";
+        registry.register("store_bytes", help, store_bytes.clone());
         let store_commits = Counter::default();
         registry.register(
             "store_commits",
@@ -91,6 +95,7 @@ impl Metrics {
             runs,
             load,
             store_images,
+            store_bytes,
             store_commits,
             store_warnings,
             store_read_only,
@@ -136,6 +141,7 @@ impl Metrics {
     pub(crate) fn encode(&self, status: Option<&StoreStatus>) -> String {
         if let Some(status) = status {
             self.store_images.set(i64::try_from(status.images).unwrap_or(i64::MAX));
+            self.store_bytes.set(i64::try_from(status.bytes).unwrap_or(i64::MAX));
             self.store_warnings.set(i64::try_from(status.warnings.len()).unwrap_or(i64::MAX));
             self.store_read_only.set(i64::from(status.read_only.is_some()));
         }
@@ -183,6 +189,7 @@ mod tests {
             "constellation_pool_refused_total{pool=\"executions\"} 0",
             "constellation_module_cache_calls_total{outcome=\"hit\"} 0",
             "constellation_store_images 0",
+            "constellation_store_bytes 0",
             "constellation_store_warnings 0",
             "constellation_store_read_only 0",
             "constellation_store_commits_total 0",
@@ -196,12 +203,14 @@ mod tests {
         let metrics = metrics();
         let status = StoreStatus {
             images: 3,
+            bytes: 5000,
             warnings: vec!["a file is damaged".into()],
             read_only: Some("a sync failed".into()),
             ..StoreStatus::default()
         };
         let text = metrics.encode(Some(&status));
         assert_has(&text, "constellation_store_images 3");
+        assert_has(&text, "constellation_store_bytes 5000");
         assert_has(&text, "constellation_store_warnings 1");
         assert_has(&text, "constellation_store_read_only 1");
         let text = metrics.encode(Some(&StoreStatus::default()));

@@ -334,6 +334,7 @@ pub(crate) struct StoreHealth {
     pub(crate) revision: Option<u64>,
     pub(crate) images: Option<u64>,
     pub(crate) sources: Option<u64>,
+    pub(crate) bytes: Option<u64>,
     pub(crate) names: Option<u64>,
     pub(crate) read_only: Option<String>,
     pub(crate) warnings: Vec<String>,

@@ -107,6 +107,8 @@ pub struct DecodedImage {
     pub image: PipelineImage,
     /// Whether the document had a checksum, so that its metadata is checked too.
     pub checked: bool,
+    /// [`PipelineImage::graph_bytes`], which the document tells without writing the graph down again.
+    pub graph_bytes: u64,
 }
 
 /// The document of an image.
@@ -139,6 +141,11 @@ impl PipelineImage {
             metadata,
             extra: ExtraMembers::default(),
         }
+    }
+
+    /// How many bytes the canonical JSON of the graph has.
+    pub fn graph_bytes(&self) -> u64 {
+        self.dag_spec.canonical_json().len() as u64
     }
 
     /// The document of the image: pretty JSON with a checksum and a trailing newline.
@@ -206,7 +213,8 @@ impl PipelineImage {
             return Err(invalid("its dagSpec is not written in the one way that the format has".into()));
         }
         dag_spec.validate().map_err(|error| invalid(error.to_string()))?;
-        Ok(DecodedImage { image: Self { structural_hash, dag_spec, metadata, extra }, checked })
+        let graph_bytes = graph.canonical().len() as u64;
+        Ok(DecodedImage { image: Self { structural_hash, dag_spec, metadata, extra }, checked, graph_bytes })
     }
 }
 
@@ -328,8 +336,10 @@ mod tests {
         // Canonical JSON would make a double of the one, and an integer of the other.
         image.extra.insert("large".into(), u64::MAX.into());
         image.metadata.extra.insert("float".into(), 1.0.into());
-        let bytes = image.encode_compact(&image.verify().unwrap());
-        assert_eq!(PipelineImage::decode(&bytes).unwrap(), DecodedImage { image, checked: false });
+        let graph = image.verify().unwrap();
+        let bytes = image.encode_compact(&graph);
+        let expected = DecodedImage { image, checked: false, graph_bytes: graph.len() as u64 };
+        assert_eq!(PipelineImage::decode(&bytes).unwrap(), expected);
         assert!(!bytes.contains(&b'\n'));
     }
 }

@@ -153,15 +153,23 @@ pub struct ImageSummary {
     pub metadata: ImageMetadata,
     /// The names of its outputs, sorted.
     pub outputs: Arc<[Arc<str>]>,
+    /// How many bytes its graph has as canonical JSON.
+    pub graph_bytes: u64,
 }
 
 impl ImageSummary {
-    /// The summary of an image.
+    /// The summary of an image. Writes its graph down, to count the bytes.
     pub fn of(image: &PipelineImage) -> Self {
+        Self::with_graph_bytes(image, image.graph_bytes())
+    }
+
+    /// The same, where the bytes of the graph were counted already, as [`PipelineImage::graph_bytes`] does.
+    pub fn with_graph_bytes(image: &PipelineImage, graph_bytes: u64) -> Self {
         Self {
             structural_hash: image.structural_hash,
             metadata: image.metadata.clone(),
             outputs: image.dag_spec.outputs.iter().map(|output| output.name.as_str().into()).collect(),
+            graph_bytes,
         }
     }
 }
@@ -193,6 +201,9 @@ pub struct StoreStatus {
     pub images: u64,
     /// How many source texts are retained.
     pub sources: u64,
+    /// How many bytes these are: of the graphs of all images, each as canonical JSON, and of the source texts. What
+    /// a backend takes to keep them is more, and in proportion.
+    pub bytes: u64,
     /// How many names have an active version.
     pub names: u64,
     /// Why the store takes no commits; none when it does.

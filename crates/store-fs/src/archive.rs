@@ -93,8 +93,8 @@ impl Snapshot {
             };
             take(&image_path(hash), &loaded.encode())?;
         }
-        for (hash, text) in state.sources() {
-            let text = match text {
+        for (hash, source) in state.sources() {
+            let text = match &source.text {
                 Some(text) => Arc::clone(text),
                 None => there(self.loader.read_source(hash)?)?,
             };

@@ -13,13 +13,15 @@
 //!
 //! | tag | entry | parts |
 //! |---|---|---|
-//! | 1 | image | structural hash (32), time of compilation in ms (8), counts of modules, inputs and outputs (8 each), source hash?, syntactic hash?, compiler?, members that are not known as JSON, number of output names (4), the names |
+//! | 8 | image | structural hash (32), bytes of its graph (8), time of compilation in ms (8), counts of modules, inputs and outputs (8 each), source hash?, syntactic hash?, compiler?, members that are not known as JSON, number of output names (4), the names |
 //! | 2 | image removed | structural hash (32) |
-//! | 3 | source | source hash (32) |
+//! | 9 | source | source hash (32), its bytes (8) |
 //! | 4 | source removed | source hash (32) |
 //! | 5 | history | name, next version (8), active version?, the loader's source hash?, members that are not known as JSON, number of versions (4), and for each: its number (8), structural hash (32), time in ms (8), revision (8), origin (1), source hash?, members that are not known as JSON |
 //! | 6 | indexed | syntactic, registry and structural hash (32 each) |
 //! | 7 | index entry removed | syntactic and registry hash (32 each) |
+//!
+//! 1 and 3 were images and sources without their bytes. They are not read any more: the JSON files are, once.
 
 mod decode;
 mod encode;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use constellation_store_core::{
     ImageSummary, PipelineName, SourceHash, StructuralHash, SyntacticKey, VersionHistory,
 };
-use constellation_store_mem::Parts;
+use constellation_store_mem::{Parts, StoredSource};
 use uuid::Uuid;
 
 use crate::error::FileError;
@@ -72,7 +74,8 @@ pub(crate) fn stamps(vfs: &dyn Vfs) -> Result<Stamps, FileError> {
 pub(crate) enum Entry {
     Image(Arc<ImageSummary>),
     ImageRemoved(StructuralHash),
-    Source(SourceHash),
+    /// With its bytes.
+    Source(SourceHash, u64),
     SourceRemoved(SourceHash),
     History(Arc<VersionHistory>),
     Indexed(SyntacticKey, StructuralHash),
@@ -110,7 +113,7 @@ pub(crate) struct Catalogue {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Content {
     images: BTreeMap<StructuralHash, Arc<ImageSummary>>,
-    sources: BTreeMap<SourceHash, Option<Arc<str>>>,
+    sources: BTreeMap<SourceHash, StoredSource>,
     histories: BTreeMap<PipelineName, Arc<VersionHistory>>,
     index: BTreeMap<SyntacticKey, StructuralHash>,
 }
@@ -124,8 +127,8 @@ impl Content {
             Entry::ImageRemoved(structural_hash) => {
                 self.images.remove(&structural_hash);
             }
-            Entry::Source(source_hash) => {
-                self.sources.insert(source_hash, None);
+            Entry::Source(source_hash, bytes) => {
+                self.sources.insert(source_hash, StoredSource::not_loaded(bytes));
             }
             Entry::SourceRemoved(source_hash) => {
                 self.sources.remove(&source_hash);
@@ -188,6 +191,7 @@ mod tests {
                 extra,
             },
             outputs: ["a".into(), "result".into()].into(),
+            graph_bytes: 1000 + u64::from(number),
         })
     }
 
@@ -219,7 +223,7 @@ mod tests {
         vec![
             Entry::Image(summary(1, None)),
             Entry::Image(summary(2, Some("0.1.0"))),
-            Entry::Source(SourceHash::of_bytes(&[2])),
+            Entry::Source(SourceHash::of_bytes(&[2]), 20),
             Entry::History(history("a/b")),
             Entry::History(history("deleted")),
             Entry::Indexed(key(1), StructuralHash::of_bytes(&[1])),
@@ -243,7 +247,7 @@ mod tests {
             Entry::SourceRemoved(SourceHash::of_bytes(&[2])),
             Entry::IndexRemoved(key(1)),
             Entry::Image(summary(3, None)),
-            Entry::Source(SourceHash::of_bytes(&[3])),
+            Entry::Source(SourceHash::of_bytes(&[3]), 30),
         ];
         bytes.extend(encode_section(id(1), more.iter().cloned()));
         all.extend(more);

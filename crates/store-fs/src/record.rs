@@ -21,8 +21,8 @@
 use std::sync::Arc;
 
 use constellation_store_core::{
-    ErrorKind, PipelineImage, PipelineName, RegistryHash, Result, Revision, SourceHash, StoreError,
-    StructuralHash, SyntacticHash, SyntacticKey, Version,
+    DecodedImage, ErrorKind, PipelineImage, PipelineName, RegistryHash, Result, Revision, SourceHash,
+    StoreError, StructuralHash, SyntacticHash, SyntacticKey, Version,
 };
 use constellation_store_mem::Change;
 
@@ -115,7 +115,7 @@ fn put_change<'a>(
     document: impl Fn(&Arc<PipelineImage>) -> Option<&'a [u8]>,
 ) {
     match change {
-        Change::ImageAdded(image) => {
+        Change::ImageAdded { image, graph_bytes: _ } => {
             out.push(1);
             match document(image) {
                 Some(document) => put_bytes(out, document),
@@ -259,7 +259,10 @@ impl<'a> Reader<'a> {
     fn change(&mut self) -> Result<Change> {
         let [tag] = self.array()?;
         Ok(match tag {
-            1 => Change::ImageAdded(Arc::new(PipelineImage::decode(self.bytes()?)?.image)),
+            1 => {
+                let DecodedImage { image, graph_bytes, checked: _ } = PipelineImage::decode(self.bytes()?)?;
+                Change::ImageAdded { image: Arc::new(image), graph_bytes }
+            }
             2 => {
                 let text = self.text()?;
                 Change::SourceAdded {
@@ -325,7 +328,7 @@ mod tests {
             extra: ExtraMembers::default(),
         };
         let changes = vec![
-            Change::ImageAdded(image),
+            Change::ImageAdded { graph_bytes: image.graph_bytes(), image },
             Change::SourceAdded { source_hash, text: "text".into() },
             Change::Indexed { key, structural_hash },
             Change::VersionRecorded { name: name.clone(), version },
@@ -356,7 +359,7 @@ mod tests {
     #[test]
     fn a_document_that_is_made_already_is_copied() {
         let Record { revision, changes } = records().swap_remove(0);
-        let Change::ImageAdded(image) = &changes[0] else { panic!("the first change adds an image") };
+        let Change::ImageAdded { image, .. } = &changes[0] else { panic!("the first change adds an image") };
         let document = image.encode();
         let mut payload = Payload::new();
         payload.push(revision, &changes, |asked| Arc::ptr_eq(asked, image).then_some(&document));

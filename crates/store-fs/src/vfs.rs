@@ -56,6 +56,13 @@ pub trait Vfs: Debug + Display + Send + Sync + 'static {
     /// system.
     fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>>;
 
+    /// How many bytes a regular file has.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `InvalidInput` when it is not a regular file; those of the system.
+    fn length(&self, path: &str) -> io::Result<u64>;
+
     /// When what is at a path changed last: of a directory, which entries it has; of a file, its length and
     /// content. It tells what others do to a store between two openings, as far as the system notes it: damage of
     /// the disk leaves no stamp, and neither does a change within the same tick of its clock. What was copied has

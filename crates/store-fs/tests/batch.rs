@@ -233,6 +233,10 @@ impl Vfs for Gate {
         once.map_or_else(|| self.inner.read(path, limit), Ok)
     }
 
+    fn length(&self, path: &str) -> io::Result<u64> {
+        self.inner.length(path)
+    }
+
     fn stamp(&self, path: &str) -> io::Result<Stamp> {
         self.inner.stamp(path)
     }

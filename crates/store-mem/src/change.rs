@@ -14,7 +14,12 @@ use constellation_store_core::{
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// The image is stored; one that is there is kept.
-    ImageAdded(Arc<PipelineImage>),
+    ImageAdded {
+        /// The image.
+        image: Arc<PipelineImage>,
+        /// [`PipelineImage::graph_bytes`], counted when the image was verified.
+        graph_bytes: u64,
+    },
     /// The source text is retained.
     SourceAdded {
         /// The hash of the text.

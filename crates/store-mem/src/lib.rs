@@ -21,5 +21,5 @@ pub use bodies::LoadedImages;
 pub use change::{Change, Prepared};
 pub use pending::Pending;
 pub use prepare::VerifiedCommit;
-pub use state::{Dangling, Holder, Lookup, Parts, State};
+pub use state::{Dangling, Holder, Lookup, Parts, State, StoredSource};
 pub use store::InMemoryPipelineStore;

@@ -59,7 +59,7 @@ impl Pending {
 
     pub(crate) fn change(&mut self, change: &Change) {
         match change {
-            Change::ImageAdded(image) => {
+            Change::ImageAdded { image, graph_bytes: _ } => {
                 if let Some(source_hash) = image.metadata.source_hash {
                     self.hold_source(source_hash, SourceHolder::Image(image.structural_hash));
                 }

@@ -23,7 +23,16 @@ pub struct VerifiedCommit {
     commit: Commit,
     /// By the address of the image, which stays as long as the commit has it. Not by its hash: a commit may have
     /// two images of one graph, with metadata of their own.
-    documents: BTreeMap<usize, Box<[u8]>>,
+    documents: BTreeMap<usize, Document>,
+}
+
+/// An image that was verified.
+#[derive(Debug, Clone)]
+struct Document {
+    /// Compact.
+    bytes: Box<[u8]>,
+    /// How many of them are the graph.
+    graph_bytes: u64,
 }
 
 impl VerifiedCommit {
@@ -37,7 +46,8 @@ impl VerifiedCommit {
         for operation in &commit.operations {
             if let Operation::PutImage(image) = operation {
                 let graph = image.verify()?;
-                documents.insert(address(image), image.encode_compact(&graph).into());
+                let bytes = image.encode_compact(&graph).into();
+                documents.insert(address(image), Document { bytes, graph_bytes: graph.len() as u64 });
             }
         }
         Ok(Self { commit, documents })
@@ -52,7 +62,11 @@ impl VerifiedCommit {
     ///
     /// It is made along with the check, so that who writes commits down, one after another, need not.
     pub fn document(&self, image: &Arc<PipelineImage>) -> Option<&[u8]> {
-        self.documents.get(&address(image)).map(|document| &**document)
+        self.documents.get(&address(image)).map(|document| &*document.bytes)
+    }
+
+    fn graph_bytes(&self, image: &Arc<PipelineImage>) -> u64 {
+        self.documents.get(&address(image)).expect("each image of the commit was verified").graph_bytes
     }
 }
 
@@ -91,7 +105,7 @@ impl State {
         }
         let latest = view.revision();
         let revision = Revision(latest.0.saturating_add(1));
-        let mut preparation = Preparation { revision, now, view, changes: Vec::new() };
+        let mut preparation = Preparation { commit, revision, now, view, changes: Vec::new() };
         let outcomes = operations
             .iter()
             .map(|operation| preparation.operation(operation))
@@ -109,6 +123,7 @@ impl State {
 }
 
 struct Preparation<'a> {
+    commit: &'a VerifiedCommit,
     view: View<'a>,
     revision: Revision,
     now: Timestamp,
@@ -126,7 +141,8 @@ impl Preparation<'_> {
             Operation::PutImage(image) => {
                 let added = !self.view.has_image(&image.structural_hash);
                 if added {
-                    self.push(Change::ImageAdded(Arc::clone(image)));
+                    let graph_bytes = self.commit.graph_bytes(image);
+                    self.push(Change::ImageAdded { image: Arc::clone(image), graph_bytes });
                 }
                 Ok(Outcome::Image { added })
             }

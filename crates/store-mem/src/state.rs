@@ -35,8 +35,9 @@ pub struct State {
     images: BTreeMap<StructuralHash, Arc<ImageSummary>>,
     /// The images that are in memory whole: those that were added, and those that were loaded.
     bodies: Bodies,
-    /// Without a text that is not loaded.
-    sources: BTreeMap<SourceHash, Option<Arc<str>>>,
+    sources: BTreeMap<SourceHash, StoredSource>,
+    /// Of the graphs of all images and of all sources.
+    n_bytes: u64,
     index: BTreeMap<SyntacticKey, StructuralHash>,
     names: BTreeMap<PipelineName, Arc<VersionHistory>>,
     n_active: u64,
@@ -53,11 +54,12 @@ impl Default for State {
 /// Compares what is derived, too, so that what was kept along is what would be worked out anew.
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
-        let Self { revision, images, bodies, sources, index, names, n_active, relations: _ } = self;
+        let Self { revision, images, bodies, sources, n_bytes, index, names, n_active, relations: _ } = self;
         *revision == other.revision
             && *images == other.images
             && *bodies == other.bodies
             && *sources == other.sources
+            && *n_bytes == other.n_bytes
             && *index == other.index
             && *names == other.names
             && *n_active == other.n_active
@@ -74,12 +76,34 @@ pub struct Parts {
     pub images: Vec<Arc<PipelineImage>>,
     /// Images that are stored and not loaded.
     pub summaries: BTreeMap<StructuralHash, Arc<ImageSummary>>,
-    /// The sources, whose hashes were checked; without a text, those that are not loaded.
-    pub sources: BTreeMap<SourceHash, Option<Arc<str>>>,
+    /// The sources, whose hashes were checked if they are loaded.
+    pub sources: BTreeMap<SourceHash, StoredSource>,
     /// The syntactic index.
     pub index: BTreeMap<SyntacticKey, StructuralHash>,
     /// The histories by their names. They need not be normalized.
     pub histories: BTreeMap<PipelineName, Arc<VersionHistory>>,
+}
+
+/// A source text that is retained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSource {
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// The text; none when it is not loaded.
+    pub text: Option<Arc<str>>,
+}
+
+impl StoredSource {
+    /// One of so many bytes that is not loaded.
+    pub fn not_loaded(bytes: u64) -> Self {
+        Self { bytes, text: None }
+    }
+}
+
+impl From<Arc<str>> for StoredSource {
+    fn from(text: Arc<str>) -> Self {
+        Self { bytes: text.len() as u64, text: Some(text) }
+    }
 }
 
 /// A version that refers to an image.
@@ -161,6 +185,7 @@ impl State {
             images: summaries,
             bodies: Bodies::default(),
             sources,
+            n_bytes: 0,
             index,
             names: histories,
             n_active: 0,
@@ -170,6 +195,8 @@ impl State {
             state.images.insert(image.structural_hash, Arc::new(ImageSummary::of(&image)));
             state.bodies.insert(image);
         }
+        state.n_bytes = state.images.values().map(|summary| summary.graph_bytes).sum::<u64>()
+            + state.sources.values().map(|source| source.bytes).sum::<u64>();
         state
     }
 
@@ -189,8 +216,8 @@ impl State {
 
     /// Keeps a source that is stored and not loaded, as [`State::load_image`] does an image.
     pub fn load_source(&mut self, source_hash: SourceHash, text: Arc<str>) {
-        if let Some(slot) = self.sources.get_mut(&source_hash) {
-            slot.get_or_insert(text);
+        if let Some(source) = self.sources.get_mut(&source_hash) {
+            source.text.get_or_insert(text);
         }
     }
 
@@ -242,7 +269,7 @@ impl State {
 
     /// Forgets a source whose stored bytes turned out to be damaged, so that it can be stored again.
     pub fn forget_damaged_source(&mut self, source_hash: &SourceHash) {
-        self.sources.remove(source_hash);
+        self.remove_source(source_hash);
     }
 
     /// The latest revision.
@@ -308,8 +335,8 @@ impl State {
     /// A retained source text, or whether it can be loaded.
     pub fn source(&self, source_hash: &SourceHash) -> Lookup<Arc<str>> {
         match self.sources.get(source_hash) {
-            Some(Some(text)) => Lookup::Loaded(Arc::clone(text)),
-            Some(None) => Lookup::NotLoaded,
+            Some(StoredSource { text: Some(text), bytes: _ }) => Lookup::Loaded(Arc::clone(text)),
+            Some(StoredSource { text: None, bytes: _ }) => Lookup::NotLoaded,
             None => Lookup::Absent,
         }
     }
@@ -317,6 +344,11 @@ impl State {
     /// Whether a source text is retained.
     pub fn has_source(&self, source_hash: &SourceHash) -> bool {
         self.sources.contains_key(source_hash)
+    }
+
+    /// How many bytes a source text has, if it is retained.
+    pub fn source_bytes(&self, source_hash: &SourceHash) -> Option<u64> {
+        self.sources.get(source_hash).map(|source| source.bytes)
     }
 
     /// All images, by ascending hash.
@@ -329,9 +361,9 @@ impl State {
         self.images.keys().filter_map(|structural_hash| self.bodies.get(structural_hash))
     }
 
-    /// All sources, by ascending hash; without the text where it is not loaded.
-    pub fn sources(&self) -> impl ExactSizeIterator<Item = (&SourceHash, Option<&Arc<str>>)> {
-        self.sources.iter().map(|(source_hash, text)| (source_hash, text.as_ref()))
+    /// All sources, by ascending hash.
+    pub fn sources(&self) -> impl ExactSizeIterator<Item = (&SourceHash, &StoredSource)> {
+        self.sources.iter()
     }
 
     /// Hashes of images that are not loaded, in ascending order, after one of them, at most `limit` of them.
@@ -346,7 +378,11 @@ impl State {
     pub fn sources_not_loaded(&self, after: Option<SourceHash>, limit: usize) -> Vec<SourceHash> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let stored = self.sources.range((start, Bound::Unbounded));
-        stored.filter(|(_, text)| text.is_none()).map(|(source_hash, _)| *source_hash).take(limit).collect()
+        stored
+            .filter(|(_, source)| source.text.is_none())
+            .map(|(source_hash, _)| *source_hash)
+            .take(limit)
+            .collect()
     }
 
     /// The whole index, by ascending key.
@@ -400,6 +436,7 @@ impl State {
             revision: self.revision,
             images: self.images.len() as u64,
             sources: self.sources.len() as u64,
+            bytes: self.n_bytes,
             names: self.n_active,
             read_only: None,
             warnings: Vec::new(),
@@ -427,9 +464,11 @@ impl State {
 
     fn change(&mut self, change: &Change) {
         match change {
-            Change::ImageAdded(image) => self.add_image(Arc::clone(image)),
+            Change::ImageAdded { image, graph_bytes } => self.add_image(Arc::clone(image), *graph_bytes),
             Change::SourceAdded { source_hash, text } => {
-                self.sources.entry(*source_hash).or_default().get_or_insert_with(|| Arc::clone(text));
+                let before = self.sources.insert(*source_hash, Arc::clone(text).into());
+                self.n_bytes += text.len() as u64;
+                self.n_bytes -= before.map_or(0, |source| source.bytes);
             }
             Change::Indexed { key, structural_hash } => self.index(*key, *structural_hash),
             Change::VersionRecorded { name, version } => self.record_version(name, version),
@@ -445,17 +484,20 @@ impl State {
             }
             Change::IndexRemoved { key } => self.unindex(key),
             Change::ImageRemoved { structural_hash } => self.remove_image(structural_hash),
-            Change::SourceRemoved { source_hash } => {
-                self.sources.remove(source_hash);
-            }
+            Change::SourceRemoved { source_hash } => self.remove_source(source_hash),
         }
     }
 
-    fn add_image(&mut self, image: Arc<PipelineImage>) {
+    fn remove_source(&mut self, source_hash: &SourceHash) {
+        self.n_bytes -= self.sources.remove(source_hash).map_or(0, |source| source.bytes);
+    }
+
+    fn add_image(&mut self, image: Arc<PipelineImage>, graph_bytes: u64) {
         let structural_hash = image.structural_hash;
-        if let Some(summary) = self.images.get(&structural_hash) {
+        let summary = ImageSummary::with_graph_bytes(&image, graph_bytes);
+        if let Some(known) = self.images.get(&structural_hash) {
             // A journal is replayed on a state that has the image elsewhere.
-            if !self.bodies.contains(&structural_hash) && **summary == ImageSummary::of(&image) {
+            if !self.bodies.contains(&structural_hash) && **known == summary {
                 self.bodies.insert(image);
             }
             return;
@@ -463,13 +505,15 @@ impl State {
         if let (Some(source_hash), Some(relations)) = (image.metadata.source_hash, self.relations.get_mut()) {
             relations.source_holders.relate(source_hash, SourceHolder::Image(structural_hash));
         }
-        self.images.insert(structural_hash, Arc::new(ImageSummary::of(&image)));
+        self.n_bytes += graph_bytes;
+        self.images.insert(structural_hash, Arc::new(summary));
         self.bodies.insert(image);
     }
 
     fn remove_image(&mut self, structural_hash: &StructuralHash) {
         self.bodies.remove(structural_hash);
         let Some(summary) = self.images.remove(structural_hash) else { return };
+        self.n_bytes -= summary.graph_bytes;
         if let (Some(source_hash), Some(relations)) = (summary.metadata.source_hash, self.relations.get_mut())
         {
             relations.source_holders.separate(source_hash, SourceHolder::Image(*structural_hash));

@@ -49,10 +49,11 @@ enum Defect {
     ForgetsTheIndex,
     ForgetsWhatTheLoaderDid,
     ForgetsUnknownMembers,
+    CountsNoBytes,
 }
 
 /// What goes wrong, and the case that finds it.
-const DEFECTS: [(Defect, &str); 30] = [
+const DEFECTS: [(Defect, &str); 32] = [
     (Defect::AcknowledgesButDropsVersions, "the_alias_of_a_name_is_the_hash_of_its_active_version"),
     (Defect::AcknowledgesButDropsSources, "a_source_reads_back_byte_by_byte"),
     (Defect::IgnoresPreconditions, "active_holds_for_the_active_version_only"),
@@ -83,6 +84,8 @@ const DEFECTS: [(Defect, &str); 30] = [
     (Defect::ForgetsTheIndex, "a_program_is_found_again_without_compiling"),
     (Defect::ForgetsWhatTheLoaderDid, "random_commits_survive_reopening"),
     (Defect::ForgetsUnknownMembers, "everything_survives_closing_and_reopening"),
+    (Defect::CountsNoBytes, "the_status_counts_the_bytes_of_graphs_and_sources_once"),
+    (Defect::CountsNoBytes, "the_counts_of_the_status_survive_reopening"),
 ];
 
 /// Of these, also random commits tell; the others do not show in what a commit answers or leaves.
@@ -425,7 +428,7 @@ fn parts_of(state: &State) -> Parts {
         revision: state.revision(),
         images: state.loaded_images().collect(),
         summaries: BTreeMap::new(),
-        sources: state.sources().map(|(hash, text)| (*hash, text.cloned())).collect(),
+        sources: state.sources().map(|(hash, source)| (*hash, source.clone())).collect(),
         index: state.index_entries().map(|(key, hash)| (*key, *hash)).collect(),
         histories: by_name(state.histories().cloned()),
     }
@@ -492,7 +495,8 @@ impl PipelineStore for Broken {
     }
 
     async fn status(&self) -> Result<StoreStatus> {
-        self.0.read(State::status)
+        let status = self.0.read(State::status)?;
+        Ok(if self.0.is(Defect::CountsNoBytes) { StoreStatus { bytes: 0, ..status } } else { status })
     }
 
     async fn close(&self) -> Result<()> {

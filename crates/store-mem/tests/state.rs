@@ -12,7 +12,7 @@ use constellation_store_core::{
     VersionHistory,
 };
 use constellation_store_mem::{
-    Change, Dangling, Holder, Lookup, Parts, Pending, Prepared, State, VerifiedCommit,
+    Change, Dangling, Holder, Lookup, Parts, Pending, Prepared, State, StoredSource, VerifiedCommit,
 };
 use proptest::prelude::*;
 
@@ -87,6 +87,10 @@ fn commits() -> impl Strategy<Value = Vec<VerifiedCommit>> {
     prop::collection::vec(commit, 1..25)
 }
 
+fn added(image: &Arc<PipelineImage>) -> Change {
+    Change::ImageAdded { image: Arc::clone(image), graph_bytes: image.graph_bytes() }
+}
+
 /// The parts of a state, as a backend would have written them to files.
 fn by_name(
     histories: impl IntoIterator<Item = Arc<VersionHistory>>,
@@ -99,7 +103,7 @@ fn parts_of(state: &State) -> Parts {
         revision: state.revision(),
         images: state.loaded_images().collect(),
         summaries: BTreeMap::new(),
-        sources: state.sources().map(|(hash, text)| (*hash, text.cloned())).collect(),
+        sources: state.sources().map(|(hash, source)| (*hash, source.clone())).collect(),
         index: state.index_entries().map(|(key, hash)| (*key, *hash)).collect(),
         histories: by_name(state.histories().cloned()),
     }
@@ -228,7 +232,7 @@ fn a_commit_comes_to_plain_changes_in_order() {
     assert_eq!(
         [&prepared.changes[..2], &prepared.changes[3..]].concat(),
         [
-            Change::ImageAdded(first),
+            Change::ImageAdded { graph_bytes: first.graph_bytes(), image: first },
             Change::Indexed { key: key(1), structural_hash },
             Change::LoaderSource { name: a.clone(), source_hash },
             Change::NameDeleted { name: a.clone() },
@@ -446,7 +450,10 @@ fn a_commit_is_judged_alike_whether_images_are_loaded_or_not() {
     let mut lazy = State::from_parts(Parts {
         images: vec![],
         summaries: state.images().map(|summary| (summary.structural_hash, Arc::clone(summary))).collect(),
-        sources: state.sources().map(|(source_hash, _)| (*source_hash, None)).collect(),
+        sources: state
+            .sources()
+            .map(|(source_hash, source)| (*source_hash, StoredSource::not_loaded(source.bytes)))
+            .collect(),
         ..parts
     });
     assert_eq!(lazy.image(&used.structural_hash), Lookup::NotLoaded);
@@ -473,10 +480,10 @@ fn a_commit_is_judged_alike_whether_images_are_loaded_or_not() {
     // A journal brings an image that is stored elsewhere: it is the one only if all that is known of it fits.
     let mut other = PipelineImage::clone(&used);
     other.metadata.compiler = Some("9.9".into());
-    lazy.replay(Revision(0), &[Change::ImageAdded(Arc::new(other))]);
+    lazy.replay(Revision(0), &[added(&Arc::new(other))]);
     assert_eq!(lazy.image(&used.structural_hash), Lookup::NotLoaded);
     let mut replayed = lazy.clone();
-    replayed.replay(Revision(0), &[Change::ImageAdded(Arc::clone(&used))]);
+    replayed.replay(Revision(0), &[added(&used)]);
     assert_eq!(replayed.image(&used.structural_hash), Lookup::Loaded(Arc::clone(&used)));
     lazy.load_image(Arc::clone(&used));
     lazy.load_source(SourceHash::of_bytes(b"one"), "one".into());

@@ -364,6 +364,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Source texts in the store; a new one past it is refused with 507",
     ),
     limit(
+        "max_stored_bytes",
+        "max-stored-bytes",
+        Field::Size(|values| &mut values.limits.max_stored_bytes),
+        "Bytes of both together; what is new past it is refused with 507",
+    ),
+    limit(
         "drain_delay",
         "drain-delay",
         Field::Time(|values| &mut values.limits.drain_delay),

@@ -86,10 +86,11 @@ pub(super) async fn ready(
         return json(code, &ReadyResponse::Brief(Health { status: text }));
     }
     let store = match status {
-        Ok(StoreStatus { revision, images, sources, names, read_only, warnings }) => StoreHealth {
+        Ok(StoreStatus { revision, images, sources, bytes, names, read_only, warnings }) => StoreHealth {
             revision: Some(revision.0),
             images: Some(images),
             sources: Some(sources),
+            bytes: Some(bytes),
             names: Some(names),
             read_only,
             warnings,
@@ -99,6 +100,7 @@ pub(super) async fn ready(
             revision: None,
             images: None,
             sources: None,
+            bytes: None,
             names: None,
             read_only: None,
             warnings: Vec::new(),

@@ -2,8 +2,8 @@
 
 use super::content::Content;
 use super::fixtures::{
-    SOURCES, commit, delete, image, image_of, index, key, name, publish, put, put_source, record,
-    record_from, source_hash,
+    SOURCES, commit, commit_of, delete, image, image_of, index, key, name, prune, publish, put, put_source,
+    record, record_from, refused, remove, set_active, source_hash,
 };
 use super::{Store, case_list};
 use crate::{Origin, PipelineImage, PipelineStore, Revision, StoreStatus};
@@ -15,6 +15,7 @@ case_list![
     a_history_tells_all_about_its_versions,
     the_history_of_a_deleted_name_stays,
     the_status_counts_images_sources_and_active_names,
+    the_status_counts_the_bytes_of_graphs_and_sources_once,
     a_store_behind_pointers_is_the_same_store,
     a_history_that_was_read_does_not_change,
 ];
@@ -96,6 +97,26 @@ async fn the_status_counts_images_sources_and_active_names(store: Store) {
     commit(&store, [delete(&name("a"))]).await;
     assert_eq!((status().await.images, status().await.names), (3, 1));
     assert_eq!((status().await.read_only, status().await.warnings), (None, vec![]));
+}
+
+async fn the_status_counts_the_bytes_of_graphs_and_sources_once(store: Store) {
+    let bytes = async || store.status().await.unwrap().bytes;
+    let (first, second) = (image_of(1, SOURCES[0]), image(2));
+    let (a, b) = (name("a"), name("b"));
+    publish(&store, &a, &first).await;
+    publish(&store, &b, &second).await;
+    let graphs = first.graph_bytes() + second.graph_bytes();
+    assert_eq!(bytes().await, graphs);
+    let texts = (SOURCES[0].len() + SOURCES[1].len()) as u64;
+    for _ in 0..2 {
+        commit(&store, [put(&first), put_source(SOURCES[0]), put_source(SOURCES[1])]).await;
+        assert_eq!(bytes().await, graphs + texts);
+    }
+    refused(&store, commit_of([put(&image(3)), put_source(SOURCES[2]), set_active(&a, 9)])).await;
+    assert_eq!(bytes().await, graphs + texts);
+    // The source of the image goes with it; the other one is held by nothing, and stays.
+    commit(&store, [delete(&a), prune(&a, 0), remove(&first)]).await;
+    assert_eq!(bytes().await, second.graph_bytes() + SOURCES[1].len() as u64);
 }
 
 async fn a_store_behind_pointers_is_the_same_store(store: Store) {

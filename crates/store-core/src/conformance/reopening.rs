@@ -16,6 +16,7 @@ case_list![Place:
     an_empty_store_opens_again,
     version_numbers_and_revisions_go_on_after_reopening,
     what_was_deleted_pruned_or_removed_stays_gone,
+    the_counts_of_the_status_survive_reopening,
     a_refused_commit_leaves_nothing_to_be_found_by_reopening,
     a_program_is_found_again_without_compiling,
     every_allowed_name_survives_reopening,
@@ -110,6 +111,19 @@ async fn what_was_deleted_pruned_or_removed_stays_gone(place: Place) {
     for _ in 0..2 {
         let store = place.open().await;
         assert_eq!(Content::of(&*store).await, before);
+        store.close().await.unwrap();
+    }
+}
+
+async fn the_counts_of_the_status_survive_reopening(place: Place) {
+    let store = place.open().await;
+    fill(&store).await;
+    let before = store.status().await.unwrap();
+    assert!(before.bytes > 0);
+    drop(store);
+    for _ in 0..2 {
+        let store = place.open().await;
+        assert_eq!(store.status().await.unwrap(), before);
         store.close().await.unwrap();
     }
 }

@@ -43,7 +43,8 @@ impl CheckedImage {
         let outputs = graph.outputs().map_err(|error| unknown_form(structural_hash, error))?;
         let mut outputs: Vec<_> = outputs.into_iter().map(|output| output.name.into()).collect();
         outputs.sort_unstable();
-        let summary = ImageSummary { structural_hash, metadata, outputs: outputs.into() };
+        let graph_bytes = graph.canonical().len() as u64;
+        let summary = ImageSummary { structural_hash, metadata, outputs: outputs.into(), graph_bytes };
         Ok(Self { summary, checked })
     }
 }

@@ -7,6 +7,7 @@ use constellation_store_core::{
     ExtraMembers, ImageMetadata, ImageSummary, Origin, RegistryHash, Revision, SourceHash, StructuralHash,
     SyntacticHash, SyntacticKey, Timestamp, Version, VersionHistory,
 };
+use constellation_store_mem::StoredSource;
 use uuid::Uuid;
 
 use super::{Catalogue, Content, EPOCH, Entry, Stamps};
@@ -136,12 +137,12 @@ impl<'a> Reader<'a> {
     fn everything(&mut self) -> Option<Content> {
         let (mut images, mut sources, mut histories, mut index) = (vec![], vec![], vec![], vec![]);
         while let Some(tag) = self.rest.first() {
-            if !matches!(tag, 1 | 3 | 5 | 6) {
+            if !matches!(tag, 5 | 6 | 8 | 9) {
                 break;
             }
             match self.entry()? {
                 Entry::Image(summary) => images.push((summary.structural_hash, summary)),
-                Entry::Source(source_hash) => sources.push((source_hash, None)),
+                Entry::Source(hash, bytes) => sources.push((hash, StoredSource::not_loaded(bytes))),
                 Entry::History(history) => histories.push((history.pipeline_name.clone(), history)),
                 Entry::Indexed(key, structural_hash) => index.push((key, structural_hash)),
                 Entry::ImageRemoved(_) | Entry::SourceRemoved(_) | Entry::IndexRemoved(_) => return None,
@@ -157,13 +158,13 @@ impl<'a> Reader<'a> {
 
     fn entry(&mut self) -> Option<Entry> {
         Some(match self.array()? {
-            [1] => Entry::Image(Arc::new(self.summary()?)),
             [2] => Entry::ImageRemoved(self.structural_hash()?),
-            [3] => Entry::Source(self.source_hash()?),
             [4] => Entry::SourceRemoved(self.source_hash()?),
             [5] => Entry::History(Arc::new(self.history()?)),
             [6] => Entry::Indexed(self.key()?, self.structural_hash()?),
             [7] => Entry::IndexRemoved(self.key()?),
+            [8] => Entry::Image(Arc::new(self.summary()?)),
+            [9] => Entry::Source(self.source_hash()?, self.number()?),
             _ => return None,
         })
     }
@@ -171,6 +172,7 @@ impl<'a> Reader<'a> {
     fn summary(&mut self) -> Option<ImageSummary> {
         Some(ImageSummary {
             structural_hash: self.structural_hash()?,
+            graph_bytes: self.number()?,
             metadata: ImageMetadata {
                 compiled_at: self.time()?,
                 module_count: self.number()?,

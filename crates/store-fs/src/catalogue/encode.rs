@@ -23,16 +23,17 @@ pub(crate) fn encode_section(id: SectionId, entries: impl Iterator<Item = Entry>
 fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
     match entry {
         Entry::Image(summary) => {
-            out.push(1);
+            out.push(8);
             put_summary(out, summary);
         }
         Entry::ImageRemoved(structural_hash) => {
             out.push(2);
             out.extend_from_slice(structural_hash.as_bytes());
         }
-        Entry::Source(source_hash) => {
-            out.push(3);
+        Entry::Source(source_hash, bytes) => {
+            out.push(9);
             out.extend_from_slice(source_hash.as_bytes());
+            put_number(out, *bytes);
         }
         Entry::SourceRemoved(source_hash) => {
             out.push(4);
@@ -55,7 +56,7 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
 }
 
 fn put_summary(out: &mut Vec<u8>, summary: &ImageSummary) {
-    let ImageSummary { structural_hash, metadata, outputs } = summary;
+    let ImageSummary { structural_hash, metadata, outputs, graph_bytes } = summary;
     let ImageMetadata {
         compiled_at,
         source_hash,
@@ -67,6 +68,7 @@ fn put_summary(out: &mut Vec<u8>, summary: &ImageSummary) {
         extra,
     } = metadata;
     out.extend_from_slice(structural_hash.as_bytes());
+    put_number(out, *graph_bytes);
     out.extend_from_slice(&compiled_at.as_milliseconds().to_le_bytes());
     for count in [module_count, input_count, output_count] {
         put_number(out, *count);

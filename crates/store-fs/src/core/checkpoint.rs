@@ -45,7 +45,7 @@ impl Dirty {
     /// Notes a change, before `state` has it.
     pub(crate) fn note(&mut self, change: &Change, state: &State) {
         match change {
-            Change::ImageAdded(image) => {
+            Change::ImageAdded { image, graph_bytes: _ } => {
                 let hash = image.structural_hash;
                 if state.summary(&hash).is_some() && !self.images.contains(&hash) {
                     self.images_with_files.insert(hash);

@@ -73,10 +73,9 @@ fn changed(state: &State, dirty: &Dirty) -> Vec<Entry> {
     let images = dirty.images.iter().map(|hash| {
         state.summary(hash).map_or(Entry::ImageRemoved(*hash), |summary| Entry::Image(Arc::clone(summary)))
     });
-    let sources = dirty
-        .sources
-        .iter()
-        .map(|hash| if state.has_source(hash) { Entry::Source(*hash) } else { Entry::SourceRemoved(*hash) });
+    let sources = dirty.sources.iter().map(|hash| {
+        state.source_bytes(hash).map_or(Entry::SourceRemoved(*hash), |bytes| Entry::Source(*hash, bytes))
+    });
     let names = dirty.names.iter().filter_map(|name| state.versions(name).cloned().map(Entry::History));
     let keys = dirty.keys.iter().map(|key| {
         state.lookup_syntactic(key).map_or(Entry::IndexRemoved(*key), |hash| Entry::Indexed(*key, hash))
@@ -86,7 +85,7 @@ fn changed(state: &State, dirty: &Dirty) -> Vec<Entry> {
 
 fn everything(state: &State) -> Vec<Entry> {
     let images = state.images().map(|summary| Entry::Image(Arc::clone(summary)));
-    let sources = state.sources().map(|(hash, _)| Entry::Source(*hash));
+    let sources = state.sources().map(|(hash, source)| Entry::Source(*hash, source.bytes));
     let names = state.histories().map(|history| Entry::History(Arc::clone(history)));
     let keys = state.index_entries().map(|(key, hash)| Entry::Indexed(*key, *hash));
     images.chain(sources).chain(names).chain(keys).collect()

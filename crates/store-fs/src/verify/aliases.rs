@@ -52,7 +52,7 @@ impl AliasChanges {
                 name
             }
             Change::Activated { name, version: _ } | Change::NameDeleted { name } => name,
-            Change::ImageAdded(_)
+            Change::ImageAdded { .. }
             | Change::SourceAdded { .. }
             | Change::Indexed { .. }
             | Change::VersionsPruned { .. }

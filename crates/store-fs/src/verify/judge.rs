@@ -170,7 +170,7 @@ impl Judge {
             for record in record::decode(payload)? {
                 for change in &record.changes {
                     self.apply(change);
-                    if !matches!(change, Change::ImageAdded(_) | Change::SourceAdded { .. }) {
+                    if !matches!(change, Change::ImageAdded { .. } | Change::SourceAdded { .. }) {
                         self.names.replay(record.revision, std::slice::from_ref(change));
                     }
                     self.touched.note(number, change, &self.names);
@@ -182,7 +182,7 @@ impl Judge {
 
     fn apply(&mut self, change: &Change) {
         match change {
-            Change::ImageAdded(image) => {
+            Change::ImageAdded { image, graph_bytes: _ } => {
                 let facts = ImageFacts::of(image);
                 self.known_images.insert(image.structural_hash);
                 self.images.entry(image.structural_hash).or_insert(facts);

@@ -178,6 +178,11 @@ impl Vfs for FaultVfs {
         self.inner.read(path, limit)
     }
 
+    fn length(&self, path: &str) -> io::Result<u64> {
+        self.before(Call::Other)?;
+        self.inner.length(path)
+    }
+
     fn stamp(&self, path: &str) -> io::Result<Stamp> {
         self.before(Call::Other)?;
         self.inner.stamp(path)

@@ -368,6 +368,11 @@ impl Vfs for ModelVfs {
         Ok(content.clone())
     }
 
+    fn length(&self, path: &str) -> io::Result<u64> {
+        let tree = &self.shared().tree;
+        Ok(tree.files[&tree.file(path)?].live.len() as u64)
+    }
+
     fn stamp(&self, path: &str) -> io::Result<Stamp> {
         let tree = &self.shared().tree;
         let mut hasher = DefaultHasher::new();

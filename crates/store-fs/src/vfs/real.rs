@@ -250,6 +250,10 @@ impl Vfs for RealVfs {
         Ok(bytes)
     }
 
+    fn length(&self, path: &str) -> io::Result<u64> {
+        self.regular_file(path).map(|(_, length)| length)
+    }
+
     fn stamp(&self, path: &str) -> io::Result<Stamp> {
         let metadata = fs::symlink_metadata(self.path(path))?;
         // The length of a directory says how its file system keeps it.

@@ -140,6 +140,10 @@ impl Vfs for BuggyVfs {
         self.inner.read(path, limit)
     }
 
+    fn length(&self, path: &str) -> io::Result<u64> {
+        self.inner.length(path)
+    }
+
     fn stamp(&self, path: &str) -> io::Result<Stamp> {
         self.inner.stamp(path)
     }

@@ -130,7 +130,7 @@ pub(crate) fn describe_content(core: &Core) -> String {
 }
 
 pub(crate) fn describe(state: &State) -> String {
-    let mut text = String::new();
+    let mut text = format!("bytes {}\n", state.status().bytes);
     for image in state.images() {
         let metadata = serde_json::to_string(&image.metadata).unwrap();
         writeln!(text, "image {} {metadata}", image.structural_hash).unwrap();

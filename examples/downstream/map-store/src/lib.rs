@@ -161,6 +161,8 @@ impl PipelineStore for MapStore {
             revision: content.revision,
             images: content.images.len() as u64,
             sources: content.sources.len() as u64,
+            bytes: content.images.values().map(|image| image.graph_bytes()).sum::<u64>()
+                + content.sources.values().map(|text| text.len() as u64).sum::<u64>(),
             names: content.names.values().filter(|history| history.active().is_some()).count() as u64,
             ..StoreStatus::default()
         })

@@ -15,6 +15,12 @@ async fn router_over(store: &Arc<dyn PipelineStore>, max_images: u64, max_source
     builder.with_store(Arc::clone(store)).with_limits(limits).build().await.unwrap().router()
 }
 
+async fn server_with_bytes(max_stored_bytes: u64) -> Router {
+    let limits = Limits { max_stored_bytes, ..Limits::default() };
+    let builder = ConstellationServer::builder(constellation_stdlib::registry());
+    builder.with_limits(limits).build().await.unwrap().router()
+}
+
 /// A program of its own for each number, and one that differs in nothing but a comment.
 fn run_of(number: u64, comment: &str) -> Value {
     json!({ "source": format!("in a: Int\nb = a + {number}{comment}\nout b"), "inputs": { "a": 1 } })
@@ -60,8 +66,56 @@ async fn source_texts_are_stored_up_to_the_limit_and_none_past_it() {
 }
 
 #[tokio::test]
+async fn bytes_are_stored_up_to_the_limit_and_none_past_it() {
+    let router = server_with_bytes(u64::MAX).await;
+    for number in 0..2 {
+        assert_eq!(post(&router, "/run", run_of(number, "")).await.status, 200, "{number}");
+    }
+    let bytes = metric(&router, "constellation_store_bytes").await;
+    assert!(bytes > 100, "{bytes}");
+    for (limit, status) in [(bytes + 1, 200), (bytes, 200), (bytes - 1, 507)] {
+        let router = server_with_bytes(limit).await;
+        assert_eq!(post(&router, "/run", run_of(0, "")).await.status, 200, "{limit}");
+        let answer = post(&router, "/run", run_of(1, "")).await;
+        assert_eq!(answer.status.as_u16(), status, "{limit}: {}", answer.text);
+        if status == 507 {
+            assert_eq!(answer.json()["error"], "StorageFull");
+            assert!(answer.text.contains("as many bytes") && answer.text.contains("max_stored_bytes"));
+            assert_eq!(metric(&router, "constellation_store_images").await, 1, "nothing was stored");
+        } else {
+            // What is stored runs, and gets names. A new comment makes a new text.
+            let named = |comment| json!({ "source": run_of(1, comment)["source"], "name": "n" });
+            assert_eq!(post(&router, "/compile", named("")).await.status, 200, "{limit}");
+            assert_eq!(
+                post(&router, "/compile", named("  # a comment")).await.status.as_u16(),
+                507,
+                "{limit}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn programs_that_come_at_once_do_not_go_past_the_limit_of_bytes() {
+    let router = server_with_bytes(u64::MAX).await;
+    assert_eq!(post(&router, "/run", run_of(10, "")).await.status, 200);
+    let one = metric(&router, "constellation_store_bytes").await;
+    let router = server_with_bytes(5 * one).await;
+    let requests = (10..30).map(|number| {
+        let router = router.clone();
+        async move { post(&router, "/run", run_of(number, "")).await.status.as_u16() }
+    });
+    let statuses = futures_util::future::join_all(requests).await;
+    assert!(statuses.iter().all(|status| [200, 507].contains(status)), "{statuses:?}");
+    let stored = metric(&router, "constellation_store_bytes").await;
+    assert!((one..=5 * one).contains(&stored), "{stored} of {}", 5 * one);
+}
+
+#[tokio::test]
 async fn at_no_room_at_all_nothing_is_stored() {
     let router = server_with(0, 0).await;
+    assert_eq!(post(&router, "/run", run_of(0, "")).await.status, StatusCode::INSUFFICIENT_STORAGE);
+    let router = server_with_bytes(0).await;
     assert_eq!(post(&router, "/run", run_of(0, "")).await.status, StatusCode::INSUFFICIENT_STORAGE);
 }
 

@@ -7,6 +7,7 @@ use constellation_store_core::{
     CheckedImage, ErrorKind, ExtraMembers, ImageSummary, Origin, PipelineName, Result, Revision, SourceHash,
     StructuralHash, Timestamp, Version, VersionHistory,
 };
+use constellation_store_mem::StoredSource;
 
 use super::{DamagedHistory, OPERATION, Reader, read_file};
 use crate::core::health::Warning;
@@ -115,13 +116,20 @@ impl Reader<'_> {
 
     /// The sources, by the names of their files. Each is read, and checked, when it is used first, or in the
     /// background.
-    pub(super) fn sources(&mut self) -> Result<BTreeMap<SourceHash, Option<Arc<str>>>> {
-        let mut sources = Vec::new();
-        for Listed { path, stem, kind } in self.files(SOURCES, ".cst")? {
-            match stem.parse() {
-                Err(_) => self.warn(format!("'{path}' was not used: its name is not a hash")),
-                Ok(_) if kind != EntryKind::File => self.damaged(&path, "it is not a regular file", false),
-                Ok(hash) => sources.push((hash, None)),
+    pub(super) fn sources(&mut self) -> Result<BTreeMap<SourceHash, StoredSource>> {
+        let files = self.files(SOURCES, ".cst")?;
+        let found = in_parallel(&files, |Listed { path, .. }| {
+            self.vfs.length(path).map_err(FileError::at("look at", path))
+        });
+        let mut sources = Vec::with_capacity(files.len());
+        for (Listed { path, stem, .. }, found) in files.iter().zip(found) {
+            match (stem.parse(), found) {
+                (Err(_), _) => self.warn(format!("'{path}' was not used: its name is not a hash")),
+                (Ok(hash), Ok(bytes)) => sources.push((hash, StoredSource::not_loaded(bytes))),
+                // Removed since it was listed, by whoever writes while this only reads.
+                (Ok(_), Err(error)) if error.is_not_found() => {}
+                (Ok(_), Err(error)) if error.is_unusable() => self.damaged(path, &error.to_string(), false),
+                (Ok(_), Err(error)) => return Err(error.into_store_error(OPERATION)),
             }
         }
         Ok(sources.into_iter().collect())
