@@ -16,6 +16,7 @@ mod frame;
 mod journal;
 mod layout;
 mod manifest;
+mod parallel;
 mod reader;
 mod record;
 #[cfg(any(test, feature = "testing"))]

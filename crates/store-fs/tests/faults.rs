@@ -12,8 +12,8 @@ use constellation_store_core::{Commit, ErrorKind, Operation};
 use constellation_store_fs::core::{Core, CoreOptions};
 use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs, Vfs};
 use support::{
-    after_kill, alias, as_vfs, assert_same, commit, content, image, kind_of, name, one, open, options,
-    publish, small_store, small_store_with_journal,
+    after_kill, alias, as_vfs, assert_same, commit, content, describe_content, image, json_files_alone,
+    kind_of, name, one, open, options, publish, small_store, small_store_with_journal,
 };
 
 const FAULTS: [(FaultMode, Io); 9] = [
@@ -342,4 +342,38 @@ fn a_lock_is_refused_to_a_second_core_and_free_after_closing() {
     assert_eq!(content(&reader), content(&first));
     first.close().unwrap();
     open(&tree);
+}
+
+/// Those of a checkpoint, without the journal's.
+fn unfinished(tree: &ModelVfs) -> Vec<String> {
+    let is_unfinished = |path: &String| path.contains(".tmp-") && !path.starts_with("journal/");
+    tree.files().into_keys().filter(is_unfinished).collect()
+}
+
+#[test]
+fn what_fails_while_two_threads_write_many_files_leaves_nothing_unfinished_and_is_done_again() {
+    let tree = small_store();
+    let (faults, mut core) = open_with_faults(&tree);
+    for number in 100..400 {
+        commit(&mut core, &publish(&format!("n{number}"), number)).unwrap();
+    }
+    let expected = content(&core);
+    // While images and sources are written, synced and renamed, and then the version documents.
+    for call in [20, 700, 1300, 2000, 2600, 3300, 3900, 4400] {
+        faults.set_fault(Some(Fault {
+            call: faults.calls() + call,
+            error: Io::Other,
+            mode: FaultMode::Once,
+        }));
+        core.checkpoint().unwrap_err();
+        assert!(faults.struck(), "call {call}");
+        assert_eq!(unfinished(&tree), [""; 0], "call {call}");
+        assert_same(&content(&open(&tree.crash(&[]))), &expected);
+    }
+    faults.set_fault(None);
+    core.checkpoint().unwrap();
+    assert_same(&content(&open(&tree.crash(&[]))), &expected);
+    let alone = open(&json_files_alone(&tree.crash(&[])));
+    assert_same(&describe_content(&alone), &describe_content(&core));
+    assert_eq!(alone.shared().status().warnings, [""; 0]);
 }

@@ -20,7 +20,7 @@ use crate::seeded::{self, SeededBug};
 
 /// The longest image document that is read back.
 pub(crate) const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
-/// How many files share a sync. What they hold is in memory until then.
+/// How many files of a directory share a sync. What they hold is in memory until then.
 const BATCH_FILES: usize = 512;
 
 /// What the JSON files do not have yet.
@@ -166,12 +166,15 @@ impl Checkpoint {
         let Upto { before, checkpoint_id, epoch, sequence, catalogue } = upto;
         let mut steps = VecDeque::new();
         let mut removals = VecDeque::new();
-        let mut phase = |directory, writes: Vec<(String, Content)>| {
-            if !writes.is_empty() {
-                steps.push_back(Step::EnsureDirectory(directory));
-                steps.extend(in_batches(writes).map(Step::Write));
-                steps.push_back(Step::SyncDirectory(directory));
-            }
+        // What is written side by side needs not be there in any order.
+        let mut phase = |mut writes: Vec<(&'static str, Vec<(String, Content)>)>| {
+            writes.retain(|(_, files)| !files.is_empty());
+            steps.extend(writes.iter().map(|(directory, _)| Step::EnsureDirectory(directory)));
+            let directories: Vec<_> = writes.iter().map(|(directory, _)| *directory).collect();
+            let mut batches: Vec<_> = writes.into_iter().map(|(_, files)| in_batches(files)).collect();
+            let next = || batches.iter_mut().filter_map(Iterator::next).flatten().collect::<Vec<_>>();
+            steps.extend(std::iter::repeat_with(next).take_while(|batch| !batch.is_empty()).map(Step::Write));
+            steps.extend(directories.into_iter().map(Step::SyncDirectory));
         };
         let mut remove = |directory, paths: Vec<String>| {
             if !paths.is_empty() {
@@ -190,7 +193,7 @@ impl Checkpoint {
             let content = if same { Content::SameImage(image) } else { Content::Image(image) };
             Some((image_path(hash), content))
         });
-        phase(IMAGES, writes.collect());
+        let images = writes.collect();
         remove(IMAGES, absent.into_iter().map(image_path).collect());
 
         let (present, absent): (Vec<_>, Vec<_>) =
@@ -199,7 +202,8 @@ impl Checkpoint {
             let text = state.source(hash).loaded()?;
             Some((source_path(hash), Content::Source(text)))
         });
-        phase(SOURCES, writes.collect());
+        // A version needs both; an image does without its source, and is written before it or after it.
+        phase(vec![(IMAGES, images), (SOURCES, writes.collect())]);
         remove(SOURCES, absent.into_iter().map(source_path).collect());
 
         let histories = dirty.names.iter().filter_map(|name| {
@@ -209,7 +213,7 @@ impl Checkpoint {
             }
             Some((versions_path(name), Content::History(history)))
         });
-        phase(VERSIONS, histories.collect());
+        phase(vec![(VERSIONS, histories.collect())]);
 
         // One after the other: with the new one alone, aliases still lead to documents that are there.
         if dirty.aliases {
@@ -288,8 +292,7 @@ impl Step {
             Self::SyncDirectory(path) => files.sync_directory(path)?,
             Self::Remove(paths) => paths.iter().try_for_each(|path| files.remove(path))?,
             Self::Write(contents) => {
-                let encoded = |(path, content): &'_ (String, Content)| content.encode(path, files);
-                files.replace_all(contents.iter().map(|file| (file.0.as_str(), encoded(file))))?;
+                files.replace_all(&contents, |path, content| content.encode(path, files))?;
             }
             // The files have everything without it, so a failure only makes the next opening slower.
             Self::Catalogue(section) => {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::FileError;
 use crate::layout::{IMAGES, JOURNAL, MANIFEST, PACK, QUARANTINE, SOURCES, TEMPORARY_PREFIX, VERSIONS};
+use crate::parallel::{self, MANY_FILES};
 use crate::seeded::{self, SeededBug};
 use crate::vfs::{EntryKind, Vfs, VfsFile, parent};
 
@@ -36,45 +37,55 @@ impl Files {
         self.put_in_place(&[(temporary, path)], written)
     }
 
-    /// Writes files as [`Files::replace`] does, with one sync for all of them. After a failure some may be there.
-    pub(crate) fn replace_all<'a>(
+    /// Writes files as [`Files::replace`] does, with one sync for all of them, as `encode` makes them. After a failure
+    /// some may be there.
+    ///
+    /// Many are written by two threads. Those of a directory share one if there are two directories, since a file
+    /// system lets one thread at a time change a directory.
+    pub(crate) fn replace_all<C: Sync>(
         &self,
-        files: impl Iterator<Item = (&'a str, Vec<u8>)>,
+        files: &[(String, C)],
+        encode: impl Fn(&str, &C) -> Vec<u8> + Sync,
     ) -> Result<(), FileError> {
-        let mut names = Vec::new();
-        let mut written = Ok(());
-        for (path, bytes) in files {
-            written = self.create_temporary(parent(path), path).and_then(|(temporary, file)| {
-                names.push((temporary, path));
-                write(file, &names[names.len() - 1].0, &bytes, false)
-            });
-            if written.is_err() {
-                break;
-            }
-        }
-        let written = written.and_then(|()| {
-            let paths: Vec<String> = names.iter().map(|(temporary, _)| temporary.clone()).collect();
-            let first = names.first().map_or("", |(temporary, _)| temporary);
+        let parts = if files.len() < MANY_FILES { vec![files] } else { halves(files) };
+        let (names, outcomes): (Vec<_>, Vec<_>) =
+            parallel::each(parts.into_iter(), |part| self.write_all(part, &encode)).into_iter().unzip();
+        let written = outcomes.into_iter().collect::<Result<(), _>>().and_then(|()| {
+            let paths: Vec<String> = names.iter().flatten().map(|(temporary, _)| temporary.clone()).collect();
+            let first = paths.first().map_or("", String::as_str);
             self.vfs.sync_files(&paths).map_err(FileError::at("sync", first))
         });
-        self.put_in_place(&names, written)
+        let renamed = parallel::each(names.into_iter(), |names| self.put_in_place(&names, written.clone()));
+        renamed.into_iter().collect()
     }
 
-    /// Makes files durable that were there when the store was opened; those of each list are in one directory.
+    /// Writes files under other names. Returns those that were made, whatever came of them.
+    fn write_all<'a, C>(
+        &self,
+        files: &'a [(String, C)],
+        encode: impl Fn(&str, &C) -> Vec<u8>,
+    ) -> (Vec<(String, &'a str)>, Result<(), FileError>) {
+        let mut names = Vec::with_capacity(files.len());
+        let written = files.iter().try_for_each(|(path, content)| {
+            let bytes = encode(path, content);
+            let (temporary, file) = self.create_temporary(parent(path), path)?;
+            names.push((temporary, path.as_str()));
+            write(file, &names[names.len() - 1].0, &bytes, false)
+        });
+        (names, written)
+    }
+
+    /// Makes files durable that were there when the store was opened; those of a directory follow one another.
     ///
     /// Who restored a copy or checked it out may not have synced it, and a process that renamed a file into place may
     /// have been killed before the sync of its directory. Commits refer to these files from then on.
-    pub(crate) fn confirm(&self, directories: &[Vec<String>]) -> Result<(), FileError> {
-        if seeded::is_on(SeededBug::FilesBelieved) {
+    pub(crate) fn confirm(&self, files: &[String]) -> Result<(), FileError> {
+        let Some(first) = files.first().filter(|_| !seeded::is_on(SeededBug::FilesBelieved)) else {
             return Ok(());
-        }
-        for files in directories {
-            if let Some(first) = files.first() {
-                self.vfs.sync_files(files).map_err(FileError::at("sync", first))?;
-                self.sync_directory(parent(first))?;
-            }
-        }
-        Ok(())
+        };
+        self.vfs.sync_files(files).map_err(FileError::at("sync", first))?;
+        let mut directories = files.chunk_by(|path, next| parent(path) == parent(next));
+        directories.try_for_each(|same| self.sync_directory(parent(&same[0])))
     }
 
     /// Makes a file that is to become that of `path`. Its name is nobody else's: where one is taken, also by what
@@ -220,6 +231,14 @@ impl Files {
         self.replace(MANIFEST, bytes)?;
         self.sync_directory("")
     }
+}
+
+/// Files in two parts, by directory if they are of several.
+fn halves<C>(files: &[(String, C)]) -> Vec<&[(String, C)]> {
+    let first = files.first().map_or("", |(path, _)| parent(path));
+    let of_first = files.partition_point(|(path, _)| parent(path) == first);
+    let (left, right) = files.split_at(if of_first == files.len() { of_first / 2 } else { of_first });
+    vec![left, right]
 }
 
 fn write(mut file: Box<dyn VfsFile>, path: &str, bytes: &[u8], is_synced: bool) -> Result<(), FileError> {

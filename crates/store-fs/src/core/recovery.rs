@@ -44,8 +44,8 @@ pub(crate) struct Reading {
     pub(crate) warnings: Vec<Warning>,
     /// Whether the files lack something that cannot be read from them again once they change.
     pub(crate) is_repaired: bool,
-    /// The files that were read, those of a directory together; none where the catalogue was believed.
-    pub(crate) files: Vec<Vec<String>>,
+    /// The files that were read, those of a directory after one another; none where the catalogue was believed.
+    pub(crate) files: Vec<String>,
     manifest_bytes: Option<Vec<u8>>,
     damage: Vec<Damage>,
 }
@@ -253,8 +253,8 @@ struct Reader<'a> {
     damage: Vec<Damage>,
     warnings: Vec<Warning>,
     n_unchecked: usize,
-    /// The files that are there to be read, those of a directory together.
-    files: Vec<Vec<String>>,
+    /// The files that are there to be read, those of a directory after one another.
+    files: Vec<String>,
     /// What the journal activated last.
     activated: BTreeMap<PipelineName, u64>,
 }

@@ -77,6 +77,17 @@ impl RealVfs {
         }
     }
 
+    /// Whether one sync of the file system of `root` covers all these files.
+    #[cfg(target_os = "linux")]
+    fn is_one_sync(&self, root: &File, paths: &[String]) -> io::Result<bool> {
+        for same in paths.chunk_by(|path, next| parent(path) == parent(next)) {
+            if !batch::is_one_sync(root, &File::open(self.path(parent(&same[0])))?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The path of a regular file. A pipe would block whoever opens it, and a link leads elsewhere.
     fn regular_file(&self, path: &str) -> io::Result<(PathBuf, u64)> {
         let path = self.path(path);
@@ -279,7 +290,7 @@ impl Vfs for RealVfs {
         #[cfg(target_os = "linux")]
         if paths.len() > batch::FEW
             && let Some(root) = self.opened.get()
-            && batch::is_one_sync(root, &File::open(self.path(parent(&paths[0])))?)
+            && self.is_one_sync(root, paths)?
         {
             return batch::sync(root);
         }

@@ -14,6 +14,7 @@ use crate::core::health::Warning;
 use crate::documents::{FlatMap, decode_history, salvage_history};
 use crate::error::{FileError, in_one_line};
 use crate::layout::{ALIASES, IMAGES, SOURCES, VERSIONS, escape};
+use crate::parallel::{self, MANY_FILES};
 use crate::seeded::{self, SeededBug};
 use crate::vfs::EntryKind;
 
@@ -27,29 +28,15 @@ struct Listed {
 
 pub(super) type Histories = BTreeMap<PipelineName, VersionHistory>;
 
-/// From how many files on several threads read them.
-const MANY_FILES: usize = 256;
 /// How many threads read files at the least, since they wait for the disk in turns.
 const MIN_THREADS: usize = 4;
 
 /// What `read` makes of each file, in order.
 fn in_parallel<F: Sync, T: Send>(files: &[F], read: impl Fn(&F) -> T + Sync) -> Vec<T> {
-    if files.len() < MANY_FILES {
-        return files.iter().map(read).collect();
-    }
     let threads = std::thread::available_parallelism().map_or(MIN_THREADS, |n| n.get().max(MIN_THREADS));
-    let read = &read;
-    std::thread::scope(|scope| {
-        let parts: Vec<_> = files
-            .chunks(files.len().div_ceil(threads))
-            .map(|part| scope.spawn(move || part.iter().map(read).collect::<Vec<_>>()))
-            .collect();
-        let read = |part: std::thread::ScopedJoinHandle<'_, Vec<T>>| match part.join() {
-            Ok(read) => read,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        parts.into_iter().flat_map(read).collect()
-    })
+    let parts = if files.len() < MANY_FILES { 1 } else { threads };
+    let parts = files.chunks(files.len().div_ceil(parts).max(1));
+    parallel::each(parts, |part| part.iter().map(&read).collect::<Vec<_>>()).into_iter().flatten().collect()
 }
 
 impl Reader<'_> {
@@ -74,7 +61,7 @@ impl Reader<'_> {
             .collect();
         files.sort_unstable_by(|left, right| left.path.cmp(&right.path));
         let regular = files.iter().filter(|file| file.kind == EntryKind::File);
-        self.files.push(regular.map(|file| file.path.clone()).collect());
+        self.files.extend(regular.map(|file| file.path.clone()));
         Ok(files)
     }
 
@@ -185,7 +172,7 @@ impl Reader<'_> {
             None => return Ok(None),
             Some(Ok(bytes)) => match decode(&bytes) {
                 Ok(map) => {
-                    self.files.push(vec![path.to_owned()]);
+                    self.files.push(path.to_owned());
                     if map.malformed > 0 {
                         self.warn(format!("{} entries of '{path}' were not used: malformed", map.malformed));
                     }
