@@ -1,11 +1,13 @@
 //! Checksummed JSON documents, the form of every file of a store but the two flat maps.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
-use crate::canonical::{Key, Transcode, Transcoder};
+use crate::canonical::{Key, Transcode, Transcoder, write_canonical};
 use crate::{ErrorKind, Result, StoreError, StrictJson, canonical_json};
 
 /// The member that ends a document.
@@ -53,55 +55,77 @@ pub fn open_document(bytes: &[u8]) -> Result<OpenedDocument> {
 /// [`ErrorKind::Corrupt`] when the bytes are not a JSON object without duplicate keys, or do not match the
 /// checksum.
 pub fn check_document(bytes: &[u8]) -> Result<bool> {
-    let Summed { canonical, checksum } = Summed::read(bytes).map_err(not_json)?;
-    let Some(checksum) = checksum else { return Ok(false) };
-    let actual = blake3::hash(&canonical).to_hex();
-    if checksum.as_str() == Some(actual.as_str()) {
-        return Ok(true);
-    }
-    Err(corrupt(format!("its checksum is {checksum}, but its content has \"{actual}\"")))
+    Document::read(bytes, None).map_err(not_json)?.check().map_err(corrupt)
 }
 
-fn corrupt(message: impl Into<String>) -> StoreError {
+fn corrupt(message: String) -> StoreError {
     StoreError::new(ErrorKind::Corrupt, "read document", message)
 }
 
 fn not_json(error: serde_json::Error) -> StoreError {
-    corrupt("it is not a JSON document with members").with_source(error)
+    corrupt("it is not a JSON document with members".into()).with_source(error)
 }
 
-/// What a checksum is of, and the checksum.
-struct Summed {
+/// A document as JSON, in which no object repeats a key.
+pub(crate) struct Document {
+    /// The members but the graph and the checksum, if values are wanted.
+    pub(crate) others: Map<String, Value>,
     /// All but the checksum.
-    canonical: Vec<u8>,
-    checksum: Option<Value>,
+    pub(crate) canonical: Vec<u8>,
+    pub(crate) checksum: Option<Value>,
+    pub(crate) graph: Option<GraphPlace>,
 }
 
-impl Summed {
-    fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+/// Where the graph is in canonical JSON.
+pub(crate) struct GraphPlace {
+    pub(crate) graph: Range<usize>,
+    /// Its outputs, counted from the start of the graph.
+    pub(crate) outputs: Option<Range<usize>>,
+    /// Whether it says the same as what stands in the document: all numbers are such that it keeps them.
+    pub(crate) is_exact: bool,
+}
+
+impl Document {
+    /// Reads a document that has a graph as the member `graph`, of which no values are made. Of a document without one
+    /// no values are made at all.
+    pub(crate) fn read(bytes: &[u8], graph: Option<&'static str>) -> Result<Self, serde_json::Error> {
+        // Once for all, and not for each string.
         let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let summed = deserializer.deserialize_map(SummedVisitor { length: text.len() })?;
+        let document = deserializer.deserialize_map(DocumentVisitor { length: text.len(), graph })?;
         deserializer.end()?;
-        Ok(summed)
+        Ok(document)
+    }
+
+    /// Whether it has a checksum, or how that is wrong.
+    pub(crate) fn check(&self) -> Result<bool, String> {
+        let Some(checksum) = &self.checksum else { return Ok(false) };
+        let actual = blake3::hash(&self.canonical).to_hex();
+        if checksum.as_str() == Some(actual.as_str()) {
+            return Ok(true);
+        }
+        Err(format!("its checksum is {checksum}, but its content has \"{actual}\""))
     }
 }
 
-struct SummedVisitor {
+struct DocumentVisitor {
     /// Of the text.
     length: usize,
+    graph: Option<&'static str>,
 }
 
-impl<'de> Visitor<'de> for SummedVisitor {
-    type Value = Summed;
+impl<'de> Visitor<'de> for DocumentVisitor {
+    type Value = Document;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object without duplicate keys")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Summed, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Document, A::Error> {
         let duplicate = |key: &str| A::Error::custom(format_args!("duplicate key '{key}'"));
+        let mut others = Map::new();
         let mut checksum = None;
+        let mut outputs = None;
         let mut transcoder = Transcoder::with_capacity(self.length);
         let object = transcoder.writer.open();
         while let Some(Key(key)) = access.next_key()? {
@@ -110,17 +134,27 @@ impl<'de> Visitor<'de> for SummedVisitor {
                 if checksum.replace(value).is_some() {
                     return Err(duplicate(CHECKSUM));
                 }
-            } else {
+            } else if self.graph.is_none_or(|graph| key == graph) {
                 transcoder.writer.key(&object, key);
-                access.next_value_seed(Transcode { transcoder: &mut transcoder, watched: None })?;
+                let seed = Transcode { transcoder: &mut transcoder, watched: Some("outputs") };
+                outputs = access.next_value_seed(seed)?;
+                transcoder.writer.end_member();
+            } else {
+                let StrictJson(value) = access.next_value()?;
+                let Entry::Vacant(vacant) = others.entry(&*key) else { return Err(duplicate(&key)) };
+                transcoder.writer.key(&object, key);
+                write_canonical(vacant.insert(value), &mut transcoder.writer.out);
                 transcoder.writer.end_member();
             }
         }
         if let Some(key) = transcoder.writer.sort(&object) {
             return Err(duplicate(&key));
         }
+        let graph = self.graph.and_then(|graph| transcoder.writer.value(&object, graph));
         transcoder.writer.close(&object);
-        Ok(Summed { canonical: transcoder.writer.out, checksum })
+        let Transcoder { writer, is_exact } = transcoder;
+        let graph = graph.map(|graph| GraphPlace { graph, outputs, is_exact });
+        Ok(Document { others, canonical: writer.out, checksum, graph })
     }
 }
 

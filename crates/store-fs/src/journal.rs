@@ -237,7 +237,9 @@ impl Journal {
             n_taken += 1;
         }
         segments.drain(..n_taken);
-        segments.iter_mut().for_each(|segment| segment.bytes = 0);
+        for segment in &mut segments {
+            segment.bytes = 0;
+        }
         self.sealed.splice(..0, segments);
     }
 

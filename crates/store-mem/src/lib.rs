@@ -9,6 +9,7 @@
 
 mod bodies;
 mod change;
+mod parts;
 mod pending;
 mod prepare;
 mod relation;
@@ -19,7 +20,8 @@ mod view;
 
 pub use bodies::LoadedImages;
 pub use change::{Change, Prepared};
+pub use parts::{Parts, StoredSource};
 pub use pending::Pending;
 pub use prepare::VerifiedCommit;
-pub use state::{Dangling, Holder, Lookup, Parts, State, StoredSource};
+pub use state::{Dangling, Holder, Lookup, State};
 pub use store::InMemoryPipelineStore;

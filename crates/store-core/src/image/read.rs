@@ -1,15 +1,10 @@
 //! Reading image documents.
 
-use std::fmt;
-use std::ops::Range;
-
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::map::Entry;
-use serde_json::{Map, Value};
+use serde::de::Error as _;
 
-use super::{CHECKSUM, DAG_SPEC, FORMAT_VERSION, ImageMetadata, METADATA, STRUCTURAL_HASH, hash_mismatch};
-use crate::canonical::{Key, Transcode, Transcoder, write_canonical};
+use super::{DAG_SPEC, FORMAT_VERSION, ImageMetadata, METADATA, STRUCTURAL_HASH, hash_mismatch};
+use crate::document::{Document, GraphPlace};
 use crate::extra::ExtraMembers;
 use crate::{DagSpec, ErrorKind, ImageSummary, OutputSpec, Result, StoreError, StrictJson, StructuralHash};
 
@@ -73,28 +68,16 @@ pub(super) struct ReadGraph<'a> {
     place: GraphPlace,
 }
 
-/// Where the graph is in canonical JSON.
-struct GraphPlace {
-    graph: Range<usize>,
-    /// Its outputs, counted from the start of the graph.
-    outputs: Option<Range<usize>>,
-    is_exact: bool,
-}
-
 impl<'a> ReadImage<'a> {
     pub(super) fn of(bytes: &'a [u8]) -> Result<Self> {
         let corrupt = |message: &str, error: serde_json::Error| {
             StoreError::new(ErrorKind::Corrupt, OPERATION, message).with_source(error)
         };
-        let Document { others: mut members, canonical, checksum, graph } = Document::read(bytes)
+        let document = Document::read(bytes, Some(DAG_SPEC))
             .map_err(|error| corrupt("it is not a JSON document with members", error))?;
-        if let Some(checksum) = &checksum {
-            let actual = blake3::hash(&canonical).to_hex();
-            if checksum.as_str() != Some(actual.as_str()) {
-                let message = format!("its checksum is {checksum}, but its content has \"{actual}\"");
-                return Err(StoreError::new(ErrorKind::Corrupt, OPERATION, message));
-            }
-        }
+        let checked =
+            document.check().map_err(|message| StoreError::new(ErrorKind::Corrupt, OPERATION, message))?;
+        let Document { others: mut members, canonical, checksum: _, graph } = document;
         // Before anything else is interpreted: a newer version may have other members. The plain form, of the
         // first design, has none.
         if let Some(version) = members.shift_remove(super::VERSION)
@@ -116,7 +99,7 @@ impl<'a> ReadImage<'a> {
             return Err(hash_mismatch(structural_hash, actual));
         }
         let graph = ReadGraph { bytes, canonical, place };
-        Ok(Self { structural_hash, metadata, extra: members.into(), graph, checked: checksum.is_some() })
+        Ok(Self { structural_hash, metadata, extra: members.into(), graph, checked })
     }
 }
 
@@ -139,75 +122,5 @@ impl ReadGraph<'_> {
         let outputs = self.place.outputs.clone();
         let outputs = outputs.ok_or_else(|| serde_json::Error::missing_field("outputs"))?;
         serde_json::from_slice(&self.canonical()[outputs])
-    }
-}
-
-/// A document as JSON, in which no object repeats a key.
-struct Document {
-    /// The members but the graph and the checksum.
-    others: Map<String, Value>,
-    /// All but the checksum.
-    canonical: Vec<u8>,
-    checksum: Option<Value>,
-    graph: Option<GraphPlace>,
-}
-
-impl Document {
-    fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        // Once for all, and not for each string.
-        let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let document = deserializer.deserialize_map(DocumentVisitor { length: text.len() })?;
-        deserializer.end()?;
-        Ok(document)
-    }
-}
-
-struct DocumentVisitor {
-    /// Of the text.
-    length: usize,
-}
-
-impl<'de> Visitor<'de> for DocumentVisitor {
-    type Value = Document;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object without duplicate keys")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Document, A::Error> {
-        let duplicate = |key: &str| A::Error::custom(format_args!("duplicate key '{key}'"));
-        let mut members = Map::new();
-        let mut checksum = None;
-        let mut outputs = None;
-        let mut transcoder = Transcoder::with_capacity(self.length);
-        let object = transcoder.writer.open();
-        while let Some(Key(key)) = access.next_key()? {
-            if key == CHECKSUM {
-                let StrictJson(value) = access.next_value()?;
-                if checksum.replace(value).is_some() {
-                    return Err(duplicate(CHECKSUM));
-                }
-            } else if key == DAG_SPEC {
-                transcoder.writer.key(&object, key);
-                let seed = Transcode { transcoder: &mut transcoder, watched: Some("outputs") };
-                outputs = access.next_value_seed(seed)?;
-                transcoder.writer.end_member();
-            } else {
-                let StrictJson(value) = access.next_value()?;
-                let Entry::Vacant(vacant) = members.entry(&*key) else { return Err(duplicate(&key)) };
-                transcoder.writer.key(&object, key);
-                write_canonical(vacant.insert(value), &mut transcoder.writer.out);
-                transcoder.writer.end_member();
-            }
-        }
-        if let Some(key) = transcoder.writer.sort(&object) {
-            return Err(duplicate(&key));
-        }
-        let graph = transcoder.writer.value(&object, DAG_SPEC);
-        transcoder.writer.close(&object);
-        let Transcoder { writer, is_exact } = transcoder;
-        let graph = graph.map(|graph| GraphPlace { graph, outputs, is_exact });
-        Ok(Document { others: members, canonical: writer.out, checksum, graph })
     }
 }

@@ -266,13 +266,20 @@ mod tests {
         ] {
             let vfs = ModelVfs::new();
             vfs.create_directory(JOURNAL).unwrap();
-            before.iter().for_each(|(path, bytes)| vfs.put(path, bytes.clone()));
+            for (path, bytes) in &before {
+                vfs.put(path, bytes.clone());
+            }
             let faults = FaultVfs::new(Arc::new(vfs.clone()));
             // After the directory was listed and the segments were read.
             let (writer, expected) = (vfs.clone(), after.clone());
-            faults.interrupt(1 + before.len() as u64, move || {
-                before.iter().for_each(|(path, _)| writer.discard(path));
-                after.into_iter().for_each(|(path, bytes)| writer.put(&path, bytes));
+            let calls = 1 + before.len() as u64;
+            faults.interrupt(calls, move || {
+                for (path, _) in before {
+                    writer.discard(&path);
+                }
+                for (path, bytes) in after {
+                    writer.put(&path, bytes);
+                }
             });
             let found = read_journal(&faults, 0).unwrap();
             let paths: Vec<_> = expected.into_iter().map(|(path, _)| path).collect();
