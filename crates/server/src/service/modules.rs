@@ -80,14 +80,17 @@ fn graph_of_call(spec: &ModuleSpec) -> DagSpec {
     let inputs = by_name(&signature.parameters).into_iter().map(input).collect();
 
     let mut nodes = Vec::new();
-    let mut add = |label: Option<String>, ty, operation| {
+    let mut add = |label: Option<Arc<str>>, ty, operation| {
         nodes.push(NodeSpec { label, ty, operation });
         NodeIndex(u32::try_from(nodes.len() - 1).expect("a signature has fewer parameters and results"))
     };
     let mut argument = |parameter: &Parameter| {
         let name = parameter.name.to_string();
         let operation = NodeKind::Input { name: name.clone() };
-        Argument { node: add(Some(name.clone()), types.index_of(&parameter.ty), operation), name }
+        Argument {
+            node: add(Some(Arc::clone(&parameter.name)), types.index_of(&parameter.ty), operation),
+            name,
+        }
     };
     let arguments = signature.parameters.iter().map(&mut argument).collect();
     let call = NodeKind::Call {
@@ -103,7 +106,7 @@ fn graph_of_call(spec: &ModuleSpec) -> DagSpec {
             call
         } else {
             let field = NodeKind::Field { source: call, name: name.clone() };
-            add(Some(name.clone()), types.index_of(&result.ty), field)
+            add(Some(Arc::clone(&result.name)), types.index_of(&result.ty), field)
         };
         OutputSpec { name, node }
     };
