@@ -88,6 +88,7 @@ pub(crate) async fn watch_run(
     let watch = RunWatch::start(config);
     let report = run.instrument(span.clone()).await;
     span.record("status", report.status.as_str());
+    span.in_scope(|| tracing::debug!("the run has ended"));
     if let Some(watch) = watch {
         watch.end(Some(&report));
     }
@@ -234,7 +235,11 @@ impl CallWatch {
 
     fn tell(&mut self, outcome: CallOutcome) {
         // Not again when it is dropped.
-        std::mem::replace(&mut self.span, Span::none()).record("outcome", outcome.as_str());
+        let span = std::mem::replace(&mut self.span, Span::none());
+        if !span.is_disabled() {
+            span.record("outcome", outcome.as_str());
+            span.in_scope(|| tracing::debug!("the call has ended"));
+        }
         if let Some(Observed { run, module, start }) = self.observed.take()
             && let RuntimeConfig { observer: Some(observer), timer, .. } = &run.shared.config
         {

@@ -276,8 +276,8 @@ impl Preparation<'_> {
     fn in_use(&self, structural_hash: &StructuralHash) -> StoreError {
         let holders: BTreeSet<_> = self.view.holders(structural_hash).collect();
         let message = match holders.len() {
-            1 => "1 version refers to it; prune it first".to_owned(),
-            count => format!("{count} versions refer to it; prune them first"),
+            1 => "1 version refers to it; prune it first, and where it is active delete the name or point it elsewhere".to_owned(),
+            count => format!("{count} versions refer to it; prune them first, and where one is active delete the name or point it elsewhere"),
         };
         let error = StoreError::new(ErrorKind::InUse, "remove image", message)
             .with("structuralHash", structural_hash);

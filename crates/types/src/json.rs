@@ -101,7 +101,7 @@ impl Decoder {
             (Type::String, Json::String(text)) => Some(Value::string(text.as_str())),
             (Type::Int, Json::Number(number)) => match exact_int(number) {
                 Some(int) => Some(Value::Int(int)),
-                None => self.mismatch("Int", json),
+                None => self.fail(format!("expected Int, got {number}, which is no integer of 64 bits")),
             },
             (Type::Float, Json::Number(number)) => match number.as_f64().filter(|float| float.is_finite()) {
                 Some(float) => Some(Value::Float(float)),

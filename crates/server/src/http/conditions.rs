@@ -2,7 +2,7 @@
 
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use constellation_store_core::{ErrorKind, PipelineName, Precondition};
 
 use super::App;
@@ -19,6 +19,15 @@ pub(super) fn parameters<T>(query: Parameters<T>) -> Result<T, Failure> {
     query
         .map(|Query(parameters)| parameters)
         .map_err(|rejection| Failure::new(StatusCode::BAD_REQUEST, "InvalidParameter", rejection.body_text()))
+}
+
+/// Refuses the parameters of a request that takes none.
+pub(super) fn no_parameters(uri: &Uri) -> Result<(), Failure> {
+    if uri.query().is_none_or(str::is_empty) {
+        return Ok(());
+    }
+    let message = format!("{} takes no parameters; what it takes stands in its body", uri.path());
+    Err(Failure::new(StatusCode::BAD_REQUEST, "InvalidParameter", message))
 }
 
 /// Whether the change is made, by `?dry_run=true`.

@@ -27,7 +27,7 @@ use crate::wire::{
 
 /// What is said of the API as a whole.
 const ABOUT: &str = "Compiles dataflow programs, stores them durably, and runs them by name or by hash.\n\n\
-    Every answer has `X-Request-ID`. Bodies of requests are read as JSON whatever their media type.";
+    Every answer of a route has `X-Request-ID`. Bodies of requests are read as JSON whatever their media type.";
 
 const KEY: &str = "apiKey";
 

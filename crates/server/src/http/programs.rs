@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use constellation_lang::nearest;
 use constellation_rehydrate::LoadedPipeline;
-use constellation_runtime::Inputs;
+use constellation_runtime::{Inputs, RunErrorKind};
 use constellation_store_core::{Origin, PipelineName, Precondition, Reference, StoreError};
 use constellation_types::decode_json;
 
@@ -23,7 +23,7 @@ use crate::error::ServiceError;
 use crate::service::{Mode, ProgramOf, Published, Target};
 use crate::wire::{
     ChangeParameters, CompileRequest, CompileResponse, DiagnosticBody, ErrorResponse, ExecuteRequest,
-    ExecuteResponse, InputsBody, RunRequest, RunResponse,
+    ExecuteResponse, InputsBody, RunErrorBody, RunRequest, RunResponse, ToldBody,
 };
 
 /// Compiles a source and stores it, under a name if it has one.
@@ -150,7 +150,10 @@ pub(super) async fn execute(
     request: Request,
 ) -> Response {
     // The extractor of the headers alone copies them.
-    let (Parts { headers, .. }, body) = request.into_parts();
+    let (Parts { headers, uri, .. }, body) = request.into_parts();
+    if let Err(failure) = conditions::no_parameters(&uri) {
+        return failure.respond(&request_id);
+    }
     let refuse = |message: String| {
         let body = ExecuteResponse { error: Some(message), ..ExecuteResponse::default() };
         json(StatusCode::BAD_REQUEST, &body)
@@ -166,7 +169,7 @@ pub(super) async fn execute(
         Err(BodyError::Refused(failure)) => return failure.respond(&request_id),
     };
     let Some(reference) = reference.or(dag_name) else {
-        return refuse("Missing 'ref' or 'dagName' field".to_owned());
+        return refuse("Missing 'ref' field: the name or the hash of a pipeline".to_owned());
     };
     if reference.trim().is_empty() {
         return refuse("Invalid ref: Pipeline reference cannot be blank".to_owned());
@@ -187,7 +190,7 @@ pub(super) async fn execute(
                 Err(error) => Failure::from(error).respond(&request_id),
             }
         }
-        Err(message) => refuse(message),
+        Err(refused) => json(StatusCode::BAD_REQUEST, &ExecuteResponse::from(refused)),
     }
 }
 
@@ -219,7 +222,10 @@ pub(super) async fn execute(
 )]
 pub(super) async fn run(State(app): State<Arc<App>>, request_id: RequestId, request: Request) -> Response {
     // The extractor of the headers alone copies them.
-    let (Parts { headers, .. }, body) = request.into_parts();
+    let (Parts { headers, uri, .. }, body) = request.into_parts();
+    if let Err(failure) = conditions::no_parameters(&uri) {
+        return failure.respond(&request_id);
+    }
     let RunRequest { source, inputs, options } = match read_json(&app, &headers, body).await {
         Ok(request) => request,
         Err(BodyError::Malformed(message)) => {
@@ -254,9 +260,7 @@ pub(super) async fn run(State(app): State<Arc<App>>, request_id: RequestId, requ
                 Err(error) => return Failure::from(error).respond(&request_id),
             }
         }
-        Err(message) => {
-            (StatusCode::BAD_REQUEST, ExecuteResponse { error: Some(message), ..ExecuteResponse::default() })
-        }
+        Err(refused) => (StatusCode::BAD_REQUEST, refused.into()),
     };
     let body = RunResponse {
         structural_hash: Some(found.structural_hash().to_string()),
@@ -271,17 +275,37 @@ pub(super) fn invalid_name(error: &StoreError) -> String {
     error.message().to_owned()
 }
 
+/// An input for which a run does not start.
+#[derive(Debug)]
+pub(super) struct RefusedInput {
+    kind: RunErrorKind,
+    message: String,
+}
+
+impl From<RefusedInput> for ExecuteResponse {
+    fn from(RefusedInput { kind, message }: RefusedInput) -> Self {
+        Self {
+            error: Some(format!("Input error: {message}")),
+            told: ToldBody { errors: vec![RunErrorBody::new(kind, message)], ..ToldBody::default() },
+            ..Self::default()
+        }
+    }
+}
+
 /// The inputs by their types, or what is wrong with them. Takes the JSON, so that it is not kept while a request waits
 /// and runs.
-pub(super) fn decode_inputs(pipeline: &LoadedPipeline, given: InputsBody) -> Result<Inputs, String> {
+pub(super) fn decode_inputs(pipeline: &LoadedPipeline, given: InputsBody) -> Result<Inputs, RefusedInput> {
     let mut inputs = Inputs::new();
     for (name, json) in given.0 {
         let Some(place) = pipeline.input(&name) else {
-            return Err(format!("Input error: {}", unknown_input(pipeline, &name)));
+            let message = unknown_input(pipeline, &name);
+            return Err(RefusedInput { kind: RunErrorKind::UnknownInput, message });
         };
         let input = &pipeline.inputs[place];
-        let value = decode_json(&json, pipeline.ty(input.ty), &name)
-            .map_err(|error| format!("Input error: Input '{name}': {error}"))?;
+        let value = decode_json(&json, pipeline.ty(input.ty), &name).map_err(|error| RefusedInput {
+            kind: RunErrorKind::InvalidInput,
+            message: format!("Input '{name}': {error}"),
+        })?;
         inputs.insert(Arc::clone(&input.name), value);
     }
     Ok(inputs)

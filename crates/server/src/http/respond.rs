@@ -154,7 +154,14 @@ pub(super) async fn answer(
 
 /// No route has this path.
 pub(super) fn no_route(request_id: &RequestId, uri: &Uri) -> Response {
-    let message = format!("There is no route {}", uri.path());
+    let path = uri.path();
+    let hint = match path.strip_suffix('/') {
+        Some("") => "; GET /openapi.json tells which there are".to_owned(),
+        Some(shorter) => format!("; without the last slash there may be {shorter}"),
+        None if path.starts_with("/pipelines/") => "; slashes of a name are written as %2F".to_owned(),
+        None => String::new(),
+    };
+    let message = format!("There is no route {path}{hint}");
     Failure::new(StatusCode::NOT_FOUND, "NotFound", message).respond(request_id)
 }
 
@@ -165,7 +172,7 @@ pub(super) fn method_not_allowed(
     uri: &Uri,
     allowed: &str,
 ) -> Response {
-    let message = format!("{} does not take {method}", uri.path());
+    let message = format!("{} does not take {method}; it takes {allowed}", uri.path());
     let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
     let mut response = failure.respond(request_id);
     let allowed = HeaderValue::from_str(allowed).expect("methods are visible ASCII characters");

@@ -240,7 +240,7 @@ async fn references_that_lead_nowhere() {
     }
     let answer = post(&router, "/execute", json!({ "inputs": {} })).await;
     assert_eq!(answer.status, 400);
-    assert_eq!(answer.json()["error"], "Missing 'ref' or 'dagName' field");
+    assert_eq!(answer.json()["error"], "Missing 'ref' field: the name or the hash of a pipeline");
 }
 
 #[tokio::test]
@@ -266,19 +266,54 @@ async fn partial_inputs_suspend_and_tell_what_is_missing() {
 async fn inputs_that_do_not_fit_are_told_by_name() {
     let router = server().await.router();
     publish(&router, "shout", SHOUT).await;
-    for (inputs, message) in [
-        (json!({ "text": 5 }), "Input error: Input 'text': field 'text': expected String, got number"),
-        (json!({ "txet": "hi" }), "Input error: Unknown input 'txet'; did you mean 'text'?"),
-        (json!({ "zzz": "hi" }), "Input error: Unknown input 'zzz'; there are: text"),
+    for (inputs, kind, message) in [
+        (json!({ "text": 5 }), "InvalidInput", "Input 'text': field 'text': expected String, got number"),
+        (json!({ "txet": "hi" }), "UnknownInput", "Unknown input 'txet'; did you mean 'text'?"),
+        (json!({ "zzz": "hi" }), "UnknownInput", "Unknown input 'zzz'; there are: text"),
     ] {
-        let answer = post(&router, "/execute", json!({ "ref": "shout", "inputs": inputs })).await;
-        assert_eq!(answer.status, 400);
-        assert_eq!(answer.json()["error"], message);
-        assert_eq!(answer.json()["status"], Value::Null);
-        let answer = post(&router, "/run", json!({ "source": SHOUT, "inputs": inputs })).await;
-        assert_eq!(answer.status, 400);
-        assert_eq!(answer.json()["error"], message);
+        for (path, body) in [
+            ("/execute", json!({ "ref": "shout", "inputs": inputs })),
+            ("/run", json!({ "source": SHOUT, "inputs": inputs })),
+        ] {
+            let answer = post(&router, path, body).await;
+            assert_eq!(answer.status, 400);
+            let answer = answer.json();
+            assert_eq!(answer["error"], format!("Input error: {message}"));
+            assert_eq!(
+                (&answer["errors"][0]["kind"], &answer["errors"][0]["message"]),
+                (&json!(kind), &json!(message))
+            );
+            assert_eq!(answer["status"], Value::Null);
+        }
     }
+}
+
+#[tokio::test]
+async fn a_run_takes_no_parameters() {
+    let router = server().await.router();
+    // As if it were a change: it would run.
+    for path in ["/run?dry_run=true", "/execute?dry_run=true", "/run?x"] {
+        let answer = post(&router, path, json!({ "ref": "shout", "source": SHOUT, "inputs": {} })).await;
+        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.json()["error"], "InvalidParameter", "{path}");
+    }
+    assert_eq!(get(&router, "/pipelines").await.json()["pipelines"], json!([]));
+}
+
+#[tokio::test]
+async fn who_misses_a_route_is_told_how_to_find_it() {
+    let router = server().await.router();
+    for (path, hint) in [
+        ("/", "GET /openapi.json"),
+        ("/compile/", "there may be /compile"),
+        ("/pipelines/team/a/b", "%2F"),
+        ("/nothing", "There is no route /nothing"),
+    ] {
+        let message = get(&router, path).await.json()["message"].to_string();
+        assert!(message.contains(hint), "{path}: {message}");
+    }
+    let message = get(&router, "/compile").await.json()["message"].to_string();
+    assert!(message.contains("it takes POST"), "{message}");
 }
 
 #[tokio::test]

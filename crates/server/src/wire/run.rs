@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use constellation_rehydrate::LoadedPipeline;
-use constellation_runtime::{NodeDetails, NodeStatus, Provenance, Resolution, RunDetails};
+use constellation_runtime::{NodeDetails, NodeStatus, Provenance, Resolution, RunDetails, RunErrorKind};
 use constellation_store_core::{NodeIndex, StrictJson, Timestamp};
 use constellation_types::{Json, Type, Value};
 use serde::de::Error as _;
@@ -70,6 +70,13 @@ pub(crate) struct RunErrorBody {
     pub(crate) label: Option<String>,
     pub(crate) causes: Vec<String>,
     pub(crate) position: Option<PositionBody>,
+}
+
+impl RunErrorBody {
+    /// A failure before anything was run.
+    pub(crate) fn new(kind: RunErrorKind, message: String) -> Self {
+        Self { kind: kind.as_str(), message, module: None, label: None, causes: Vec::new(), position: None }
+    }
 }
 
 /// A place in a source; both from 1.
