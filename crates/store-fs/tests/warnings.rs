@@ -110,3 +110,41 @@ fn a_warning_of_versions_that_are_lost_stays_until_the_store_is_opened_again() {
     core.close().unwrap();
     assert_eq!(warnings(&open(&tree)), Vec::<String>::new());
 }
+
+#[test]
+fn a_commit_that_was_refused_is_told_until_one_is_written() {
+    let tree = small_store();
+    let faults = FaultVfs::new(as_vfs(&tree));
+    let mut core = Core::open(Arc::new(faults.clone()), options()).unwrap();
+    let (call, error) = (faults.calls(), std::io::ErrorKind::StorageFull);
+    faults.set_fault(Some(Fault { call, error, mode: FaultMode::Full }));
+    for number in [7, 8] {
+        commit(&mut core, &publish("a", number)).unwrap_err();
+        let told = warnings(&core);
+        assert!(told.len() == 1 && told[0].starts_with("the last commit was refused: "), "{told:#?}");
+    }
+    faults.set_fault(None);
+    // What changes nothing is not written, and so proves nothing.
+    commit(&mut core, &Commit::new()).unwrap();
+    assert_eq!(warnings(&core).len(), 1);
+    commit(&mut core, &publish("a", 7)).unwrap();
+    assert_eq!(warnings(&core), Vec::<String>::new());
+}
+
+#[test]
+fn a_version_document_that_is_gone_is_told_and_its_numbers_are_not_used_again() {
+    let tree = small_store();
+    let mut core = open(&tree);
+    let number = |core: &Core| core.shared().state().resolve(&name("a")).map(|active| active.version);
+    commit(&mut core, &publish("a", 9)).unwrap();
+    core.checkpoint().unwrap();
+    let before = number(&core);
+    core.close().unwrap();
+    tree.discard("versions/a.json");
+    let mut core = open(&tree);
+    let told = warnings(&core);
+    assert!(told.len() == 1 && told[0].contains("the version document of 'a' is gone"), "{told:#?}");
+    assert!(number(&core) > before, "{:?} was used before", number(&core));
+    core.close().unwrap();
+    assert_eq!(warnings(&open(&tree)), Vec::<String>::new());
+}

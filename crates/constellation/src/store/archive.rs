@@ -33,7 +33,7 @@ pub(super) fn export(directory: &Path, file: &Path, json: bool) -> anyhow::Resul
         ensure!(!json, "standard output cannot have both the archive and a JSON document");
         let snapshot = take(directory)?;
         write_archive(&snapshot, io::stdout().lock()).context("the archive cannot be written")?;
-        return Ok(Answer::done(Value::Null, String::new()));
+        return Ok(exported(&snapshot, Value::Null, String::new()));
     };
     let snapshot = take(directory)?;
     let failed = || format!("'{}' cannot be written", file.display());
@@ -46,7 +46,14 @@ pub(super) fn export(directory: &Path, file: &Path, json: bool) -> anyhow::Resul
     }
     let n_files = snapshot.len();
     let text = format!("{n_files} files written to '{}'\n", file.display());
-    Ok(Answer::done(json!({ "file": file.display().to_string(), "files": n_files }), text))
+    let json =
+        json!({ "file": file.display().to_string(), "files": n_files, "warnings": snapshot.warnings() });
+    Ok(exported(&snapshot, json, text))
+}
+
+/// What is lost in the store is not in the archive either, so that it is no reason to throw an older one away.
+fn exported(snapshot: &Snapshot, json: Value, text: String) -> Answer {
+    if snapshot.warnings().is_empty() { Answer::done(json, text) } else { Answer::found(json, text) }
 }
 
 fn take(directory: &Path) -> Result<Snapshot, StoreError> {

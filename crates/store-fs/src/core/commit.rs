@@ -99,7 +99,12 @@ impl Core {
             return commits.iter().map(|_| Err(failure.to_error())).collect();
         }
         let Batch { judged, pending: _, payload, first_change } = self.judge(commits);
-        let written = if payload.is_empty() { Ok(()) } else { self.write_frame(&payload.into_bytes()) };
+        let is_written = !payload.is_empty();
+        let written = if is_written { self.write_frame(&payload.into_bytes()) } else { Ok(()) };
+        if is_written {
+            let failure = written.as_ref().err().map(Failure::to_error);
+            self.shared.health().frame_written(failure.as_ref());
+        }
         let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
         let mut answers = Vec::with_capacity(judged.len());
         for (place, judged) in judged.into_iter().enumerate() {

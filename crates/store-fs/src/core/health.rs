@@ -1,8 +1,9 @@
 //! What an operator should know of a store, and for how long.
 
-use constellation_store_core::{SourceHash, StoreStatus, StructuralHash};
+use constellation_store_core::{SourceHash, StoreError, StoreStatus, StructuralHash};
 use constellation_store_mem::State;
 
+use crate::error::in_one_line;
 use crate::layout::{ALIASES, IMAGES, INDEX, SOURCES};
 
 /// How a store is beyond what it holds.
@@ -15,6 +16,8 @@ pub(super) struct Health {
     pub(super) write_behind: Option<String>,
     /// Why frames of an earlier opening are not known to be durable.
     pub(super) unsettled: Option<String>,
+    /// Why the last commit was not written. As long as commits are tried there may be no checkpoint that fails.
+    pub(super) refused: Option<String>,
 }
 
 /// Something that was found to be wrong.
@@ -95,10 +98,15 @@ impl Health {
 
     /// Tells `status` what is wrong.
     pub(super) fn tell(&self, status: &mut StoreStatus) {
-        let Self { read_only, found, write_behind, unsettled } = self;
+        let Self { read_only, found, write_behind, unsettled, refused } = self;
         status.read_only.clone_from(read_only);
         let found = found.iter().map(|warning| &warning.text);
-        status.warnings = found.chain(write_behind).chain(unsettled).cloned().collect();
+        status.warnings = found.chain(write_behind).chain(unsettled).chain(refused).cloned().collect();
+    }
+
+    /// Notes that a frame was written, or why it was not.
+    pub(super) fn frame_written(&mut self, failure: Option<&StoreError>) {
+        self.refused = failure.map(|error| format!("the last commit was refused: {}", in_one_line(error)));
     }
 
     /// Takes back what is whole again since a commit.

@@ -242,6 +242,14 @@ impl Reader<'_> {
             }
             if is_plain || agrees || seeded::is_on(SeededBug::AliasesTrusted) {
                 let mut history = VersionHistory::new(name.clone());
+                if !is_plain && !seeded::is_on(SeededBug::NumbersOfDamagedReused) {
+                    history.next_version = newest.0.saturating_add(1);
+                    self.warn(format!(
+                        "the version document of '{name}' is gone, and of its versions only the active one is known, \
+                         from '{ALIASES}'; numbers go on at {}",
+                        history.next_version
+                    ));
+                }
                 adopt(&mut history, *hash, images);
                 self.dirty.names.insert(name.clone());
                 histories.insert(name.clone(), history);
