@@ -75,19 +75,17 @@ pub(super) async fn invoke(
         let given = match read_json(&app, &headers, body).await {
             Ok(given) => Ok(given),
             Err(BodyError::Malformed(message)) => {
-                Err(refused(format!("Invalid request: expected a JSON object of parameters: {message}")))
+                Err(format!("Invalid request: expected a JSON object of parameters: {message}"))
             }
             Err(BodyError::Refused(failure)) => return Err(failure),
         };
-        let inputs = given.and_then(|given| {
-            decode_inputs(pipeline, given).map_err(|refused| (StatusCode::BAD_REQUEST, refused.into()))
-        });
-        let (status, ran) = match inputs {
-            Ok(inputs) => {
+        let (status, ran) = match given.map(|given| decode_inputs(pipeline, given)) {
+            Ok(Ok(inputs)) => {
                 let asked = OptionsBody::default();
                 run_pipeline(&app, pipeline, inputs, asked, ProgramOf::Module).await?
             }
-            Err(refused) => refused,
+            Ok(Err(refused)) => (StatusCode::BAD_REQUEST, refused.into()),
+            Err(message) => refused(message),
         };
         // Nobody could give it later.
         let (status, ran) = match &ran.missing_inputs {
