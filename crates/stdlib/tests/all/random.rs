@@ -101,11 +101,12 @@ fn values_of(ty: &Type) -> BoxedStrategy<Value> {
             .boxed(),
         Type::Map(key, value) => prop::collection::vec((values_of(key), values_of(value)), 0..5)
             .prop_map(|mut pairs| {
-                let mut keys = Vec::new();
+                // By their text, since NaN is not equal to itself, and as values, since 0.0 is equal to -0.0.
+                let mut keys: Vec<(String, Value)> = Vec::new();
                 pairs.retain(|(key, _)| {
                     let text = format!("{key:?}");
-                    let is_new = !keys.contains(&text);
-                    keys.push(text);
+                    let is_new = !keys.iter().any(|known| known.0 == text || known.1 == *key);
+                    keys.push((text, key.clone()));
                     is_new
                 });
                 Value::Map(pairs.into())
