@@ -24,8 +24,8 @@ use tokio::time::{sleep, timeout};
 use crate::config::Limits;
 use stream::ImpatientStream;
 
-/// Heads of requests have at most so many bytes. They have at most 100 headers, which is hyper's default: it reads them
-/// into a list of that length on the stack, and into one that it allocates for each request when it is told a number.
+/// Heads of requests have at most so many bytes. They have at most 100 headers, which is hyper's default: when it is
+/// told a number, be it the same, it fills its lists of headers one by one for each request.
 pub(crate) const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 /// How long to wait after the system refused a connection, for lack of file descriptors for instance.

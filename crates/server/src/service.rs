@@ -58,7 +58,7 @@ pub struct PipelineService {
     metrics: Arc<Metrics>,
     /// Pipelines that are ready to run.
     loaded: Recent<StructuralHash, Arc<LoadedPipeline>>,
-    /// The keys of sources that were found or compiled, which takes a fraction of a run to work out.
+    /// The keys of sources that were found or compiled: to work one out takes as long as a small run.
     keys: Recent<SourceHash, SyntacticKey>,
     compilations: Pool,
     executions: Pool,

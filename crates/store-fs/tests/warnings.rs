@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
-use constellation_store_core::{Commit, Operation};
+use constellation_store_core::{Commit, ErrorKind, Operation};
 use constellation_store_fs::core::{Core, Loaded};
 use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
 use support::{as_vfs, commit, image, name, one, open, options, publish, small_store, source};
@@ -129,6 +129,25 @@ fn a_commit_that_was_refused_is_told_until_one_is_written() {
     assert_eq!(warnings(&core).len(), 1);
     commit(&mut core, &publish("a", 7)).unwrap();
     assert_eq!(warnings(&core), Vec::<String>::new());
+}
+
+#[test]
+fn a_commit_whose_outcome_is_unknown_is_not_told_to_be_refused() {
+    // One of them is the sync of the frame.
+    let is_unknown = |call: u64| {
+        let tree = small_store();
+        let faults = FaultVfs::new(as_vfs(&tree));
+        let mut core = Core::open(Arc::new(faults.clone()), options()).unwrap();
+        commit(&mut core, &publish("a", 7)).unwrap();
+        let (call, error) = (faults.calls() + call, std::io::ErrorKind::Other);
+        faults.set_fault(Some(Fault { call, error, mode: FaultMode::Once }));
+        let kind = commit(&mut core, &publish("a", 8)).err().map(|error| error.kind());
+        let status = core.shared().status();
+        assert_eq!(status.read_only.is_some(), kind == Some(ErrorKind::OutcomeUnknown));
+        assert_eq!(status.warnings.is_empty(), kind != Some(ErrorKind::Unavailable), "{status:?}");
+        status.read_only.is_some()
+    };
+    assert!((0..8).any(is_unknown));
 }
 
 #[test]

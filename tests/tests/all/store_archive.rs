@@ -216,3 +216,19 @@ fn a_store_with_a_lost_image_is_not_exported() {
     assert!(text(directory.path(), &["verify", "--repair"], 0).contains("healed"));
     json(directory.path(), &["export", "a.tar"], 0);
 }
+
+#[test]
+fn an_archive_that_lacks_what_the_store_has_lost_is_told_by_the_exit_code() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path();
+    small_store(path);
+    let versions = path.join("store/versions");
+    let document = fs::read_dir(&versions).unwrap().next().unwrap().unwrap().path();
+    fs::write(&document, "damaged").unwrap();
+    // It knows the versions, too.
+    fs::remove_dir_all(path.join("store/pack")).unwrap();
+    let warnings = &json(path, &["export", "a.tar"], 1)["warnings"];
+    assert!(warnings.as_array().is_some_and(|warnings| !warnings.is_empty()), "{warnings}");
+    assert!(path.join("a.tar").exists());
+    assert_eq!(store(path, &["export", "-"]).status.code(), Some(1));
+}

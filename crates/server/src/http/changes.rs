@@ -42,11 +42,6 @@ use crate::wire::{
             body = AliasResponse,
             headers(("ETag" = String, description = "The active version after the change, if there is one")),
         ),
-        (
-            status = 400,
-            description = "The name, a parameter or a condition is not well formed",
-            body = ErrorResponse,
-        ),
         (status = 404, description = "There is no such image", body = ErrorResponse),
     )
 )]
@@ -172,11 +167,6 @@ pub(super) async fn reload(
             body = RollbackResponse,
             headers(("ETag" = String, description = "The active version after the change, if there is one")),
         ),
-        (
-            status = 400,
-            description = "The name, a parameter or a condition is not well formed",
-            body = ErrorResponse,
-        ),
         (status = 404, description = "There is no such name or version", body = ErrorResponse),
         (status = 409, description = "The version cannot be run by this server", body = ErrorResponse),
     )
@@ -205,11 +195,6 @@ pub(super) async fn roll_back(
             description = "The version is active",
             body = RollbackResponse,
             headers(("ETag" = String, description = "The active version after the change, if there is one")),
-        ),
-        (
-            status = 400,
-            description = "The name, a parameter or a condition is not well formed",
-            body = ErrorResponse,
         ),
         (status = 404, description = "There is no such name or version", body = ErrorResponse),
         (status = 409, description = "The version cannot be run by this server", body = ErrorResponse),
@@ -242,11 +227,6 @@ pub(super) async fn roll_back_to(
             description = "It is deleted",
             body = DeleteResponse,
             headers(("ETag" = String, description = "In a dry run, the active version of the name")),
-        ),
-        (
-            status = 400,
-            description = "The name, a parameter or a condition is not well formed",
-            body = ErrorResponse,
         ),
         (status = 404, description = "There is no such name or image", body = ErrorResponse),
         (status = 409, description = "Versions refer to the image", body = ErrorResponse),

@@ -1,8 +1,10 @@
 //! What a request to change something requires of a name (`If-Match` and `If-None-Match`), and whether it is a dry run.
 
-use axum::extract::Query;
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use axum::extract::{Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use constellation_store_core::{ErrorKind, PipelineName, Precondition};
 
 use super::App;
@@ -21,10 +23,11 @@ pub(super) fn parameters<T>(query: Parameters<T>) -> Result<T, Failure> {
         .map_err(|rejection| Failure::new(StatusCode::BAD_REQUEST, "InvalidParameter", rejection.body_text()))
 }
 
-/// Refuses the parameters of a request that takes none.
-pub(super) fn no_parameters(uri: &Uri) -> Result<(), Failure> {
+/// The headers and the body of a request that takes no parameters. The extractor of the headers alone copies them.
+pub(super) fn without_parameters(request: Request) -> Result<(HeaderMap, Body), Failure> {
+    let (Parts { headers, uri, .. }, body) = request.into_parts();
     if uri.query().is_none_or(str::is_empty) {
-        return Ok(());
+        return Ok((headers, body));
     }
     let message = format!("{} takes no parameters; what it takes stands in its body", uri.path());
     Err(Failure::new(StatusCode::BAD_REQUEST, "InvalidParameter", message))

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use constellation_module::ModuleSpec;
 
 use super::App;
 use super::body::{BodyError, read_json};
+use super::conditions;
 use super::layer::RequestId;
 use super::modules::info;
 use super::pipelines::undecodable;
@@ -61,10 +61,10 @@ pub(super) async fn invoke(
     State(app): State<Arc<App>>,
     request_id: RequestId,
     path: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Response {
     respond::answer(&request_id, async {
+        let (headers, body) = conditions::without_parameters(request)?;
         let Path(name) = path.map_err(|rejection| undecodable(&rejection))?;
         let module = app.service.published_module(&name).ok_or_else(|| {
             let shown: String = name.chars().take(80).collect();

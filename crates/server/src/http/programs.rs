@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use constellation_lang::nearest;
@@ -149,11 +148,10 @@ pub(super) async fn execute(
     request_id: RequestId,
     request: Request,
 ) -> Response {
-    // The extractor of the headers alone copies them.
-    let (Parts { headers, uri, .. }, body) = request.into_parts();
-    if let Err(failure) = conditions::no_parameters(&uri) {
-        return failure.respond(&request_id);
-    }
+    let (headers, body) = match conditions::without_parameters(request) {
+        Ok(parts) => parts,
+        Err(failure) => return failure.respond(&request_id),
+    };
     let refuse = |message: String| {
         let body = ExecuteResponse { error: Some(message), ..ExecuteResponse::default() };
         json(StatusCode::BAD_REQUEST, &body)
@@ -221,11 +219,10 @@ pub(super) async fn execute(
     )
 )]
 pub(super) async fn run(State(app): State<Arc<App>>, request_id: RequestId, request: Request) -> Response {
-    // The extractor of the headers alone copies them.
-    let (Parts { headers, uri, .. }, body) = request.into_parts();
-    if let Err(failure) = conditions::no_parameters(&uri) {
-        return failure.respond(&request_id);
-    }
+    let (headers, body) = match conditions::without_parameters(request) {
+        Ok(parts) => parts,
+        Err(failure) => return failure.respond(&request_id),
+    };
     let RunRequest { source, inputs, options } = match read_json(&app, &headers, body).await {
         Ok(request) => request,
         Err(BodyError::Malformed(message)) => {

@@ -32,7 +32,6 @@ use crate::wire::{ErrorResponse, PruneParameters, PruneResponse};
             body = PruneResponse,
             headers(("ETag" = String, description = "The active version, if there is one")),
         ),
-        (status = 400, description = "The name, a parameter or a condition is not well formed", body = ErrorResponse),
         (status = 404, description = "There is no such name", body = ErrorResponse),
     )
 )]

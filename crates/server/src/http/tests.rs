@@ -292,7 +292,7 @@ async fn inputs_that_do_not_fit_are_told_by_name() {
 async fn a_run_takes_no_parameters() {
     let router = server().await.router();
     // As if it were a change: it would run.
-    for path in ["/run?dry_run=true", "/execute?dry_run=true", "/run?x"] {
+    for path in ["/run?dry_run=true", "/execute?dry_run=true", "/run?x", "/modules/any/invoke?dry_run=true"] {
         let answer = post(&router, path, json!({ "ref": "shout", "source": SHOUT, "inputs": {} })).await;
         assert_eq!(answer.status, 400, "{path}");
         assert_eq!(answer.json()["error"], "InvalidParameter", "{path}");

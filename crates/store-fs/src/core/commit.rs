@@ -6,7 +6,7 @@ use constellation_store_core::{Commit, Committed, ErrorKind, Result, StoreError}
 use constellation_store_mem::{Pending, Prepared, VerifiedCommit};
 
 use super::Core;
-use crate::error::FileError;
+use crate::error::{FileError, in_one_line};
 use crate::journal::AppendError;
 use crate::record::Payload;
 use crate::seeded::{self, SeededBug};
@@ -99,12 +99,7 @@ impl Core {
             return commits.iter().map(|_| Err(failure.to_error())).collect();
         }
         let Batch { judged, pending: _, payload, first_change } = self.judge(commits);
-        let is_written = !payload.is_empty();
-        let written = if is_written { self.write_frame(&payload.into_bytes()) } else { Ok(()) };
-        if is_written {
-            let failure = written.as_ref().err().map(Failure::to_error);
-            self.shared.health().frame_written(failure.as_ref());
-        }
+        let written = if payload.is_empty() { Ok(()) } else { self.write_frame(&payload.into_bytes()) };
         let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
         let mut answers = Vec::with_capacity(judged.len());
         for (place, judged) in judged.into_iter().enumerate() {
@@ -173,7 +168,18 @@ impl Core {
     }
 
     fn write_frame(&mut self, payload: &[u8]) -> Result<(), Failure> {
-        self.make_room(payload.len() as u64)?;
+        let written = self.make_room(payload.len() as u64).and_then(|()| self.append(payload));
+        self.shared.health().refused = match &written {
+            // Of a commit whose outcome is unknown the store says that it only reads.
+            Ok(()) | Err(Failure::OutcomeUnknown(_)) => None,
+            Err(failure) => {
+                Some(format!("the last commit was refused: {}", in_one_line(&failure.to_error())))
+            }
+        };
+        written
+    }
+
+    fn append(&mut self, payload: &[u8]) -> Result<(), Failure> {
         match self.journal.append(payload) {
             Ok(()) => Ok(()),
             Err(AppendError::NothingChanged(error)) => Err(Failure::File(error)),

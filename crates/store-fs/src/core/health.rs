@@ -1,9 +1,8 @@
 //! What an operator should know of a store, and for how long.
 
-use constellation_store_core::{SourceHash, StoreError, StoreStatus, StructuralHash};
+use constellation_store_core::{SourceHash, StoreStatus, StructuralHash};
 use constellation_store_mem::State;
 
-use crate::error::in_one_line;
 use crate::layout::{ALIASES, IMAGES, INDEX, SOURCES};
 
 /// How a store is beyond what it holds.
@@ -102,11 +101,6 @@ impl Health {
         status.read_only.clone_from(read_only);
         let found = found.iter().map(|warning| &warning.text);
         status.warnings = found.chain(write_behind).chain(unsettled).chain(refused).cloned().collect();
-    }
-
-    /// Notes that a frame was written, or why it was not.
-    pub(super) fn frame_written(&mut self, failure: Option<&StoreError>) {
-        self.refused = failure.map(|error| format!("the last commit was refused: {}", in_one_line(error)));
     }
 
     /// Takes back what is whole again since a commit.
