@@ -39,7 +39,7 @@
 //!
 //! * [`RunReport`]: outputs, errors and what is missing; what became of each node when [`RunOptions`] ask for it.
 //! * To a [`RunObserver`]: that runs begin and end, and how attempts of calls end.
-//! * As spans of `tracing`: `run` (info) with `run_id`, `pipeline` and `status`, and in it `call` (debug) for each attempt
+//! * As spans of `tracing`: `run` (debug) with `run_id`, `pipeline` and `status`, and in it `call` (debug) for each attempt
 //!   of a call, with `module`, `label`, `attempt` and `outcome`. The code of a module runs within the span of its call,
 //!   also after it has waited. Where no subscriber wants them they are not made.
 //!

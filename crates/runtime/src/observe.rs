@@ -70,10 +70,11 @@ impl CallOutcome {
     }
 }
 
-/// The span of a run.
+/// The span of a run. Its level is `debug`, since to make one takes longer than a small run does: the server's span of
+/// the request around it tells as much.
 pub(crate) fn run_span(pipeline: &LoadedPipeline, run_id: Option<&str>) -> Span {
     let pipeline = &pipeline.image.structural_hash;
-    tracing::info_span!("run", run_id, pipeline = pipeline.to_string(), status = Empty)
+    tracing::debug_span!("run", run_id, pipeline = pipeline.to_string(), status = Empty)
 }
 
 /// Waits for a run within its span, and tells the observer of it.
