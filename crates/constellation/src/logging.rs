@@ -1,43 +1,68 @@
 //! Logs to standard error.
 
+use std::env::VarError;
 use std::error::Error;
 use std::fmt::{self, Debug};
 use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
 use tracing::field::{Field, Visit};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::{RecordFields, VisitOutput as _};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::args::LogFormat;
 
 /// What `serve` logs unless `RUST_LOG` says otherwise.
 pub(crate) const SERVE_LEVEL: LevelFilter = LevelFilter::INFO;
 
+type Filter = Box<dyn Layer<Registry> + Send + Sync>;
+
 /// What is logged: as `RUST_LOG` says, and `default` when it is not set.
-pub(crate) fn filter(default: LevelFilter) -> anyhow::Result<EnvFilter> {
-    EnvFilter::builder()
+pub(crate) fn filter(default: LevelFilter) -> anyhow::Result<Filter> {
+    let directives = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(directives) => directives,
+        Err(VarError::NotPresent) => String::new(),
+        Err(error) => return Err(error).context("RUST_LOG is not text"),
+    };
+    filter_of(&directives, default)
+}
+
+fn filter_of(directives: &str, default: LevelFilter) -> anyhow::Result<Filter> {
+    let filter = EnvFilter::builder()
         .with_default_directive(default.into())
-        .from_env()
-        .context("RUST_LOG is not a log filter, such as 'info' or 'constellation_server=debug'")
+        .parse(directives)
+        .context("RUST_LOG is not a log filter, such as 'info' or 'constellation_server=debug'")?;
+    Ok(targets_of(directives, default).map_or_else(|| filter.boxed(), Layer::boxed))
+}
+
+/// The same filter where it names no spans and no fields: one that does looks at each span whenever it is entered, so
+/// that every request would pay for what nearly nobody asks for.
+fn targets_of(directives: &str, default: LevelFilter) -> Option<Targets> {
+    let directives: Vec<&str> =
+        directives.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    if directives.is_empty() {
+        return Some(Targets::new().with_default(default));
+    }
+    let directives = directives.join(",");
+    if directives.contains('[') { None } else { directives.parse().ok() }
 }
 
 /// Starts logging.
 pub(crate) fn start(format: LogFormat, default: LevelFilter) -> anyhow::Result<()> {
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter(default)?)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         // It would tell on standard error that standard error cannot be written, and panic over that.
         .log_internal_errors(false);
-    match format {
-        LogFormat::Text => {
-            subscriber.with_ansi(std::io::stderr().is_terminal()).fmt_fields(TextFields).init();
-        }
-        LogFormat::Json => subscriber.json().init(),
-    }
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).fmt_fields(TextFields).boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry().with(filter(default)?).with(lines).init();
     Ok(())
 }
 
@@ -115,6 +140,7 @@ impl Visit for TextVisitor<'_> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use tracing::Level;
     use tracing_subscriber::fmt::MakeWriter;
     use tracing_subscriber::fmt::format::DefaultFields;
 
@@ -162,6 +188,38 @@ mod tests {
             }
         });
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_filter_without_spans_is_told_by_targets_alone() {
+        let is_logged = |directives: &str, target: &str, level: Level| {
+            let targets = targets_of(directives, LevelFilter::INFO);
+            targets.map(|targets| targets.would_enable(target, &level))
+        };
+        for (directives, expected) in [
+            ("", [true, false, true, false]),
+            (" , ", [true, false, true, false]),
+            ("off", [false, false, false, false]),
+            ("debug", [true, true, true, true]),
+            // What no directive names is not logged then.
+            ("constellation_server=debug", [true, true, false, false]),
+            ("warn, constellation_server=debug,", [true, true, false, false]),
+            ("info,constellation_server=error", [false, false, true, false]),
+        ] {
+            let of = |target, level| is_logged(directives, target, level).unwrap();
+            let logged = [
+                of("constellation_server::http", Level::INFO),
+                of("constellation_server::http", Level::DEBUG),
+                of("hyper", Level::INFO),
+                of("hyper", Level::DEBUG),
+            ];
+            assert_eq!(logged, expected, "{directives:?}");
+        }
+        for directives in ["[request]=debug", "info,constellation_runtime[run{status=failed}]=debug"] {
+            assert_eq!(is_logged(directives, "hyper", Level::INFO), None, "{directives}");
+            assert!(filter_of(directives, LevelFilter::INFO).is_ok(), "{directives}");
+        }
+        assert!(filter_of("a=b=c", LevelFilter::INFO).is_err());
     }
 
     #[test]
