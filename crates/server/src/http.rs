@@ -37,7 +37,7 @@ use crate::metrics::Metrics;
 use crate::service::PipelineService;
 use auth::Gate;
 use body_budget::BodyBudget;
-use routes::{Access, Routes};
+use routes::{Access, Guarded, Routes};
 
 pub(crate) use auth::Auth;
 pub use openapi::openapi;
@@ -142,12 +142,10 @@ pub(crate) fn router(app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router 
 }
 
 fn guarded(declaring: Routes, app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router {
-    let (router, declared) = declaring.into_parts();
+    let (router, _) = declaring.into_parts();
     let cors = cors::layer(&auth.sites);
-    let gate = Arc::new(Gate::new(auth, address, declared));
-    let router = router
-        .layer(axum::middleware::from_fn_with_state((Arc::clone(app), gate), layer::around))
-        .with_state(Arc::clone(app));
+    let gate = Arc::new(Gate::new(auth, address));
+    let router = router.with_state(Guarded { app: Arc::clone(app), gate });
     match cors {
         Some(cors) => router.layer(cors),
         None => router,

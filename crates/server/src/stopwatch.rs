@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// Measures how long something takes, by the clock of tokio, which tests can halt.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +21,17 @@ impl Stopwatch {
 }
 
 /// A new id, of a request or an execution. Ids sort by the time they were made.
-pub(crate) fn new_id() -> String {
-    uuid::Uuid::now_v7().to_string()
+#[derive(Debug)]
+pub(crate) struct NewId([u8; Hyphenated::LENGTH]);
+
+impl NewId {
+    pub(crate) fn new() -> Self {
+        let mut text = [0; Hyphenated::LENGTH];
+        Uuid::now_v7().as_hyphenated().encode_lower(&mut text);
+        Self(text)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("an id is made of hexadecimal digits and hyphens")
+    }
 }

@@ -7,10 +7,12 @@ mod run;
 mod type_text;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use constellation_lang::{Diagnostic, Severity};
+use constellation_rehydrate::LoadedPipeline;
 use constellation_store_core::StrictJson;
-use constellation_types::{Json, Type, Value};
+use constellation_types::{Json, Value};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
@@ -123,7 +125,8 @@ pub(crate) struct ExecuteResponse {
     pub(crate) outputs: OutputsBody,
     pub(crate) error: Option<String>,
     pub(crate) status: Option<&'static str>,
-    pub(crate) execution_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub(crate) execution_id: Option<Arc<str>>,
     pub(crate) missing_inputs: Option<BTreeMap<String, String>>,
     pub(crate) pending_outputs: Option<Vec<String>>,
     pub(crate) resumption_count: Option<u32>,
@@ -141,7 +144,8 @@ pub(crate) struct RunResponse {
     pub(crate) compilation_errors: Vec<String>,
     pub(crate) error: Option<String>,
     pub(crate) status: Option<&'static str>,
-    pub(crate) execution_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub(crate) execution_id: Option<Arc<str>>,
     pub(crate) missing_inputs: Option<BTreeMap<String, String>>,
     pub(crate) pending_outputs: Option<Vec<String>>,
     pub(crate) resumption_count: Option<u32>,
@@ -183,13 +187,27 @@ impl RunResponse {
 /// Outputs by name, each written by its type.
 #[derive(Debug, Default, ToSchema)]
 #[schema(value_type = BTreeMap<String, serde_json::Value>)]
-pub(crate) struct OutputsBody(pub(crate) Vec<(String, Value, Type)>);
+pub(crate) struct OutputsBody(pub(crate) Option<Outputs>);
+
+/// What a run of a pipeline gave.
+#[derive(Debug)]
+pub(crate) struct Outputs {
+    /// In the order of the pipeline.
+    pub(crate) values: Vec<(Arc<str>, Value)>,
+    /// It knows the types.
+    pub(crate) pipeline: Arc<LoadedPipeline>,
+}
 
 impl Serialize for OutputsBody {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value, ty) in &self.0 {
-            map.serialize_entry(name, &Json { value, ty })?;
+        let mut map = serializer.serialize_map(None)?;
+        if let Self(Some(Outputs { values, pipeline })) = self {
+            let mut declared = pipeline.outputs.iter();
+            for (name, value) in values {
+                if let Some(output) = declared.find(|output| output.name == *name) {
+                    map.serialize_entry(name, &Json { value, ty: pipeline.ty(output.ty) })?;
+                }
+            }
         }
         map.end()
     }

@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 
 use super::layer::RequestId;
-use super::respond::{self, Failure};
-use super::routes::{Access, Declared, DeclaredPath};
+use super::respond::Failure;
+use super::routes::Access;
 use super::sites::{AllowedSites, Foreign, SiteCheck};
 use crate::auth::{ApiKeys, Role};
 
@@ -19,12 +19,11 @@ pub(crate) struct Auth {
     pub(crate) sites: AllowedSites,
 }
 
-/// [`Auth`] of a server with its address and its routes.
+/// [`Auth`] of a server with its address.
 #[derive(Debug)]
 pub(super) struct Gate {
     keys: ApiKeys,
     sites: SiteCheck,
-    declared: Declared,
 }
 
 /// Why a request was not let in.
@@ -43,40 +42,26 @@ enum Refusal {
 }
 
 impl Gate {
-    pub(super) fn new(auth: Auth, address: SocketAddr, declared: Declared) -> Self {
+    pub(super) fn new(auth: Auth, address: SocketAddr) -> Self {
         let Auth { keys, sites } = auth;
-        Self { keys, sites: SiteCheck::new(sites, address), declared }
+        Self { keys, sites: SiteCheck::new(sites, address) }
     }
 
-    /// What is declared of the path of a request.
-    pub(super) fn path(&self, request: &Request) -> Option<DeclaredPath<'_>> {
-        self.declared.path(request.extensions().get::<MatchedPath>()?.as_str())
-    }
-
-    /// The answer to a request that is not let in. What is not declared reaches no handler, and strangers do not learn
-    /// which routes there are.
+    /// The answer to a request that is not let in.
     pub(super) fn refusal(
         &self,
-        path: Option<DeclaredPath<'_>>,
+        access: Access,
         request: &Request,
         request_id: &RequestId,
     ) -> Option<Response> {
-        let (method, uri) = (request.method(), request.uri());
-        let declared = path.and_then(|path| path.access(method));
-        let needed = match declared {
-            Some(Access::Open) => return None,
-            Some(Access::OpenUnlessVerbose) if !is_verbose(uri) => return None,
-            Some(Access::OpenUnlessVerbose) | None => Role::ReadOnly,
-            Some(Access::For(role)) => role,
+        let needed = match access {
+            Access::Open => return None,
+            Access::OpenUnlessVerbose if !is_verbose(request.uri()) => return None,
+            Access::OpenUnlessVerbose => Role::ReadOnly,
+            Access::For(role) => role,
         };
-        if let Err(refusal) = self.check(request, needed) {
-            return Some(refusal.respond(request, request_id));
-        }
-        match (declared, path) {
-            (Some(_), _) => None,
-            (None, Some(path)) => Some(respond::method_not_allowed(request_id, method, uri, &path.methods())),
-            (None, None) => Some(respond::no_route(request_id, uri)),
-        }
+        let refusal = self.check(request, needed).err()?;
+        Some(refusal.respond(request, request_id))
     }
 
     fn check(&self, request: &Request, needs: Role) -> Result<(), Refusal> {

@@ -2,11 +2,10 @@
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::App;
-use super::body_budget::NoBytesLeft;
+use super::body_budget::ReadError;
 use super::json_size::has_too_many_values;
 use super::respond::Failure;
 
@@ -74,15 +73,15 @@ async fn read_bytes(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes,
     {
         return Err(too_large(Some(length)));
     }
-    let limited = Limited::new(app.body_budget.charge(body), app.max_body_bytes);
-    let collected = match tokio::time::timeout(app.body_read_timeout, limited.collect()).await {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(None)),
-        Ok(Err(error)) if error.is::<NoBytesLeft>() => {
+    let mut charged = app.body_budget.charge(body, app.max_body_bytes);
+    let collected = match tokio::time::timeout(app.body_read_timeout, charged.read_whole()).await {
+        Ok(Ok(collected)) => collected,
+        Ok(Err(ReadError::TooLarge)) => return Err(too_large(None)),
+        Ok(Err(error @ ReadError::NoBytesLeft)) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return Err(BodyError::Refused(Failure::new(status, "Overloaded", error.to_string())));
         }
-        Ok(Err(error)) => {
+        Ok(Err(ReadError::Body(error))) => {
             return Err(BodyError::Malformed(format!("the body did not arrive whole: {error}")));
         }
         Err(_) => {

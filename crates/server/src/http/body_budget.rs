@@ -3,12 +3,12 @@
 //! A limit for each bounds nothing as long as many clients send most of a body and then wait, or ask for much and take
 //! little.
 
-use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
+use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -18,10 +18,19 @@ const FREE_BYTES: usize = 64 * 1024;
 /// An answer is handed on in parts of so many bytes: what hyper has taken over is not counted any more.
 const PART_BYTES: usize = 16 * 1024;
 
-/// The bodies that are being read take as many bytes as they may.
+/// Why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]
-#[error("The server is busy: it reads too many large bodies; try again later")]
-pub(super) struct NoBytesLeft;
+pub(super) enum ReadError {
+    /// It is larger than one body may be.
+    #[error("the body is too large")]
+    TooLarge,
+    /// The bodies that are being read take as many bytes as they may.
+    #[error("The server is busy: it reads too many large bodies; try again later")]
+    NoBytesLeft,
+    /// It did not arrive.
+    #[error(transparent)]
+    Body(#[from] axum::Error),
+}
 
 /// The bytes that bodies may take together, beyond what is free.
 #[derive(Debug)]
@@ -32,10 +41,10 @@ impl BodyBudget {
         Self(Arc::new(Semaphore::new(n_bytes.min(Semaphore::MAX_PERMITS))))
     }
 
-    /// The same body, which fails with [`NoBytesLeft`] as soon as it needs more than there is. What it took is given
-    /// back when it is dropped.
-    pub(super) fn charge(&self, body: Body) -> Charged {
-        Charged { body, budget: Arc::clone(&self.0), n_read: 0, taken: None }
+    /// The same body, of which at most `max_bytes` are read. What it takes of the budget is given back when it is
+    /// dropped.
+    pub(super) fn charge(&self, body: Body, max_bytes: usize) -> Charged {
+        Charged { body, budget: Arc::clone(&self.0), max_bytes, n_read: 0, taken: None }
     }
 
     /// The same answer, which holds its bytes until its client has taken them; none when there are not as many left.
@@ -58,51 +67,55 @@ fn take(budget: &Arc<Semaphore>, n_bytes: usize) -> Option<OwnedSemaphorePermit>
 pub(super) struct Charged {
     body: Body,
     budget: Arc<Semaphore>,
+    max_bytes: usize,
     n_read: usize,
     taken: Option<OwnedSemaphorePermit>,
 }
 
 impl Charged {
-    fn read(&mut self, n_bytes: usize) -> Result<(), NoBytesLeft> {
+    /// The whole body.
+    pub(super) async fn read_whole(&mut self) -> Result<Bytes, ReadError> {
+        let first = self.read_part().await?.unwrap_or_default();
+        // Nearly all come in one part, which is not copied.
+        if self.body.is_end_stream() {
+            return Ok(first);
+        }
+        let Some(second) = self.read_part().await? else { return Ok(first) };
+        let mut whole = Vec::from(first);
+        whole.extend_from_slice(&second);
+        while let Some(part) = self.read_part().await? {
+            whole.extend_from_slice(&part);
+        }
+        Ok(whole.into())
+    }
+
+    async fn read_part(&mut self) -> Result<Option<Bytes>, ReadError> {
+        while let Some(frame) = self.body.frame().await {
+            if let Ok(part) = frame?.into_data() {
+                self.count(part.len())?;
+                return Ok(Some(part));
+            }
+            // Trailers tell nothing that is asked for.
+        }
+        Ok(None)
+    }
+
+    fn count(&mut self, n_bytes: usize) -> Result<(), ReadError> {
         let n_charged = self.n_read.saturating_sub(FREE_BYTES);
         self.n_read = self.n_read.saturating_add(n_bytes);
+        if self.n_read > self.max_bytes {
+            return Err(ReadError::TooLarge);
+        }
         let n_more = self.n_read.saturating_sub(FREE_BYTES) - n_charged;
         if n_more == 0 {
             return Ok(());
         }
-        let more = take(&self.budget, n_more).ok_or(NoBytesLeft)?;
+        let more = take(&self.budget, n_more).ok_or(ReadError::NoBytesLeft)?;
         match &mut self.taken {
             Some(taken) => taken.merge(more),
             None => self.taken = Some(more),
         }
         Ok(())
-    }
-}
-
-impl HttpBody for Charged {
-    type Data = Bytes;
-    type Error = Box<dyn Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        ctx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(ctx);
-        polled.map(|frame| match frame? {
-            Ok(frame) => {
-                let n_bytes = frame.data_ref().map_or(0, Bytes::len);
-                Some(self.read(n_bytes).map(|()| frame).map_err(Into::into))
-            }
-            Err(error) => Some(Err(error.into())),
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
@@ -152,38 +165,47 @@ impl HttpBody for Held {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt as _;
+    use std::convert::Infallible;
 
     use super::*;
 
     const BUDGET: usize = 1000;
-
-    async fn read(charged: &mut Charged) -> Result<usize, Box<dyn Error + Send + Sync>> {
-        let mut n_bytes = 0;
-        while let Some(frame) = charged.frame().await {
-            n_bytes += frame?.into_data().map_or(0, |data| data.len());
-        }
-        Ok(n_bytes)
-    }
 
     fn body(n_bytes: usize) -> Body {
         Body::from(vec![b'x'; n_bytes])
     }
 
     #[tokio::test]
+    async fn a_body_of_many_parts_is_read_whole_up_to_its_limit() {
+        let budget = BodyBudget::new(BUDGET);
+        for parts in [&["ab"][..], &["a", "b"], &["", "a", "", "b"], &["a", "b", ""]] {
+            for max_bytes in [1, 2, 3] {
+                let parts = parts.iter().map(|part| Ok::<_, Infallible>(*part));
+                let body = Body::from_stream(futures_util::stream::iter(parts.collect::<Vec<_>>()));
+                match budget.charge(body, max_bytes).read_whole().await {
+                    Ok(whole) => assert!(max_bytes >= 2 && *whole == *b"ab", "{whole:?}"),
+                    Err(error) => assert!(max_bytes == 1 && matches!(error, ReadError::TooLarge), "{error}"),
+                }
+            }
+        }
+        assert!(budget.charge(Body::empty(), 0).read_whole().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
     async fn large_bodies_share_a_budget_and_small_ones_need_none() {
         for (n_bytes, is_read) in [(BUDGET - 1, true), (BUDGET, true), (BUDGET + 1, false)] {
             let budget = BodyBudget::new(BUDGET);
-            let mut first = budget.charge(body(FREE_BYTES + n_bytes));
-            assert_eq!(read(&mut first).await.is_ok(), is_read, "{n_bytes}");
+            let charge = |n_bytes| budget.charge(body(n_bytes), usize::MAX);
+            let mut first = charge(FREE_BYTES + n_bytes);
+            assert_eq!(first.read_whole().await.is_ok(), is_read, "{n_bytes}");
             // As long as the first one is there.
             let left = if is_read { BUDGET - n_bytes } else { BUDGET };
-            assert_eq!(read(&mut budget.charge(body(FREE_BYTES + left))).await.unwrap(), FREE_BYTES + left);
-            let error = read(&mut budget.charge(body(FREE_BYTES + left + 1))).await.unwrap_err();
-            assert!(error.is::<NoBytesLeft>(), "{error}");
-            assert_eq!(read(&mut budget.charge(body(FREE_BYTES))).await.unwrap(), FREE_BYTES);
+            assert_eq!(charge(FREE_BYTES + left).read_whole().await.unwrap().len(), FREE_BYTES + left);
+            let error = charge(FREE_BYTES + left + 1).read_whole().await.unwrap_err();
+            assert!(matches!(error, ReadError::NoBytesLeft), "{error}");
+            assert_eq!(charge(FREE_BYTES).read_whole().await.unwrap().len(), FREE_BYTES);
             drop(first);
-            assert!(read(&mut budget.charge(body(FREE_BYTES + BUDGET))).await.is_ok());
+            assert!(charge(FREE_BYTES + BUDGET).read_whole().await.is_ok());
         }
     }
 

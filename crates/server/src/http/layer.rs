@@ -4,20 +4,17 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
-use super::App;
-use super::auth::Gate;
 use super::respond::{ANSWER_DROPPED, Failure};
-use crate::stopwatch::{Stopwatch, new_id};
+use super::routes::{Guarded, Route};
+use crate::stopwatch::{NewId, Stopwatch};
 
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -30,7 +27,7 @@ pub(super) struct RequestId(HeaderValue);
 
 impl RequestId {
     pub(super) fn new() -> Self {
-        Self(HeaderValue::try_from(new_id()).expect("an id is made of visible ASCII characters"))
+        Self(HeaderValue::from_str(NewId::new().as_str()).expect("an id is made of visible ASCII characters"))
     }
 
     fn as_str(&self) -> &str {
@@ -57,47 +54,51 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     }
 }
 
-pub(super) async fn around(
-    State((app, gate)): State<(Arc<App>, Arc<Gate>)>,
+/// Answers a request, with a handler if it is let in.
+pub(super) async fn around<F: Future<Output = Response>>(
+    guarded: Guarded,
+    route: Route,
     mut request: Request,
-    next: Next,
+    handle: impl FnOnce(Request, Guarded) -> F,
 ) -> Response {
     let stopwatch = Stopwatch::start();
     let request_id = RequestId::of(&request);
     request.extensions_mut().insert(request_id.clone());
     let method = method_label(request.method());
-    // The pattern, never the path: a label for each path that a client can think of would fill the memory.
-    let path = gate.path(&request);
-    let route = path.map_or("unmatched", |path| path.pattern);
-    let span = tracing::info_span!("request", id = request_id.as_str(), method, route);
-    let refusal = target_too_long(&request, app.max_uri_bytes)
-        .map(|failure| failure.respond(&request_id))
-        .or_else(|| span.in_scope(|| gate.refusal(path, &request, &request_id)));
-    let handled = match refusal {
-        None => AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await,
-        Some(refusal) => Ok(refusal),
+    let span = tracing::info_span!("request", id = request_id.as_str(), method, route = route.pattern);
+    // All of it within the span: to enter it takes as long as to look for a header.
+    let answered = async {
+        let Guarded { app, gate } = guarded.clone();
+        let refusal = target_too_long(&request, app.max_uri_bytes)
+            .map(|failure| failure.respond(&request_id))
+            .or_else(|| gate.refusal(route.access, &request, &request_id));
+        let handled = match refusal {
+            None => AssertUnwindSafe(handle(request, guarded)).catch_unwind().await,
+            Some(refusal) => Ok(refusal),
+        };
+        let response = handled.unwrap_or_else(|_| {
+            // The panic itself was printed by the hook, with its place.
+            tracing::error!("a handler panicked");
+            let message = "The server failed to answer; its log tells more under this request id";
+            Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message).respond(&request_id)
+        });
+        let (head, body) = response.into_parts();
+        let mut response = match app.answer_budget.hold(body) {
+            Some(body) => Response::from_parts(head, body),
+            None => answer_dropped().respond(&request_id),
+        };
+        response.headers_mut().insert(X_REQUEST_ID.clone(), request_id.0);
+        if app.is_draining() {
+            // While the listener is still open, so that clients who come again are sent elsewhere by their balancer.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let status = response.status().as_u16();
+        let elapsed = stopwatch.elapsed();
+        app.metrics.answered(route.pattern, method, status, elapsed);
+        tracing::debug!(status, ?elapsed, "answered");
+        response
     };
-    let response = handled.unwrap_or_else(|_| {
-        // The panic itself was printed by the hook, with its place.
-        span.in_scope(|| tracing::error!("a handler panicked"));
-        let message = "The server failed to answer; its log tells more under this request id";
-        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message).respond(&request_id)
-    });
-    let (head, body) = response.into_parts();
-    let mut response = match app.answer_budget.hold(body) {
-        Some(body) => Response::from_parts(head, body),
-        None => answer_dropped().respond(&request_id),
-    };
-    response.headers_mut().insert(X_REQUEST_ID.clone(), request_id.0);
-    if app.is_draining() {
-        // While the listener is still open, so that clients who come again are sent elsewhere by their balancer.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    let status = response.status().as_u16();
-    let elapsed = stopwatch.elapsed();
-    app.metrics.answered(route, method, status, elapsed);
-    span.in_scope(|| tracing::debug!(status, ?elapsed, "answered"));
-    response
+    answered.instrument(span).await
 }
 
 fn target_too_long(request: &Request, limit: usize) -> Option<Failure> {

@@ -1,15 +1,24 @@
 //! Routes, each with who may use it. What is not declared here is not there.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{FromRef, Request};
 use axum::handler::Handler;
-use axum::http::Method;
-use axum::routing::{MethodFilter, on};
+use axum::http::{Method, Uri};
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter};
 
 use super::App;
+use super::auth::Gate;
+use super::layer::{self, RequestId};
+use super::respond;
 use crate::auth::Role;
+
+/// Stands for the pattern of a path that no route has.
+const UNMATCHED: &str = "unmatched";
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +31,31 @@ pub(super) enum Access {
     For(Role),
 }
 
+/// What is known of a request once its route is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Route {
+    /// The pattern, never the path: a label for each path that a client can think of would fill the memory.
+    pub(super) pattern: &'static str,
+    pub(super) access: Access,
+}
+
+/// What routes share.
+#[derive(Debug, Clone)]
+pub(super) struct Guarded {
+    pub(super) app: Arc<App>,
+    pub(super) gate: Arc<Gate>,
+}
+
+impl FromRef<Guarded> for Arc<App> {
+    fn from_ref(Guarded { app, .. }: &Guarded) -> Self {
+        Self::clone(app)
+    }
+}
+
 /// The routes of a server while they are declared.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
-    pub(super) router: Router<Arc<App>>,
+    methods: BTreeMap<&'static str, MethodRouter<Guarded>>,
     declared: Declared,
 }
 
@@ -33,45 +63,23 @@ pub(super) struct Routes {
 #[derive(Debug, Default)]
 pub(super) struct Declared(BTreeMap<&'static str, Vec<(Method, Access)>>);
 
-/// A path that is declared.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct DeclaredPath<'a> {
-    /// The pattern of the path.
-    pub(super) pattern: &'static str,
-    methods: &'a [(Method, Access)],
-}
-
-impl DeclaredPath<'_> {
-    /// Who may use the path with a method; none when no handler is declared for it.
-    pub(super) fn access(&self, method: &Method) -> Option<Access> {
-        // As axum does.
-        let method = if *method == Method::HEAD { &Method::GET } else { method };
-        self.methods.iter().find(|(declared, _)| declared == method).map(|(_, access)| *access)
-    }
-
-    /// The methods, as `Allow` lists them.
-    pub(super) fn methods(&self) -> String {
-        let methods = self.methods.iter().map(|(method, _)| match *method {
-            Method::GET => "GET,HEAD",
-            ref other => other.as_str(),
-        });
-        methods.collect::<Vec<_>>().join(",")
-    }
-}
-
 impl Declared {
-    /// The declaration of a pattern; none when there is none.
-    pub(super) fn path(&self, pattern: &str) -> Option<DeclaredPath<'_>> {
-        let (pattern, methods) = self.0.get_key_value(pattern)?;
-        Some(DeclaredPath { pattern, methods })
-    }
-
     /// Every route.
     pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, &Method, Access)> {
         let routes = |(path, methods): (&&'static str, _)| (*path, methods);
         self.0.iter().map(routes).flat_map(|(path, methods): (_, &Vec<(Method, Access)>)| {
             methods.iter().map(move |(method, access)| (path, method, *access))
         })
+    }
+
+    /// The methods of a path, as `Allow` lists them.
+    fn methods(&self, path: &str) -> String {
+        let methods = self.0.get(path).into_iter().flatten().map(|(method, _)| match *method {
+            // As axum does.
+            Method::GET => "GET,HEAD",
+            ref other => other.as_str(),
+        });
+        methods.collect::<Vec<_>>().join(",")
     }
 }
 
@@ -80,7 +88,7 @@ impl Routes {
         self,
         path: &'static str,
         access: Access,
-        handler: impl Handler<T, Arc<App>>,
+        handler: impl Handler<T, Guarded>,
     ) -> Self {
         self.on(Method::GET, path, access, handler)
     }
@@ -89,7 +97,7 @@ impl Routes {
         self,
         path: &'static str,
         access: Access,
-        handler: impl Handler<T, Arc<App>>,
+        handler: impl Handler<T, Guarded>,
     ) -> Self {
         self.on(Method::POST, path, access, handler)
     }
@@ -98,7 +106,7 @@ impl Routes {
         self,
         path: &'static str,
         access: Access,
-        handler: impl Handler<T, Arc<App>>,
+        handler: impl Handler<T, Guarded>,
     ) -> Self {
         self.on(Method::PUT, path, access, handler)
     }
@@ -107,7 +115,7 @@ impl Routes {
         self,
         path: &'static str,
         access: Access,
-        handler: impl Handler<T, Arc<App>>,
+        handler: impl Handler<T, Guarded>,
     ) -> Self {
         self.on(Method::DELETE, path, access, handler)
     }
@@ -117,15 +125,52 @@ impl Routes {
         method: Method,
         path: &'static str,
         access: Access,
-        handler: impl Handler<T, Arc<App>>,
+        handler: impl Handler<T, Guarded>,
     ) -> Self {
         let filter = MethodFilter::try_from(method.clone()).expect("the API has methods that axum knows");
-        self.router = self.router.route(path, on(filter, handler));
+        let handler = Around { route: Route { pattern: path, access }, handler };
+        let methods = self.methods.remove(path).unwrap_or_default();
+        self.methods.insert(path, methods.on(filter, handler));
         self.declared.0.entry(path).or_default().push((method, access));
         self
     }
 
-    pub(super) fn into_parts(self) -> (Router<Arc<App>>, Declared) {
-        (self.router, self.declared)
+    /// The routes, and an answer to everything else. Who has no key does not learn which routes there are.
+    pub(super) fn into_parts(self) -> (Router<Guarded>, Declared) {
+        let Self { methods, declared } = self;
+        let otherwise = Access::For(Role::ReadOnly);
+        let no_route = Around {
+            route: Route { pattern: UNMATCHED, access: otherwise },
+            handler: async |request_id: RequestId, uri: Uri| respond::no_route(&request_id, &uri),
+        };
+        let mut router = Router::new().fallback(no_route);
+        for (pattern, methods) in methods {
+            let allowed = Arc::<str>::from(declared.methods(pattern));
+            let not_allowed = Around {
+                route: Route { pattern, access: otherwise },
+                handler: async move |request_id: RequestId, method: Method, uri: Uri| {
+                    respond::method_not_allowed(&request_id, &method, &uri, &allowed)
+                },
+            };
+            router = router.route(pattern, methods.fallback(not_allowed));
+        }
+        (router, declared)
+    }
+}
+
+/// A handler with what is around every one of them. Not a layer of axum, which would cost some more allocations for each
+/// request, and would have to find out the route again.
+#[derive(Clone)]
+struct Around<H> {
+    route: Route,
+    handler: H,
+}
+
+impl<T: 'static, H: Handler<T, Guarded>> Handler<T, Guarded> for Around<H> {
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, guarded: Guarded) -> Self::Future {
+        let Self { route, handler } = self;
+        Box::pin(layer::around(guarded, route, request, |request, guarded| handler.call(request, guarded)))
     }
 }

@@ -11,10 +11,10 @@ use constellation_runtime::{Inputs, RunError, RunErrorKind, RunOptions, RunRepor
 use super::App;
 use crate::error::ServiceError;
 use crate::service::ProgramOf;
-use crate::stopwatch::new_id;
+use crate::stopwatch::NewId;
 use crate::wire::{
-    ComputedNodesBody, ExecuteResponse, MetadataBody, OptionsBody, OutputsBody, PositionBody, RunErrorBody,
-    ToldBody, type_text,
+    ComputedNodesBody, ExecuteResponse, MetadataBody, OptionsBody, Outputs, OutputsBody, PositionBody,
+    RunErrorBody, ToldBody, type_text,
 };
 
 /// Runs a pipeline. What the program came from is asked only when something fails, to tell where.
@@ -29,9 +29,9 @@ pub(super) async fn run_pipeline(
     asked: OptionsBody,
     program: ProgramOf<'_>,
 ) -> Result<(StatusCode, ExecuteResponse), ServiceError> {
-    let execution_id = new_id();
+    let execution_id = Arc::<str>::from(NewId::new().as_str());
     let options = RunOptions {
-        run_id: Some(execution_id.as_str().into()),
+        run_id: Some(Arc::clone(&execution_id)),
         max_duration: asked.timeout_ms.map(|timeout| Duration::from_millis(timeout.get())),
         include_nodes: asked.wants_nodes(),
         include_timings: asked.include_timings,
@@ -50,12 +50,6 @@ pub(super) async fn run_pipeline(
     let metadata =
         started_at.map(|started_at| MetadataBody::new(&asked, started_at, app.service.now(), details));
     let computed_nodes = asked.include_computed_nodes.then(|| ComputedNodesBody::new(pipeline, details));
-    // Both are in the order of the program.
-    let mut declared = pipeline.outputs.iter();
-    let outputs = outputs.into_iter().filter_map(|(name, value)| {
-        let output = declared.find(|output| output.name == name)?;
-        Some((name.to_string(), value, pipeline.ty(output.ty).clone()))
-    });
     // Who was refused is to be answered at once, and looking for places is work for the compiler.
     let places = if errors.iter().any(|error| error.node.is_some()) && !is_refused {
         app.service.places(pipeline, program).await
@@ -75,7 +69,7 @@ pub(super) async fn run_pipeline(
     let reasons = pending_outputs.into_iter().map(|output| (output.name.to_string(), output.reason));
     let body = ExecuteResponse {
         success: status != RunStatus::Failed,
-        outputs: OutputsBody(outputs.collect()),
+        outputs: OutputsBody(Some(Outputs { values: outputs, pipeline: Arc::clone(pipeline) })),
         error: (!texts.is_empty()).then(|| texts.join("; ")),
         status: Some(status.as_str()),
         execution_id: Some(execution_id),

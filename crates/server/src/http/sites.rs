@@ -5,6 +5,7 @@
 //! the name that the browser looked up, and `Origin` is the page's own site.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
 
 use axum::http::uri::{Authority, Uri};
 use axum::http::{HeaderMap, header};
@@ -130,6 +131,8 @@ pub(crate) struct SiteCheck {
     sites: AllowedSites,
     /// None when it listens on all addresses: then no single one is its own.
     own: Option<IpAddr>,
+    /// What was found to name this server first: nearly all requests name the same.
+    known: OnceLock<Box<[u8]>>,
 }
 
 /// Why a request was not taken.
@@ -146,17 +149,22 @@ pub(super) enum Foreign {
 impl SiteCheck {
     pub(crate) fn new(sites: AllowedSites, listens_on: SocketAddr) -> Self {
         let ip = listens_on.ip().to_canonical();
-        Self { sites, own: (!ip.is_unspecified()).then_some(ip) }
+        Self { sites, own: (!ip.is_unspecified()).then_some(ip), known: OnceLock::new() }
     }
 
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Foreign> {
         let mut hosts = headers.get_all(header::HOST).iter();
-        let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(Foreign::NoHost) };
-        let host: Authority = host.as_bytes().try_into().map_err(|_| Foreign::Host)?;
+        let (Some(named), None) = (hosts.next(), hosts.next()) else { return Err(Foreign::NoHost) };
+        let says_no_more = uri.authority().is_none() && !headers.contains_key(header::ORIGIN);
+        if says_no_more && self.known.get().is_some_and(|known| **known == *named.as_bytes()) {
+            return Ok(());
+        }
+        let host: Authority = named.as_bytes().try_into().map_err(|_| Foreign::Host)?;
         // A request target with a host in it says the same a second time.
         if ![Some(&host), uri.authority()].into_iter().flatten().all(|host| self.is_own(host)) {
             return Err(Foreign::Host);
         }
+        self.known.get_or_init(|| named.as_bytes().into());
         let is_foreign = |origin: &[u8]| !self.is_own_origin(origin, &host);
         if headers.get_all(header::ORIGIN).iter().any(|origin| is_foreign(origin.as_bytes())) {
             return Err(Foreign::Origin);

@@ -1,8 +1,9 @@
 //! What was used recently, by hash, at most so much of it.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
+
+use hashbrown::HashMap;
 
 /// Values that can be made again from their keys. When it is full, the least recently used tenth is dropped: whoever uses
 /// a value keeps it, and making one again takes microseconds.

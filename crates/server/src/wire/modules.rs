@@ -1,6 +1,7 @@
 //! What answers tell of modules and the functions that programs call them by.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -42,7 +43,8 @@ pub(crate) struct InvokeResponse {
     /// The full name of the module.
     pub(crate) module: String,
     /// What names the call in the log; null when nothing was called.
-    pub(crate) execution_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub(crate) execution_id: Option<Arc<str>>,
     pub(crate) errors: Vec<RunErrorBody>,
 }
 
