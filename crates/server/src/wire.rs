@@ -7,12 +7,14 @@ mod run;
 mod type_text;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use constellation_lang::{Diagnostic, Severity};
 use constellation_rehydrate::LoadedPipeline;
 use constellation_store_core::StrictJson;
 use constellation_types::{Json, Value};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
@@ -106,13 +108,34 @@ pub(crate) struct AliasResponse {
 /// Inputs by name. A repeated key is refused at every level: which one counts would be a guess.
 #[derive(Debug, Default, ToSchema)]
 #[schema(value_type = BTreeMap<String, serde_json::Value>)]
-pub(crate) struct InputsBody(pub(crate) serde_json::Map<String, serde_json::Value>);
+pub(crate) struct InputsBody(pub(crate) Vec<(String, serde_json::Value)>);
 
 impl<'de> Deserialize<'de> for InputsBody {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match StrictJson::deserialize(deserializer)? {
-            StrictJson(serde_json::Value::Object(inputs)) => Ok(Self(inputs)),
-            _ => Err(serde::de::Error::custom("'inputs' is an object from names to values")),
+        deserializer.deserialize_any(InputsVisitor).map(Self)
+    }
+}
+
+/// Reads inputs into a list: there are few, and a map of them would only be gone through once.
+struct InputsVisitor;
+
+impl<'de> Visitor<'de> for InputsVisitor {
+    type Value = Vec<(String, serde_json::Value)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object from names to values for 'inputs'")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+        let mut inputs = Vec::new();
+        while let Some((name, StrictJson(value))) = access.next_entry()? {
+            inputs.push((name, value));
+        }
+        let mut names: Vec<&String> = inputs.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(repeated) => Err(A::Error::custom(format_args!("duplicate key '{}'", repeated[0]))),
+            None => Ok(inputs),
         }
     }
 }
