@@ -29,14 +29,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use constellation_store_core::StoreStatus;
+use constellation_store_core::{StoreStatus, StructuralHash};
 
 use crate::auth::Role;
 use crate::config::{Limits, LoaderConfig};
 use crate::metrics::Metrics;
-use crate::service::PipelineService;
+use crate::service::{PipelineService, Recent};
 use auth::Gate;
 use body_budget::BodyBudget;
+use pipelines::Interface;
 use routes::{Access, Guarded, Routes};
 
 pub(crate) use auth::Auth;
@@ -57,6 +58,7 @@ pub(crate) struct App {
     draining: AtomicBool,
     /// Whether the store was given to the server to be read only.
     is_for_reading: bool,
+    interfaces: Recent<StructuralHash, Interface>,
     /// Where a name is reloaded from when the request has no source.
     loader: Option<LoaderConfig>,
 }
@@ -80,6 +82,7 @@ impl App {
             body_read_timeout: limits.body_read_timeout,
             draining: AtomicBool::new(false),
             is_for_reading,
+            interfaces: Recent::new(limits.max_loaded_pipelines),
             loader: None,
         }
     }

@@ -27,7 +27,7 @@ use crate::admission::Pool;
 use crate::config::Limits;
 use crate::error::ServiceError;
 use crate::metrics::Metrics;
-use cache::Recent;
+pub(crate) use cache::Recent;
 pub(crate) use compile::Asker;
 pub(crate) use lifecycle::ImageUser;
 pub use lifecycle::Mode;

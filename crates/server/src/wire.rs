@@ -17,6 +17,7 @@ use constellation_types::{Json, Value};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 pub(crate) use lifecycle::{
@@ -306,6 +307,9 @@ pub(crate) struct PipelineSummary {
     pub(crate) load_error: Option<String>,
 }
 
+/// JSON that was written before.
+pub(crate) type Written = Arc<RawValue>;
+
 /// The answer to `GET /pipelines/{ref}`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -314,10 +318,14 @@ pub(crate) struct PipelineDetail {
     pub(crate) syntactic_hash: Option<String>,
     pub(crate) aliases: Vec<String>,
     pub(crate) compiled_at: String,
-    pub(crate) modules: Vec<ModuleInfo>,
-    pub(crate) declared_outputs: Vec<String>,
-    pub(crate) input_schema: BTreeMap<String, String>,
-    pub(crate) output_schema: BTreeMap<String, String>,
+    #[schema(value_type = Vec<ModuleInfo>)]
+    pub(crate) modules: Written,
+    #[schema(value_type = Vec<String>)]
+    pub(crate) declared_outputs: Written,
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub(crate) input_schema: Written,
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub(crate) output_schema: Written,
     /// Why it cannot be run; null when nothing is known to be wrong.
     pub(crate) load_error: Option<String>,
 }

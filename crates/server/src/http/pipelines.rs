@@ -9,10 +9,12 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use constellation_store_core::{
-    ActiveVersion, ListOptions, PipelineImage, PipelineName, Reference, Requirement, StoreError,
+    ActiveVersion, InvalidDag, ListOptions, PipelineImage, PipelineName, Reference, Requirement, StoreError,
     StructuralHash,
 };
 use futures_util::TryStreamExt as _;
+use serde::Serialize;
+use serde_json::value::to_raw_value;
 
 use super::App;
 use super::layer::RequestId;
@@ -21,10 +23,19 @@ use super::modules;
 use super::programs::invalid_name;
 use super::respond::{self, Failure, tagged};
 use crate::error::ServiceError;
-use crate::wire::{ErrorResponse, ModuleInfo, PipelineDetail, TypesBody, type_text};
+use crate::wire::{ErrorResponse, ModuleInfo, PipelineDetail, TypesBody, Written, type_text};
 
 /// Names by the image that they point to.
 pub(super) type Aliases = BTreeMap<StructuralHash, BTreeSet<PipelineName>>;
+
+/// What follows from the graph of an image and the modules of the server.
+#[derive(Debug, Clone)]
+pub(super) struct Interface {
+    modules: Written,
+    declared_outputs: Written,
+    input_schema: Written,
+    output_schema: Written,
+}
 
 /// Tells what is stored under a name or a hash.
 #[utoipa::path(
@@ -105,28 +116,49 @@ async fn detail(
     let (image, active) = stored(app, reference).await?;
     let hash = image.structural_hash;
     let aliases = app.service.store().names_of(&hash).await?;
-    let types = image.dag_spec.validate().map_err(|error| ServiceError::NotLoadable {
-        reference: reference.to_string(),
-        reason: error.to_string(),
-    })?;
-    let spec = &image.dag_spec;
-    let inputs = spec.inputs.iter().map(|input| (input.name.clone(), type_text(&types[input.ty.index()])));
-    let outputs = spec.outputs.iter().map(|output| {
-        let ty = &types[spec.nodes[output.node.index()].ty.index()];
-        (output.name.clone(), type_text(ty))
-    });
+    let Interface { modules, declared_outputs, input_schema, output_schema } = interface(app, &image)
+        .map_err(|error| ServiceError::NotLoadable {
+            reference: reference.to_string(),
+            reason: error.to_string(),
+        })?;
     let detail = PipelineDetail {
         structural_hash: hash.to_string(),
         syntactic_hash: image.metadata.syntactic_hash.map(|hash| hash.to_string()),
         aliases: aliases.iter().map(ToString::to_string).collect(),
         compiled_at: image.metadata.compiled_at.to_string(),
-        modules: modules(app, &image),
-        declared_outputs: spec.outputs.iter().map(|output| output.name.clone()).collect(),
-        input_schema: inputs.collect(),
-        output_schema: outputs.collect(),
+        modules,
+        declared_outputs,
+        input_schema,
+        output_schema,
         load_error: aliases.iter().find_map(|name| app.service.problem_of(name)),
     };
     Ok((detail, active))
+}
+
+/// The interface of an image. To work it out takes longer than everything else, so it is kept for a while.
+fn interface(app: &App, image: &PipelineImage) -> Result<Interface, InvalidDag> {
+    if let Some(interface) = app.interfaces.get(&image.structural_hash) {
+        return Ok(interface);
+    }
+    let spec = &image.dag_spec;
+    let types = spec.validate()?;
+    let inputs = spec.inputs.iter().map(|input| (&input.name, type_text(&types[input.ty.index()])));
+    let outputs = spec.outputs.iter().map(|output| {
+        let ty = &types[spec.nodes[output.node.index()].ty.index()];
+        (&output.name, type_text(ty))
+    });
+    let interface = Interface {
+        modules: written(&modules(app, image)),
+        declared_outputs: written(&spec.outputs.iter().map(|output| &output.name).collect::<Vec<_>>()),
+        input_schema: written(&inputs.collect::<BTreeMap<_, _>>()),
+        output_schema: written(&outputs.collect::<BTreeMap<_, _>>()),
+    };
+    app.interfaces.insert(image.structural_hash, interface.clone());
+    Ok(interface)
+}
+
+fn written(value: &impl Serialize) -> Written {
+    to_raw_value(value).expect("texts, lists and maps with texts as keys can be written as JSON").into()
 }
 
 fn modules(app: &App, image: &PipelineImage) -> Vec<ModuleInfo> {

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 /// Values that can be made again from their keys. When it is full, the least recently used tenth is dropped: whoever uses
 /// a value keeps it, and making one again takes microseconds.
 #[derive(Debug)]
-pub(super) struct Recent<K, V> {
+pub(crate) struct Recent<K, V> {
     capacity: usize,
     state: Mutex<State<K, V>>,
 }
@@ -28,11 +28,11 @@ struct Entry<V> {
 
 impl<K: Eq + Hash, V: Clone> Recent<K, V> {
     /// There is room for one at least.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self { capacity: capacity.max(1), state: Mutex::new(State { entries: HashMap::new(), tick: 0 }) }
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<V> {
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.tick += 1;
         let tick = state.tick;
@@ -41,7 +41,7 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
         Some(entry.value.clone())
     }
 
-    pub(super) fn insert(&self, key: K, value: V) {
+    pub(crate) fn insert(&self, key: K, value: V) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.tick += 1;
         let used = state.tick;
