@@ -129,7 +129,7 @@ fn vfs(directory: &Path) -> Arc<dyn Vfs> {
 async fn open_to_read(directory: &Path) -> anyhow::Result<FileSystemPipelineStore> {
     require(directory)?;
     let store = FileSystemPipelineStore::options().read_only(true).open(directory)?;
-    tell_warnings(&store).await?;
+    tell_found(&store.status().await?.warnings);
     Ok(store)
 }
 
@@ -137,7 +137,9 @@ async fn open_to_read(directory: &Path) -> anyhow::Result<FileSystemPipelineStor
 async fn open_to_write(directory: &Path, beside: &'static str) -> anyhow::Result<FileSystemPipelineStore> {
     require(directory)?;
     let store = FileSystemPipelineStore::open(directory).map_err(|error| advise(error, beside))?;
-    tell_warnings(&store).await?;
+    for warning in store.status().await?.warnings {
+        warn(&warning);
+    }
     Ok(store)
 }
 
@@ -148,11 +150,16 @@ fn advise(error: StoreError, beside: &'static str) -> anyhow::Error {
     if is_locked { error.context(beside) } else { error }
 }
 
-async fn tell_warnings(store: &FileSystemPipelineStore) -> anyhow::Result<()> {
-    for warning in store.status().await?.warnings {
-        warn(&warning);
+/// Tells what was found in a store that is only read, so that it stays as it is, and where there is advice.
+fn tell_found(warnings: &[String]) {
+    for warning in warnings {
+        warn(warning);
     }
-    Ok(())
+    if !warnings.is_empty() {
+        warn(
+            "the store was left as it is; 'constellation store verify' tells what to do, and 'store verify --repair' does it",
+        );
+    }
 }
 
 /// A mistyped directory is no empty store.

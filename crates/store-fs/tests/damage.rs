@@ -266,6 +266,23 @@ fn a_journal_without_store_json_is_not_lost() {
 }
 
 #[test]
+fn a_store_whose_store_json_is_damaged_can_be_read_and_tells_why_it_was_not_used() {
+    let all_but_revision = |core: &Core| content(core).split_once('\n').unwrap().1.to_owned();
+    for tree in [small_store(), small_store_with_journal()] {
+        let expected = all_but_revision(&open(&tree.copy()));
+        for damaged in ["damaged", ""] {
+            tree.put("store.json", damaged);
+            tree.record();
+            let core = Core::open_read_only(&as_vfs(&tree), options()).unwrap();
+            assert_same(&all_but_revision(&core), &expected);
+            let told = warnings(&core);
+            assert!(told.starts_with("'store.json' is damaged and was not used: "), "{told}");
+            assert_eq!(tree.recorded(), 0);
+        }
+    }
+}
+
+#[test]
 fn a_journal_of_another_store_is_refused_and_kept() {
     let tree = small_store_with_journal();
     let other = small_store();

@@ -165,7 +165,7 @@ fn active(core: &Core) -> u64 {
 /// What a writer does while somebody reads.
 type Write = fn(&ModelVfs);
 
-const WRITES: [(&str, Write); 3] = [
+const WRITES: [(&str, Write); 4] = [
     ("an opening", |tree| drop(open(tree))),
     ("an opening and a closing", |tree| open(tree).close().unwrap()),
     ("commits and checkpoints", |tree| {
@@ -175,7 +175,23 @@ const WRITES: [(&str, Write); 3] = [
             core.checkpoint().unwrap();
         }
     }),
+    ("a checkpoint that is not over", |tree| {
+        commit_and_step(tree, commit_and_step(&tree.copy(), usize::MAX) - 1);
+    }),
 ];
+
+/// Commits, and does up to so many steps of a checkpoint. Returns how many.
+fn commit_and_step(tree: &ModelVfs, most: usize) -> usize {
+    let mut core = open(tree);
+    commit(&mut core, &publish("beside", 80)).unwrap();
+    core.begin_checkpoint();
+    let mut n_done = 0;
+    while core.is_in_checkpoint() && n_done < most {
+        core.step().unwrap();
+        n_done += 1;
+    }
+    n_done
+}
 
 /// Lets a writer come before each call of `read`, and gives what was read with what was there before and after.
 fn beside_writers<T>(read: impl Fn(&Arc<dyn Vfs>) -> Result<T>, check: impl Fn(&T, &str, [&str; 2])) {

@@ -232,3 +232,22 @@ fn an_archive_that_lacks_what_the_store_has_lost_is_told_by_the_exit_code() {
     assert!(path.join("a.tar").exists());
     assert_eq!(store(path, &["export", "-"]).status.code(), Some(1));
 }
+
+#[test]
+fn a_store_whose_store_json_is_damaged_is_exported_whole_and_told_what_is_wrong_and_what_to_do() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path();
+    store_with_journal(path);
+    json(path, &["export", "whole.tar"], 0);
+    let manifest = path.join("store/store.json");
+    let bytes = fs::read(&manifest).unwrap();
+    fs::write(&manifest, &bytes[1..]).unwrap();
+    let exited = store(path, &["export", "a.tar"]);
+    assert_eq!(exited.status.code(), Some(1), "{exited:?}");
+    for told in ["'store.json' is damaged and was not used", "store verify --repair"] {
+        assert!(exited.stderr.contains(told), "{told}: {exited:?}");
+    }
+    assert_eq!(entries(&path.join("a.tar")), entries(&path.join("whole.tar")));
+    assert!(text(path, &["verify", "--repair"], 0).contains("healed"));
+    json(path, &["export", "b.tar"], 0);
+}

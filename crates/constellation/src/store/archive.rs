@@ -14,7 +14,7 @@ use constellation_store_fs::vfs::RealVfs;
 use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
 
-use super::{Answer, open_to_write, progress, require, stream, vfs, warn};
+use super::{Answer, open_to_write, progress, require, stream, tell_found, vfs};
 
 /// What can be done while a server has the store.
 const BESIDE: &str = "stop the server first, or import into another directory";
@@ -58,9 +58,7 @@ fn exported(snapshot: &Snapshot, json: Value, text: String) -> Answer {
 
 fn take(directory: &Path) -> Result<Snapshot, StoreError> {
     let snapshot = Snapshot::take(&vfs(directory))?;
-    for warning in snapshot.warnings() {
-        warn(&warning);
-    }
+    tell_found(&snapshot.warnings());
     Ok(snapshot)
 }
 

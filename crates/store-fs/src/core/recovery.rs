@@ -46,6 +46,7 @@ pub(crate) struct Reading {
     pub(crate) is_repaired: bool,
     /// The files that were read, those of a directory after one another; none where the catalogue was believed.
     pub(crate) files: Vec<String>,
+    /// What `store.json` had, damaged or not, to be told from what a checkpoint writes meanwhile.
     manifest_bytes: Option<Vec<u8>>,
     damage: Vec<Damage>,
 }
@@ -273,17 +274,17 @@ impl Reader<'_> {
     }
 
     fn manifest(&mut self) -> Result<(Option<Manifest>, Option<Vec<u8>>)> {
-        let reason = match read_file(self.vfs, MANIFEST)? {
+        let (reason, bytes) = match read_file(self.vfs, MANIFEST)? {
             None => return Ok((None, None)),
             Some(Ok(bytes)) => match Manifest::decode(&bytes) {
                 Ok(manifest) => return Ok((Some(manifest), Some(bytes))),
                 Err(error) if error.kind() == ErrorKind::UnsupportedFormat => return Err(error),
-                Err(error) => in_one_line(&error),
+                Err(error) => (in_one_line(&error), Some(bytes)),
             },
-            Some(Err(error)) => error.to_string(),
+            Some(Err(error)) => (error.to_string(), None),
         };
         self.damaged(MANIFEST, &reason, false);
-        Ok((None, None))
+        Ok((None, bytes))
     }
 
     /// The catalogue, if it fits. If not, nothing is wrong: the files have everything.
@@ -301,8 +302,9 @@ impl Reader<'_> {
     fn json(&mut self, manifest: Option<&Manifest>) -> Result<Json> {
         let images = self.images()?;
         let sources = self.sources()?;
-        let (mut histories, salvaged) = self.histories()?;
+        // Before the version documents, which a checkpoint writes first: so each name in it has one.
         let aliases = self.flat_map(ALIASES, decode_aliases)?.unwrap_or_default();
+        let (mut histories, salvaged) = self.histories()?;
         let index = self.flat_map(INDEX, decode_index)?.unwrap_or_default();
         let mut is_repaired = !salvaged.is_empty();
         let last_revision = manifest.map_or(Revision(0), |manifest| manifest.revision);
