@@ -2,6 +2,7 @@
 //! implementation. What this server adds stands last.
 
 mod lifecycle;
+mod members;
 mod modules;
 mod run;
 mod type_text;
@@ -24,6 +25,7 @@ pub(crate) use lifecycle::{
     ChangeParameters, CurrentBody, DeleteResponse, DiffResponse, DiffSide, ErrorDetails, PruneParameters,
     PruneResponse, ReloadRequest, ReloadResponse, RollbackResponse, VersionBody, VersionDetail, VersionList,
 };
+pub(crate) use members::{Names, members, shown, unfit, unknown};
 pub(crate) use modules::{
     FunctionBody, FunctionList, InvokeResponse, ModuleList, NamespaceList, PublishedModuleInfo,
     PublishedModuleList,
@@ -43,7 +45,7 @@ pub(crate) struct ErrorResponse {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct CompileRequest {
     pub(crate) source: String,
     pub(crate) name: Option<String>,
@@ -71,7 +73,7 @@ pub(crate) struct CompileResponse {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ExecuteRequest {
     #[serde(rename = "ref")]
     pub(crate) reference: Option<String>,
@@ -83,6 +85,7 @@ pub(crate) struct ExecuteRequest {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RunRequest {
     pub(crate) source: String,
     pub(crate) inputs: InputsBody,
@@ -91,7 +94,7 @@ pub(crate) struct RunRequest {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct AliasRequest {
     pub(crate) structural_hash: String,
 }

@@ -8,14 +8,39 @@ use super::App;
 use super::body_budget::ReadError;
 use super::json_size::has_too_many_values;
 use super::respond::Failure;
+use crate::wire::{Names, members, unfit};
 
 /// Why a body is not what a route needs.
 #[derive(Debug)]
 pub(super) enum BodyError {
     /// The route says so in its own shape.
     Malformed(String),
+    /// The same, of a member whose name does not fit.
+    Unfit(String),
     /// The same for all routes.
     Refused(Failure),
+}
+
+impl BodyError {
+    /// Why a body is not read as a type.
+    fn of<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Self {
+        let names = match serde_json::from_slice(bytes) {
+            Ok(Names(names)) => names,
+            Err(error) => return Self::Malformed(error.to_string()),
+        };
+        let known = members::<T>();
+        let unfit = unfit("member", names.iter().map(String::as_str), known).filter(|_| !known.is_empty());
+        unfit.map_or_else(|| Self::Malformed(error.to_string()), Self::Unfit)
+    }
+
+    /// What a route says in its own shape, given what it expects; or what is the same for all.
+    pub(super) fn told(self, expected: &str) -> Result<String, Failure> {
+        match self {
+            Self::Malformed(message) => Ok(format!("Invalid request: expected {expected}: {message}")),
+            Self::Unfit(message) => Ok(format!("Invalid request: {message}")),
+            Self::Refused(failure) => Err(failure),
+        }
+    }
 }
 
 /// Reads a body as JSON.
@@ -42,7 +67,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyError> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(BodyError::Malformed("the body is not a JSON object".to_owned()));
     }
-    serde_json::from_slice(bytes).map_err(|error| BodyError::Malformed(error.to_string()))
+    serde_json::from_slice(bytes).map_err(|error| BodyError::of::<T>(bytes, &error))
 }
 
 async fn read_bytes(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, BodyError> {

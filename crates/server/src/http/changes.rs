@@ -24,7 +24,7 @@ use crate::loader;
 use crate::service::{Mode, Target};
 use crate::wire::{
     AliasRequest, AliasResponse, ChangeParameters, DeleteResponse, DiagnosticBody, ErrorDetails,
-    ErrorResponse, ReloadRequest, ReloadResponse, RollbackResponse,
+    ErrorResponse, ReloadRequest, ReloadResponse, RollbackResponse, shown,
 };
 
 /// Points a name to a stored hash.
@@ -59,7 +59,7 @@ pub(super) async fn alias(
         let request = read_json(&app, &headers, body).await;
         let AliasRequest { structural_hash } = request.map_err(|error| malformed(error, "structuralHash"))?;
         let Ok(Reference::Hash(hash)) = structural_hash.parse::<Reference>() else {
-            let shown: String = structural_hash.chars().take(80).collect();
+            let shown = shown(&structural_hash);
             let message = format!(
                 "'structuralHash' is 64 lower-case hexadecimal digits, alone or after 'blake3:', got '{shown}'"
             );
@@ -351,11 +351,8 @@ async fn source_of_file(app: &App, name: &PipelineName) -> Result<Arc<str>, Fail
 }
 
 fn malformed(error: BodyError, field: &str) -> Failure {
-    match error {
-        BodyError::Malformed(message) => {
-            let message = format!("Expected JSON body with '{field}' field: {message}");
-            Failure::new(StatusCode::BAD_REQUEST, "InvalidRequest", message)
-        }
-        BodyError::Refused(failure) => failure,
+    match error.told(&format!("JSON body with '{field}' field")) {
+        Ok(message) => Failure::new(StatusCode::BAD_REQUEST, "InvalidRequest", message),
+        Err(failure) => failure,
     }
 }

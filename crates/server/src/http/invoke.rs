@@ -10,7 +10,7 @@ use axum::response::Response;
 use constellation_module::ModuleSpec;
 
 use super::App;
-use super::body::{BodyError, read_json};
+use super::body::read_json;
 use super::conditions;
 use super::layer::RequestId;
 use super::modules::info;
@@ -21,7 +21,7 @@ use super::runs::run_pipeline;
 use crate::service::ProgramOf;
 use crate::wire::{
     ErrorResponse, ExecuteResponse, InputsBody, InvokeResponse, ModuleInfo, OptionsBody, PublishedModuleInfo,
-    PublishedModuleList,
+    PublishedModuleList, shown,
 };
 
 /// Lists the modules that can be called by themselves.
@@ -67,17 +67,14 @@ pub(super) async fn invoke(
         let (headers, body) = conditions::without_parameters(request)?;
         let Path(name) = path.map_err(|rejection| undecodable(&rejection))?;
         let module = app.service.published_module(&name).ok_or_else(|| {
-            let shown: String = name.chars().take(80).collect();
+            let shown = shown(&name);
             let message = format!("No module '{shown}' is published");
             Failure::new(StatusCode::NOT_FOUND, "NotFound", message)
         })?;
         let pipeline = module.pipeline()?;
         let given = match read_json(&app, &headers, body).await {
             Ok(given) => Ok(given),
-            Err(BodyError::Malformed(message)) => {
-                Err(format!("Invalid request: expected a JSON object of parameters: {message}"))
-            }
-            Err(BodyError::Refused(failure)) => return Err(failure),
+            Err(error) => Err(error.told("a JSON object of parameters")?),
         };
         let (status, ran) = match given.map(|given| decode_inputs(pipeline, given)) {
             Ok(Ok(inputs)) => {

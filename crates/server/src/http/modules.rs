@@ -15,7 +15,8 @@ use super::layer::RequestId;
 use super::pipelines::undecodable;
 use super::respond::{Failure, json};
 use crate::wire::{
-    ErrorResponse, FunctionBody, FunctionList, ModuleInfo, ModuleList, NamespaceList, TypesBody, type_text,
+    ErrorResponse, FunctionBody, FunctionList, ModuleInfo, ModuleList, NamespaceList, TypesBody, shown,
+    type_text,
 };
 
 /// Lists the modules that programs can call.
@@ -79,7 +80,7 @@ pub(super) async fn functions(
     let signatures = app.service.registry().signatures().filter(is_here);
     let mut functions: Vec<FunctionBody> = signatures.map(function).collect();
     if functions.is_empty() {
-        let shown: String = namespace.chars().take(80).collect();
+        let shown = shown(&namespace);
         let message = format!("Namespace '{shown}' not found");
         return Failure::new(StatusCode::NOT_FOUND, "NamespaceNotFound", message).respond(&request_id);
     }

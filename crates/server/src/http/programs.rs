@@ -6,14 +6,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use constellation_lang::nearest;
 use constellation_rehydrate::LoadedPipeline;
 use constellation_runtime::{Inputs, RunErrorKind};
 use constellation_store_core::{Origin, PipelineName, Precondition, Reference, StoreError};
 use constellation_types::decode_json;
 
 use super::App;
-use super::body::{BodyError, read_json};
+use super::body::read_json;
 use super::conditions::{self, Parameters};
 use super::layer::RequestId;
 use super::respond::{Failure, json, tagged};
@@ -22,7 +21,7 @@ use crate::error::ServiceError;
 use crate::service::{Mode, ProgramOf, Published, Target};
 use crate::wire::{
     ChangeParameters, CompileRequest, CompileResponse, DiagnosticBody, ErrorResponse, ExecuteRequest,
-    ExecuteResponse, InputsBody, RunErrorBody, RunRequest, RunResponse, ToldBody,
+    ExecuteResponse, InputsBody, RunErrorBody, RunRequest, RunResponse, ToldBody, unknown,
 };
 
 /// Compiles a source and stores it, under a name if it has one.
@@ -62,10 +61,10 @@ pub(super) async fn compile(
     };
     let CompileRequest { source, name, dag_name } = match read_json(&app, &headers, body).await {
         Ok(request) => request,
-        Err(BodyError::Malformed(message)) => {
-            return refuse(format!("Invalid request: expected JSON body with 'source' field: {message}"));
-        }
-        Err(BodyError::Refused(failure)) => return failure.respond(&request_id),
+        Err(error) => match error.told("JSON body with 'source' field") {
+            Ok(message) => return refuse(message),
+            Err(failure) => return failure.respond(&request_id),
+        },
     };
     let name = match name.or(dag_name).map(|name| name.parse::<PipelineName>()).transpose() {
         Ok(name) => name,
@@ -159,12 +158,10 @@ pub(super) async fn execute(
     let ExecuteRequest { reference, dag_name, inputs, options } = match read_json(&app, &headers, body).await
     {
         Ok(request) => request,
-        Err(BodyError::Malformed(message)) => {
-            return refuse(format!(
-                "Invalid request: expected JSON body with 'ref' and 'inputs' fields: {message}"
-            ));
-        }
-        Err(BodyError::Refused(failure)) => return failure.respond(&request_id),
+        Err(error) => match error.told("JSON body with 'ref' and 'inputs' fields") {
+            Ok(message) => return refuse(message),
+            Err(failure) => return failure.respond(&request_id),
+        },
     };
     let Some(reference) = reference.or(dag_name) else {
         return refuse("Missing 'ref' field: the name or the hash of a pipeline".to_owned());
@@ -225,13 +222,13 @@ pub(super) async fn run(State(app): State<Arc<App>>, request_id: RequestId, requ
     };
     let RunRequest { source, inputs, options } = match read_json(&app, &headers, body).await {
         Ok(request) => request,
-        Err(BodyError::Malformed(message)) => {
-            let message =
-                format!("Invalid request: expected JSON body with 'source' and 'inputs' fields: {message}");
-            let body = RunResponse { error: Some(message), ..RunResponse::default() };
-            return json(StatusCode::BAD_REQUEST, &body);
-        }
-        Err(BodyError::Refused(failure)) => return failure.respond(&request_id),
+        Err(error) => match error.told("JSON body with 'source' and 'inputs' fields") {
+            Ok(message) => {
+                let body = RunResponse { error: Some(message), ..RunResponse::default() };
+                return json(StatusCode::BAD_REQUEST, &body);
+            }
+            Err(failure) => return failure.respond(&request_id),
+        },
     };
     let published = match app.service.publish(source.into(), None, Mode::Apply).await {
         Ok(published) => published,
@@ -295,7 +292,8 @@ pub(super) fn decode_inputs(pipeline: &LoadedPipeline, given: InputsBody) -> Res
     let mut inputs = Inputs::new();
     for (name, json) in given.0 {
         let Some(place) = pipeline.input(&name) else {
-            let message = unknown_input(pipeline, &name);
+            let inputs = pipeline.inputs.iter().map(|input| &*input.name);
+            let message = unknown("Unknown input", &name, inputs);
             return Err(RefusedInput { kind: RunErrorKind::UnknownInput, message });
         };
         let input = &pipeline.inputs[place];
@@ -306,17 +304,4 @@ pub(super) fn decode_inputs(pipeline: &LoadedPipeline, given: InputsBody) -> Res
         inputs.insert(Arc::clone(&input.name), value);
     }
     Ok(inputs)
-}
-
-fn unknown_input(pipeline: &LoadedPipeline, name: &str) -> String {
-    // The name comes from the client and may be of any length.
-    let shown: String = name.chars().take(80).collect();
-    if pipeline.inputs.is_empty() {
-        return format!("Unknown input '{shown}'; there are none");
-    }
-    let inputs: Vec<&str> = pipeline.inputs.iter().map(|input| &*input.name).collect();
-    match nearest(&shown, inputs.iter().copied()).next() {
-        Some(nearest) => format!("Unknown input '{shown}'; did you mean '{nearest}'?"),
-        None => format!("Unknown input '{shown}'; there are: {}", inputs.join(", ")),
-    }
 }

@@ -16,7 +16,7 @@ use super::pipelines::{parse_path, parse_segment, undecodable};
 use super::respond::{self, Failure, tagged};
 use crate::error::ServiceError;
 use crate::service::is_damage;
-use crate::wire::{ErrorResponse, VersionBody, VersionDetail, VersionList};
+use crate::wire::{ErrorResponse, VersionBody, VersionDetail, VersionList, shown};
 
 /// Lists the versions of a name, the newest first.
 #[utoipa::path(
@@ -114,7 +114,7 @@ pub(super) fn parse_version(
     let Path((name, version)) = path.map_err(|rejection| undecodable(&rejection))?;
     let name = parse_segment(&name)?;
     let number = version.parse().map_err(|_| {
-        let shown: String = version.chars().take(80).collect();
+        let shown = shown(&version);
         let message = format!("A version is a number from 1, got '{shown}'");
         Failure::new(StatusCode::BAD_REQUEST, "InvalidVersion", message)
     })?;

@@ -50,6 +50,7 @@ pub(crate) struct PruneResponse {
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ReloadRequest {
     pub(crate) source: Option<String>,
     /// What the reference starts a canary release by.

@@ -12,6 +12,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::members::{members, shown, unfit};
+
 /// The `options` of a request. A member that is not there is not asked for; one that nobody knows is refused, since it
 /// would go unnoticed otherwise.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -19,12 +21,18 @@ use utoipa::ToSchema;
 #[expect(clippy::struct_excessive_bools, reason = "these are the names of the reference's library")]
 pub(crate) struct OptionsBody {
     /// Milliseconds that the run may take, at most the server's limit.
+    #[serde(deserialize_with = "milliseconds_from_one")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     pub(crate) timeout_ms: Option<NonZeroU64>,
+    #[serde(deserialize_with = "flag")]
     pub(crate) include_timings: bool,
+    #[serde(deserialize_with = "flag")]
     pub(crate) include_provenance: bool,
+    #[serde(deserialize_with = "flag")]
     pub(crate) include_resolution_sources: bool,
+    #[serde(deserialize_with = "flag")]
     pub(crate) include_node_statuses: bool,
+    #[serde(deserialize_with = "flag")]
     pub(crate) include_computed_nodes: bool,
 }
 
@@ -43,10 +51,40 @@ impl OptionsBody {
 pub(super) fn options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OptionsBody, D::Error> {
     match Option::<StrictJson>::deserialize(deserializer)? {
         None => Ok(OptionsBody::default()),
-        Some(StrictJson(json @ serde_json::Value::Object(_))) => {
-            serde_json::from_value(json).map_err(|error| D::Error::custom(format!("'options': {error}")))
+        Some(StrictJson(serde_json::Value::Object(given))) => {
+            OptionsBody::deserialize(&given).map_err(|error| D::Error::custom(unfit_options(&given, &error)))
         }
         Some(_) => Err(D::Error::custom("'options' is an object")),
+    }
+}
+
+/// What is wrong with options that are not taken.
+fn unfit_options(given: &serde_json::Map<String, serde_json::Value>, error: &serde_json::Error) -> String {
+    unfit("option", given.keys().map(String::as_str), members::<OptionsBody>()).unwrap_or_else(|| {
+        let is_wrong = |(name, value): &(&String, &serde_json::Value)| {
+            let alone = serde_json::Map::from_iter([((*name).clone(), (*value).clone())]);
+            OptionsBody::deserialize(&alone).is_err()
+        };
+        let name = given.iter().find(is_wrong).map_or("options", |(name, _)| name);
+        format!("option '{name}' {error}")
+    })
+}
+
+fn milliseconds_from_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU64>, D::Error> {
+    let given = Option::<serde_json::Value>::deserialize(deserializer)?;
+    let parse = |json: serde_json::Value| {
+        let number = json.as_u64().and_then(NonZeroU64::new);
+        number.ok_or_else(|| {
+            D::Error::custom(format!("is a whole number from 1, got {}", shown(&json.to_string())))
+        })
+    };
+    given.map(parse).transpose()
+}
+
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::Bool(flag) => Ok(flag),
+        json => Err(D::Error::custom(format!("is true or false, got {}", shown(&json.to_string())))),
     }
 }
 

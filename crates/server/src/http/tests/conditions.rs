@@ -18,10 +18,11 @@ fn constant(number: u32) -> String {
 /// The requests that change the name `n`, each with its body. Each would make another version active, or none; but for
 /// the last, which keeps ten versions.
 fn changes(hash: &str) -> [(&'static str, &'static str, String); 7] {
-    let source = json!({ "source": constant(9), "name": "n" }).to_string();
+    let named = json!({ "source": constant(9), "name": "n" }).to_string();
+    let source = json!({ "source": constant(9) }).to_string();
     let alias = json!({ "structuralHash": hash }).to_string();
     [
-        ("POST", "/compile", source.clone()),
+        ("POST", "/compile", named),
         ("POST", "/pipelines/n/reload", source),
         ("PUT", "/pipelines/n/alias", alias),
         ("POST", "/pipelines/n/rollback", String::new()),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use axum::http::Method;
 use constellation_module::ModuleBuilder;
+use utoipa::ToSchema as _;
 
 use super::auth::{KEYS, locked};
 use super::*;
@@ -14,6 +15,7 @@ use crate::http::openapi::requests;
 use crate::http::routes;
 use crate::test_support::described::{DOCUMENT, problems, resolved};
 use crate::test_support::{Answer, call};
+use crate::wire::InputsBody;
 
 /// The name in example paths.
 const NOBODY: &str = "nobody";
@@ -103,7 +105,7 @@ fn names_of_operations_and_parameters_are_those_of_their_paths_and_given_once() 
 }
 
 #[test]
-fn every_schema_is_one_and_members_of_answers_are_never_left_out() {
+fn every_schema_is_one_requests_are_closed_and_members_of_answers_are_never_left_out() {
     let schemas = DOCUMENT["components"]["schemas"].as_object().unwrap();
     let requests = requests();
     for (name, schema) in schemas {
@@ -119,6 +121,9 @@ fn every_schema_is_one_and_members_of_answers_are_never_left_out() {
             let members = part["properties"].as_object().unwrap().keys().map(String::as_str);
             assert_eq!(required, members.collect(), "{name}");
         }
+    }
+    for name in requests.iter().filter(|name| **name != InputsBody::name()) {
+        assert_eq!(schemas[&**name]["additionalProperties"], false, "{name}");
     }
     for described in operations().iter().filter(|described| described.takes_body()) {
         let body = described.operation["requestBody"].to_string();

@@ -32,8 +32,9 @@ async fn images_are_stored_up_to_the_limit_and_none_past_it() {
     for number in 0..3 {
         assert_eq!(post(&router, "/run", run_of(number, "")).await.status, 200, "{number}");
     }
-    for path in ["/run", "/compile"] {
-        let answer = post(&router, path, run_of(3, "")).await;
+    let source = json!({ "source": run_of(3, "")["source"] });
+    for (path, body) in [("/run", run_of(3, "")), ("/compile", source)] {
+        let answer = post(&router, path, body).await;
         assert_eq!(answer.status, StatusCode::INSUFFICIENT_STORAGE, "{path}");
         assert_eq!(answer.json()["error"], "StorageFull");
         let message = answer.json()["message"].as_str().unwrap().to_owned();
