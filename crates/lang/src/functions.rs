@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use constellation_store_core::RegistryHash;
+use constellation_store_core::{RegistryHash, SignatureHash};
 use constellation_types::{FunctionSignature, Type};
 use hashbrown::HashMap;
 
@@ -14,6 +14,8 @@ use crate::token::update_with_length;
 pub struct FunctionTable {
     /// Sorted by full name, module and major version.
     signatures: Vec<FunctionSignature>,
+    /// Of each of them; to hash one takes longer than to check and lower a call of it.
+    signature_hashes: Vec<SignatureHash>,
     by_simple_name: HashMap<String, Named>,
     by_full_name: HashMap<String, Vec<usize>>,
     /// Every namespace that has a function; kept sorted for messages.
@@ -68,6 +70,7 @@ impl FunctionTable {
                 (name, Named { functions, hash: *hasher.finalize().as_bytes(), rank })
             })
             .collect();
+        table.signature_hashes = signatures.iter().map(SignatureHash::of).collect();
         table.signatures = signatures;
         table
     }
@@ -99,6 +102,10 @@ impl FunctionTable {
 
     pub(crate) fn signature(&self, index: usize) -> &FunctionSignature {
         &self.signatures[index]
+    }
+
+    pub(crate) fn signature_hash(&self, index: usize) -> SignatureHash {
+        self.signature_hashes[index]
     }
 
     pub(crate) fn indices_named(&self, name: &str) -> &[usize] {

@@ -11,7 +11,6 @@ use constellation_store_core::{
     DagSpec, InputSpec, MatchCase, NodeIndex, NodeKind, NodeSpec, OutputSpec, Pattern, Region, Requirement,
     SignatureHash, TypeIndex, TypeTable,
 };
-use constellation_types::FunctionSignature;
 use hashbrown::HashMap;
 
 use crate::graph::{CasePattern, Graph, Operation, Scope, ScopeId};
@@ -29,8 +28,8 @@ pub(crate) struct Input {
     pub(crate) examples: Vec<NodeIndex>,
 }
 
-/// The signature behind each module name and major version that is called.
-pub(crate) type Modules<'f> = BTreeMap<(&'f str, u32), &'f FunctionSignature>;
+/// The module's name and the hash of the signature behind each name and major version that is called.
+pub(crate) type Modules<'f> = BTreeMap<(&'f str, u32), (&'f str, SignatureHash)>;
 
 /// A program without errors.
 pub(crate) struct Program<'p, 'a> {
@@ -206,11 +205,9 @@ impl<'c> Order<'c> {
             let operation = std::mem::replace(&mut node.operation, Operation::Plain(NodeKind::Parameter));
             let operation = self.operation(*index, operation, &graph.scopes, &mut table);
             if let NodeKind::Call { module, major, .. } = &operation {
-                let signature = modules.get(&(module.as_str(), *major));
-                let signature = signature.expect("a call was made from a signature");
-                requires
-                    .entry((&signature.module, signature.major))
-                    .or_insert_with(|| SignatureHash::of(signature));
+                let called = modules.get(&(module.as_str(), *major));
+                let (module, signature) = called.expect("a call was made from a signature");
+                requires.insert((*module, *major), *signature);
             }
             let label = node.label.map(|label| Arc::clone(&labels[label.index()]));
             nodes.push(NodeSpec { label, ty, operation });

@@ -79,7 +79,8 @@ impl<'a> Checker<'_, '_, 'a> {
         let ty = ty.unwrap_or(result);
         let functions = self.functions;
         let signature = functions.signature(index);
-        self.modules.insert((&signature.module, signature.major), signature);
+        let called = (&*signature.module, functions.signature_hash(index));
+        self.modules.insert((&signature.module, signature.major), called);
         let arguments = signature
             .parameters
             .iter()
