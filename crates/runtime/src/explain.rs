@@ -9,7 +9,7 @@ use crate::details::Asked;
 use crate::driver::Driver;
 use crate::output::OutputBudget;
 use crate::state::{Failure, Phase};
-use crate::{PendingOutput, RunError, RunErrorKind, RunReport, RunStatus};
+use crate::{PendingOutput, RunBudget, RunError, RunErrorKind, RunReport, RunStatus};
 
 /// Nodes named in the reason of an output that did not come about.
 const MAX_CHAIN: usize = 8;
@@ -144,10 +144,15 @@ impl Driver<'_> {
             );
             self.error(node, RunErrorKind::ResourceExhausted, None, message, Vec::new())
         }));
+        let exceeded = match self.run.stopped().map(|error| error.kind) {
+            Some(RunErrorKind::ResourceExhausted) => Some(RunBudget::ValueBytes),
+            Some(RunErrorKind::DeadlineExceeded) => Some(RunBudget::Time),
+            _ => oversized.map(|_| RunBudget::OutputBytes),
+        };
         errors.extend(self.run.stopped().cloned());
         let status = if errors.is_empty() { RunStatus::Completed } else { RunStatus::Failed };
         let details = self.details(asked, &mut budget);
-        RunReport { status, outputs, errors, missing_inputs: Vec::new(), pending_outputs, details }
+        RunReport { status, outputs, errors, missing_inputs: Vec::new(), pending_outputs, exceeded, details }
     }
 
     /// Where the failures of these nodes began, in the order of nodes.

@@ -6,7 +6,7 @@ use constellation_rehydrate::LoadedPipeline;
 use constellation_types::{Type, Value};
 
 use crate::budget::{Budget, Refused};
-use crate::{MissingInput, PendingOutput, RunError, RunErrorKind, RunReport, RunStatus};
+use crate::{MissingInput, PendingOutput, RunBudget, RunError, RunErrorKind, RunReport, RunStatus};
 
 /// The inputs of a run by name. Of several values for one name the last counts.
 ///
@@ -84,9 +84,13 @@ pub(crate) fn take_inputs(
             }
         }
     }
-    let not_started = |status, errors, missing_inputs| RunReport {
+    let not_started = |status, errors: Vec<RunError>, missing_inputs| RunReport {
         status,
         outputs: Vec::new(),
+        exceeded: errors
+            .iter()
+            .any(|error| error.kind == RunErrorKind::ResourceExhausted)
+            .then_some(RunBudget::ValueBytes),
         errors,
         missing_inputs,
         pending_outputs: pipeline

@@ -87,7 +87,7 @@ pub use config::{CacheConfig, RunOptions, RuntimeConfig, SchedulerConfig};
 pub use details::{NodeDetails, NodeStatus, Provenance, Resolution, RunDetails};
 pub use inputs::Inputs;
 pub use observe::{CallOutcome, RunObserver};
-pub use report::{MissingInput, PendingOutput, RunError, RunErrorKind, RunReport, RunStatus};
+pub use report::{MissingInput, PendingOutput, RunBudget, RunError, RunErrorKind, RunReport, RunStatus};
 pub use statistics::{CacheStatistics, RuntimeStatistics, SchedulerStatistics};
 pub use timer::{Timer, TokioTimer};
 

@@ -21,6 +21,8 @@ pub struct RunReport {
     pub missing_inputs: Vec<MissingInput>,
     /// The outputs that did not come about.
     pub pending_outputs: Vec<PendingOutput>,
+    /// The budget that was too small for it, if one was.
+    pub exceeded: Option<RunBudget>,
     /// What its nodes came to, if that was asked for and the run has started.
     pub details: Option<Box<RunDetails>>,
 }
@@ -44,12 +46,40 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    /// All statuses.
+    pub const ALL: [Self; 3] = [Self::Completed, Self::Suspended, Self::Failed];
+
     /// The status as text, such as `completed`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Completed => "completed",
             Self::Suspended => "suspended",
             Self::Failed => "failed",
+        }
+    }
+}
+
+/// What a run may use up so much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunBudget {
+    /// Bytes of the values that it takes and makes.
+    ValueBytes,
+    /// Bytes of its outputs as JSON.
+    OutputBytes,
+    /// Time, from when it was asked for.
+    Time,
+}
+
+impl RunBudget {
+    /// All budgets.
+    pub const ALL: [Self; 3] = [Self::ValueBytes, Self::OutputBytes, Self::Time];
+
+    /// The budget as text, such as `value_bytes`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ValueBytes => "value_bytes",
+            Self::OutputBytes => "output_bytes",
+            Self::Time => "time",
         }
     }
 }

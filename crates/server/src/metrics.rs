@@ -154,6 +154,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use constellation_runtime::{RunBudget, RunObserver as _, RunReport, RunStatus};
+
     use super::*;
     use crate::test_support::registry_with_parameter;
 
@@ -181,6 +183,9 @@ mod tests {
             "constellation_execution_failures_total{kind=\"Module\"} 0",
             "constellation_execution_failures_total{kind=\"ResourceExhausted\"} 0",
             "constellation_execution_failures_total{kind=\"DeadlineExceeded\"} 0",
+            "constellation_executions_over_budget_total{budget=\"value_bytes\"} 0",
+            "constellation_executions_over_budget_total{budget=\"output_bytes\"} 0",
+            "constellation_executions_over_budget_total{budget=\"time\"} 0",
             "constellation_module_calls_total{module=\"Double\",outcome=\"succeeded\"} 0",
             "constellation_module_calls_total{module=\"Double\",outcome=\"failed\"} 0",
             "constellation_module_calls_total{module=\"Double\",outcome=\"timed_out\"} 0",
@@ -195,6 +200,29 @@ mod tests {
             "constellation_store_commits_total 0",
         ] {
             assert_has(&text, line);
+        }
+    }
+
+    #[test]
+    fn a_run_counts_for_the_budget_that_was_too_small_for_it() {
+        let metrics = metrics();
+        for exceeded in [Some(RunBudget::OutputBytes), None] {
+            let report = RunReport {
+                status: RunStatus::Failed,
+                outputs: Vec::new(),
+                errors: Vec::new(),
+                missing_inputs: Vec::new(),
+                pending_outputs: Vec::new(),
+                exceeded,
+                details: None,
+            };
+            metrics.runs().run_started();
+            metrics.runs().run_ended(Some(&report), Duration::from_millis(1));
+        }
+        let text = metrics.encode(None);
+        for (budget, count) in [("value_bytes", 0), ("output_bytes", 1), ("time", 0)] {
+            let line = format!("constellation_executions_over_budget_total{{budget=\"{budget}\"}} {count}");
+            assert_has(&text, &line);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use constellation_runtime::{Inputs, RunErrorKind, RunReport, RunStatus};
+use constellation_runtime::{Inputs, RunBudget, RunErrorKind, RunReport, RunStatus};
 use constellation_store_core::{CallOptions, ComparisonOperator, NodeIndex, NodeKind, OnError};
 use constellation_types::{Type, Value};
 use tokio::time::Instant;
@@ -24,10 +24,10 @@ fn nested_pairs(bench: &mut Bench, levels: usize, leaf: NodeIndex) -> (NodeIndex
     (node, ty)
 }
 
-fn assert_exhausted(report: &RunReport) {
+fn assert_exhausted(report: &RunReport, budget: RunBudget) {
     assert_eq!(report.status, RunStatus::Failed, "{:?}", report.errors);
     let [error] = &report.errors[..] else { panic!("{:?}", report.errors) };
-    assert_eq!(error.kind, RunErrorKind::ResourceExhausted);
+    assert_eq!((error.kind, report.exceeded), (RunErrorKind::ResourceExhausted, Some(budget)));
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn a_string_that_doubles_forty_times_is_not_built() {
     bench.graph.output("x", node);
     bench.options.max_value_bytes = Some(1 << 20);
     let report = bench.run().await;
-    assert_exhausted(&report);
+    assert_exhausted(&report, RunBudget::ValueBytes);
     assert!(report.errors[0].message.contains("1048576 bytes of values"), "{report:?}");
     assert_eq!(report.outputs, [("a".into(), Value::Int(1))]);
     assert_eq!(report.pending_outputs[0].reason, "it was not computed before the run ended");
@@ -86,7 +86,7 @@ async fn values_that_share_exponentially_are_not_printed_compared_or_converted()
             }
         };
         bench.graph.output("x", node);
-        assert_exhausted(&bench.run().await);
+        assert_exhausted(&bench.run().await, RunBudget::ValueBytes);
     }
 }
 
@@ -99,7 +99,7 @@ async fn outputs_that_share_exponentially_are_not_given_out() {
     bench.graph.output("b", pairs);
     bench.graph.output("c", leaf);
     let report = bench.run().await;
-    assert_exhausted(&report);
+    assert_exhausted(&report, RunBudget::OutputBytes);
     assert!(report.errors[0].message.contains("more than 67108864 bytes as JSON"), "{report:?}");
     assert_eq!(report.outputs, [("a".into(), Value::Int(1))]);
     let pending: Vec<&str> = report.pending_outputs.iter().map(|output| &*output.name).collect();
@@ -108,12 +108,15 @@ async fn outputs_that_share_exponentially_are_not_given_out() {
 
 #[tokio::test]
 async fn outputs_may_take_as_many_bytes_as_the_runtime_is_told() {
-    for (limit, status) in [(16, RunStatus::Completed), (5, RunStatus::Failed)] {
+    for (limit, status, exceeded) in
+        [(16, RunStatus::Completed, None), (5, RunStatus::Failed, Some(RunBudget::OutputBytes))]
+    {
         let mut bench = Bench::new();
         bench.config.max_output_bytes = limit;
         let text = bench.graph.string("abc");
         bench.graph.output("x", text);
-        assert_eq!(bench.run().await.status, status, "{limit}");
+        let report = bench.run().await;
+        assert_eq!((report.status, report.exceeded), (status, exceeded), "{limit}");
     }
 }
 
@@ -127,12 +130,13 @@ async fn results_of_modules_and_inputs_count() {
     let options = CallOptions { on_error: Some(OnError::Skip), ..CallOptions::default() };
     let node = bench.graph.call_with(mock.signature(), &[], &Type::String, options);
     bench.graph.output("x", node);
-    assert_exhausted(&bench.run().await);
+    assert_exhausted(&bench.run().await, RunBudget::ValueBytes);
     let mut bench = Bench::new();
     bench.config.max_value_bytes = 1000;
     let input = bench.graph.input("a", Type::String);
     bench.graph.output("x", input);
-    assert_exhausted(&bench.run_with(Inputs::from_iter([("a", text())])).await);
+    let report = bench.run_with(Inputs::from_iter([("a", text())])).await;
+    assert_exhausted(&report, RunBudget::ValueBytes);
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,6 +154,7 @@ async fn a_run_ends_at_its_deadline_and_keeps_what_came_about() {
     assert_eq!(report.outputs, [("quick".into(), Value::Int(1))]);
     let [error] = &report.errors[..] else { panic!("{report:?}") };
     assert_eq!(error.to_string(), "DeadlineExceeded: the run took longer than 500 ms");
+    assert_eq!(report.exceeded, Some(RunBudget::Time));
     assert_eq!(slow_calls.n_finished(), 0);
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn run_pipeline(
         ..RunOptions::default()
     };
     let started_at = asked.wants_metadata().then(|| app.service.now());
-    let RunReport { status, outputs, errors, missing_inputs, pending_outputs, details } =
+    let RunReport { status, outputs, errors, missing_inputs, pending_outputs, exceeded: _, details } =
         app.service.run(pipeline, inputs, options).await?;
     // Every call that the run hangs on was refused: the same request may succeed later.
     let is_refused = status == RunStatus::Failed

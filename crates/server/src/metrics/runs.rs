@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use constellation_module::ModuleRegistry;
-use constellation_runtime::{CallOutcome, RunErrorKind, RunObserver, RunReport, RunStatus};
+use constellation_runtime::{CallOutcome, RunBudget, RunErrorKind, RunObserver, RunReport, RunStatus};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -32,6 +32,11 @@ struct KindLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BudgetLabels {
+    budget: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     module: String,
     outcome: &'static str,
@@ -50,6 +55,8 @@ pub(crate) struct RunMetrics {
     runs: HashMap<&'static str, Measured>,
     /// By kind.
     failures: HashMap<RunErrorKind, Counter>,
+    /// By the budget that was used up.
+    over_budget: HashMap<RunBudget, Counter>,
     /// By module. Looked up here without the lock of a family.
     calls: HashMap<Arc<str>, CallMetrics>,
 }
@@ -75,7 +82,7 @@ impl RunMetrics {
         let counts = Family::<StatusLabels, Counter>::default();
         let durations =
             Family::<StatusLabels, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
-        let statuses = [RunStatus::Completed, RunStatus::Suspended, RunStatus::Failed].map(RunStatus::as_str);
+        let statuses = RunStatus::ALL.map(RunStatus::as_str);
         let runs = statuses.into_iter().chain([CANCELLED]).map(|status| {
             let labels = StatusLabels { status };
             let count = counts.get_or_create(&labels).clone();
@@ -92,6 +99,15 @@ impl RunMetrics {
             "execution_failures",
             "Failures that runs reported, by kind; a budget was used up for ResourceExhausted and DeadlineExceeded",
             kinds,
+        );
+
+        let budgets = Family::<BudgetLabels, Counter>::default();
+        let over_budget = RunBudget::ALL
+            .map(|budget| (budget, budgets.get_or_create(&BudgetLabels { budget: budget.as_str() }).clone()));
+        registry.register(
+            "executions_over_budget",
+            "Runs that a budget was too small for: bytes of values, bytes of outputs, or time",
+            budgets,
         );
 
         let counts = Family::<CallLabels, Counter>::default();
@@ -113,7 +129,7 @@ impl RunMetrics {
             "Time that attempts of calls took, however they ended",
             durations,
         );
-        Self { in_flight, runs, failures: failures.into(), calls }
+        Self { in_flight, runs, failures: failures.into(), over_budget: over_budget.into(), calls }
     }
 }
 
@@ -128,6 +144,10 @@ impl RunObserver for RunMetrics {
         if let Some(Measured { count, duration: durations }) = self.runs.get(status) {
             count.inc();
             durations.observe(duration.as_secs_f64());
+        }
+        let exceeded = report.and_then(|report| report.exceeded);
+        if let Some(count) = exceeded.and_then(|budget| self.over_budget.get(&budget)) {
+            count.inc();
         }
         let errors = report.iter().flat_map(|report| &report.errors);
         for failures in errors.filter_map(|error| self.failures.get(&error.kind)) {

@@ -225,6 +225,7 @@ async fn a_request_may_ask_for_a_shorter_deadline_and_not_for_a_longer_one() {
     }
     let kind = "constellation_execution_failures_total{kind=\"DeadlineExceeded\"}";
     assert_eq!(metric(&router, kind).await, 3);
+    assert_eq!(metric(&router, "constellation_executions_over_budget_total{budget=\"time\"}").await, 3);
 }
 
 /// Serves on a socket, and gives the address.
