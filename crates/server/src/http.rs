@@ -17,6 +17,7 @@ mod openapi;
 mod pipelines;
 mod programs;
 mod prune;
+mod query;
 mod respond;
 mod routes;
 mod runs;

@@ -12,9 +12,9 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use constellation_module::{ModuleBuilder, ModuleRegistry};
 use constellation_store_core::{
-    ActiveVersion, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry, Operation,
-    PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError, StoreStatus, StructuralHash,
-    SyntacticKey, VersionHistory,
+    ActiveVersion, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry,
+    NamedImage, Operation, PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError,
+    StoreStatus, StructuralHash, SyntacticKey, VersionHistory,
 };
 use constellation_store_mem::InMemoryPipelineStore;
 use constellation_types::{Type, Value};
@@ -122,6 +122,7 @@ pub(crate) struct RefusingStore {
     inner: InMemoryPipelineStore,
     refuses: AtomicBool,
     gets: AtomicUsize,
+    listed: Arc<AtomicUsize>,
     lost: Mutex<Option<StructuralHash>>,
 }
 
@@ -141,6 +142,22 @@ impl RefusingStore {
 
     fn is_lost(&self, hash: &StructuralHash) -> bool {
         *self.lost.lock().unwrap() == Some(*hash)
+    }
+
+    /// How many entries its listings gave.
+    pub(crate) fn listed(&self) -> usize {
+        self.listed.load(Ordering::Acquire)
+    }
+
+    fn counted<T: Send + 'static>(
+        &self,
+        entries: BoxStream<'static, Result<T>>,
+    ) -> BoxStream<'static, Result<T>> {
+        let listed = Arc::clone(&self.listed);
+        let count = move |_: &Result<T>| {
+            listed.fetch_add(1, Ordering::AcqRel);
+        };
+        entries.inspect(count).boxed()
     }
 
     /// How often it was asked for an image to be kept.
@@ -208,12 +225,26 @@ impl PipelineStore for RefusingStore {
 
     fn list_images(&self, options: ListOptions<StructuralHash>) -> BoxStream<'static, Result<ImageSummary>> {
         let lost = *self.lost.lock().unwrap();
-        let images = self.inner.list_images(options);
+        let images = self.counted(self.inner.list_images(options));
         images.try_filter(move |image| std::future::ready(Some(image.structural_hash) != lost)).boxed()
     }
 
+    fn list_named(
+        &self,
+        prefix: &str,
+        options: ListOptions<StructuralHash>,
+    ) -> BoxStream<'static, Result<NamedImage>> {
+        let lost = *self.lost.lock().unwrap();
+        let images = self.counted(self.inner.list_named(prefix, options));
+        let known = move |mut image: NamedImage| {
+            image.summary = image.summary.filter(|_| Some(image.structural_hash) != lost);
+            image
+        };
+        images.map_ok(known).boxed()
+    }
+
     fn list_names(&self, options: ListOptions<PipelineName>) -> BoxStream<'static, Result<NameEntry>> {
-        self.inner.list_names(options)
+        self.counted(self.inner.list_names(options))
     }
 
     fn list_index(&self, options: ListOptions<SyntacticKey>) -> BoxStream<'static, Result<IndexEntry>> {

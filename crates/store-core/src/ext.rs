@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 
 use crate::{
-    ActiveVersion, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry, Operation,
-    Origin, Outcome, PipelineImage, PipelineName, PipelineStore, Precondition, Reference, Result, Revision,
-    SourceHash, StoreError, StoreStatus, StructuralHash, SyntacticKey, Timestamp, VersionHistory,
+    ActiveVersion, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry,
+    NamedImage, Operation, Origin, Outcome, PipelineImage, PipelineName, PipelineStore, Precondition,
+    Reference, Result, Revision, SourceHash, StoreError, StoreStatus, StructuralHash, SyntacticKey,
+    Timestamp, VersionHistory,
 };
 
 /// How many images one commit of a garbage collection removes.
@@ -529,6 +530,14 @@ macro_rules! forward {
                 options: ListOptions<StructuralHash>,
             ) -> BoxStream<'static, Result<ImageSummary>> {
                 (**self).list_images(options)
+            }
+
+            fn list_named(
+                &self,
+                prefix: &str,
+                options: ListOptions<StructuralHash>,
+            ) -> BoxStream<'static, Result<NamedImage>> {
+                (**self).list_named(prefix, options)
             }
 
             fn list_names(

@@ -35,5 +35,5 @@ pub use hash::{
 };
 pub use image::{CheckedImage, DecodedImage, FORMAT_VERSION, ImageMetadata, PipelineImage};
 pub use name::{PipelineName, Reference};
-pub use store::{ImageSummary, IndexEntry, ListOptions, NameEntry, PipelineStore, StoreStatus};
+pub use store::{ImageSummary, IndexEntry, ListOptions, NameEntry, NamedImage, PipelineStore, StoreStatus};
 pub use version::{ActiveVersion, Origin, Version, VersionHistory, prunable};

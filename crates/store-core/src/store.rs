@@ -106,6 +106,14 @@ pub trait PipelineStore: Debug + Display + Send + Sync + 'static {
     /// The images, by ascending hash, as they are at the time of the call.
     fn list_images(&self, options: ListOptions<StructuralHash>) -> BoxStream<'static, Result<ImageSummary>>;
 
+    /// The images that names point to, by ascending hash, each with all its names, as they are at the time of the call;
+    /// with a prefix, only those that have a name which begins so. An image that is missing or damaged is there too.
+    fn list_named(
+        &self,
+        prefix: &str,
+        options: ListOptions<StructuralHash>,
+    ) -> BoxStream<'static, Result<NamedImage>>;
+
     /// The names, deleted ones too, by ascending bytes, as they are at the time of the call.
     fn list_names(&self, options: ListOptions<PipelineName>) -> BoxStream<'static, Result<NameEntry>>;
 
@@ -172,6 +180,17 @@ impl ImageSummary {
             graph_bytes,
         }
     }
+}
+
+/// An image that names point to, in a listing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedImage {
+    /// Its hash.
+    pub structural_hash: StructuralHash,
+    /// The names whose active version it is, by ascending bytes; at least one.
+    pub names: Vec<PipelineName>,
+    /// What can be told of it; none when it is missing or damaged.
+    pub summary: Option<ImageSummary>,
 }
 
 /// A name in a listing.

@@ -69,6 +69,20 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// All origins.
+    pub const ALL: [Self; 5] = [Self::Compile, Self::Reload, Self::Loader, Self::Alias, Self::Import];
+
+    /// The origin as text, as a document has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Compile => "compile",
+            Self::Reload => "reload",
+            Self::Loader => "loader",
+            Self::Alias => "alias",
+            Self::Import => "import",
+        }
+    }
+
     fn of_plain_form() -> Self {
         Self::Import
     }
@@ -146,6 +160,13 @@ pub fn prunable(mut numbers: Vec<u64>, active: Option<u64>, keep: usize) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_text_of_an_origin_is_that_of_its_document() {
+        for origin in Origin::ALL {
+            assert_eq!(serde_json::to_value(origin).unwrap(), origin.as_str());
+        }
+    }
 
     #[test]
     fn the_plain_form_reads_with_defaults() {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use constellation_store_core::{
     ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry,
-    Operation, PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError, StoreStatus,
-    StructuralHash, SyntacticKey, VersionHistory,
+    NamedImage, Operation, PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError,
+    StoreStatus, StructuralHash, SyntacticKey, VersionHistory,
 };
 use constellation_store_mem::{Lookup, State, VerifiedCommit};
 use futures_channel::oneshot;
@@ -459,6 +459,14 @@ impl PipelineStore for FileSystemPipelineStore {
 
     fn list_images(&self, options: ListOptions<StructuralHash>) -> BoxStream<'static, Result<ImageSummary>> {
         self.list("list images", |state| state.list_images(&options))
+    }
+
+    fn list_named(
+        &self,
+        prefix: &str,
+        options: ListOptions<StructuralHash>,
+    ) -> BoxStream<'static, Result<NamedImage>> {
+        self.list("list named images", |state| state.list_named(prefix, &options))
     }
 
     fn list_names(&self, options: ListOptions<PipelineName>) -> BoxStream<'static, Result<NameEntry>> {

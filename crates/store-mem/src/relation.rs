@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Bound;
 
 /// For maps from the hashes of content, which are as good as any hash of them.
 pub(crate) type ByOwnBytes = BuildHasherDefault<OwnBytes>;
@@ -48,6 +49,14 @@ impl<K: Ord + Copy, V: Ord> Relation<K, V> {
         self.0.remove(&(key, Some(value)));
     }
 
+    /// The firsts beyond one, in ascending order.
+    pub(crate) fn firsts_after(&self, after: Option<K>) -> impl Iterator<Item = K> + use<'_, K, V> {
+        let start = after.map_or(Bound::Unbounded, |key| Bound::Included((key, None)));
+        let mut last = after;
+        let pairs = self.0.range((start, Bound::Unbounded));
+        pairs.filter_map(move |(key, _)| (last.replace(*key) != Some(*key)).then_some(*key))
+    }
+
     /// The seconds of a first, in ascending order.
     pub(crate) fn of(&self, key: &K) -> impl Iterator<Item = &V> + use<'_, K, V> {
         let key = *key;
@@ -82,6 +91,8 @@ mod tests {
     fn the_seconds_of_a_first_are_those_of_no_other() {
         let mut relation: Relation<u8, u8> = [(2, 9), (1, 5), (2, 3), (3, 0)].into_iter().collect();
         assert_eq!(relation.of(&2).collect::<Vec<_>>(), [&3, &9]);
+        assert_eq!(relation.firsts_after(None).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(relation.firsts_after(Some(2)).collect::<Vec<_>>(), [3]);
         relation.separate(2, 9);
         relation.relate(0, 1);
         assert_eq!(relation.of(&2).collect::<Vec<_>>(), [&3]);

@@ -1,12 +1,12 @@
 //! What a store holds, and the one way in which it changes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
 
 use constellation_store_core::{
-    ActiveVersion, Committed, ImageSummary, IndexEntry, ListOptions, NameEntry, PipelineImage, PipelineName,
-    Revision, SourceHash, StoreStatus, StructuralHash, SyntacticKey, Version, VersionHistory,
+    ActiveVersion, Committed, ImageSummary, IndexEntry, ListOptions, NameEntry, NamedImage, PipelineImage,
+    PipelineName, Revision, SourceHash, StoreStatus, StructuralHash, SyntacticKey, Version, VersionHistory,
 };
 
 use crate::bodies::{Bodies, LoadedImages};
@@ -368,6 +368,35 @@ impl State {
     ) -> impl Iterator<Item = ImageSummary> + Send + use<> {
         let page: Vec<_> = page(&self.images, options).map(|(_, summary)| Arc::clone(summary)).collect();
         page.into_iter().map(|summary| ImageSummary::clone(&summary))
+    }
+
+    /// The images of a listing that names point to, as they are now. With a prefix this looks at all names that begin
+    /// so, whatever the page.
+    pub fn list_named(
+        &self,
+        prefix: &str,
+        options: &ListOptions<StructuralHash>,
+    ) -> impl Iterator<Item = NamedImage> + Send + use<> {
+        let named = |structural_hash: StructuralHash| {
+            let names = self.names_of(&structural_hash);
+            (!names.is_empty()).then(|| (structural_hash, names, self.images.get(&structural_hash).cloned()))
+        };
+        let limit = options.limit.unwrap_or(usize::MAX);
+        let page: Vec<_> = if prefix.is_empty() {
+            self.relations().holders.firsts_after(options.after).filter_map(named).take(limit).collect()
+        } else {
+            let beginning = self.names.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+            let beginning = beginning.take_while(|(name, _)| name.as_str().starts_with(prefix));
+            let pointed: BTreeSet<_> =
+                beginning.filter_map(|(_, history)| Some(history.active()?.structural_hash)).collect();
+            let start = options.after.map_or(Bound::Unbounded, Bound::Excluded);
+            pointed.range((start, Bound::Unbounded)).copied().filter_map(named).take(limit).collect()
+        };
+        page.into_iter().map(|(structural_hash, names, summary)| NamedImage {
+            structural_hash,
+            names,
+            summary: summary.map(|summary| ImageSummary::clone(&summary)),
+        })
     }
 
     /// The names of a listing, as they are now.

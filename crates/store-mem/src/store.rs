@@ -6,8 +6,8 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 use async_trait::async_trait;
 use constellation_store_core::{
     ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry,
-    PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError, StoreStatus, StructuralHash,
-    SyntacticKey, SystemClock, VersionHistory,
+    NamedImage, PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError, StoreStatus,
+    StructuralHash, SyntacticKey, SystemClock, VersionHistory,
 };
 use futures_core::stream::BoxStream;
 use futures_util::stream::{self, StreamExt};
@@ -130,6 +130,14 @@ impl PipelineStore for InMemoryPipelineStore {
 
     fn list_images(&self, options: ListOptions<StructuralHash>) -> BoxStream<'static, Result<ImageSummary>> {
         self.list("list images", |state| state.list_images(&options))
+    }
+
+    fn list_named(
+        &self,
+        prefix: &str,
+        options: ListOptions<StructuralHash>,
+    ) -> BoxStream<'static, Result<NamedImage>> {
+        self.list("list named images", |state| state.list_named(prefix, &options))
     }
 
     fn list_names(&self, options: ListOptions<PipelineName>) -> BoxStream<'static, Result<NameEntry>> {

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use constellation_store_core::conformance::{Backend, Case, cases};
 use constellation_store_core::{
-    ActiveVersion, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry, Operation,
-    Origin, Outcome, PipelineImage, PipelineName, PipelineStore, Result, Revision, SourceHash, StoreError,
-    StoreStatus, StructuralHash, SyntacticKey, Timestamp, VersionHistory,
+    ActiveVersion, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry,
+    NamedImage, Operation, Origin, Outcome, PipelineImage, PipelineName, PipelineStore, Result, Revision,
+    SourceHash, StoreError, StoreStatus, StructuralHash, SyntacticKey, Timestamp, VersionHistory,
 };
 use constellation_store_mem::{Parts, State};
 use futures_core::stream::BoxStream;
@@ -38,6 +38,7 @@ enum Defect {
     ListsBackwards,
     ListsFromTheKeyItself,
     IgnoresLimits,
+    IgnoresPrefixes,
     ListsWhatIsThereLater,
     FoldsTheCaseOfNames,
     ServesWhenClosed,
@@ -53,7 +54,7 @@ enum Defect {
 }
 
 /// What goes wrong, and the case that finds it.
-const DEFECTS: [(Defect, &str); 32] = [
+const DEFECTS: [(Defect, &str); 34] = [
     (Defect::AcknowledgesButDropsVersions, "the_alias_of_a_name_is_the_hash_of_its_active_version"),
     (Defect::AcknowledgesButDropsSources, "a_source_reads_back_byte_by_byte"),
     (Defect::IgnoresPreconditions, "active_holds_for_the_active_version_only"),
@@ -73,6 +74,8 @@ const DEFECTS: [(Defect, &str); 32] = [
     (Defect::ListsBackwards, "names_are_listed_by_ascending_bytes_in_pages"),
     (Defect::ListsFromTheKeyItself, "images_are_listed_by_ascending_hash_in_pages"),
     (Defect::IgnoresLimits, "the_index_is_listed_by_ascending_key_in_pages"),
+    (Defect::ListsBackwards, "named_images_are_listed_by_ascending_hash_in_pages"),
+    (Defect::IgnoresPrefixes, "a_prefix_lists_the_images_that_have_such_a_name"),
     (Defect::ListsWhatIsThereLater, "a_listing_is_a_snapshot_at_the_time_of_the_call"),
     (Defect::FoldsTheCaseOfNames, "every_allowed_name_is_a_name_of_its_own"),
     (Defect::ServesWhenClosed, "a_closed_store_is_unavailable"),
@@ -483,6 +486,19 @@ impl PipelineStore for Broken {
             options,
             |entry| entry.structural_hash,
             |state, options| state.list_images(options).collect(),
+        )
+    }
+
+    fn list_named(
+        &self,
+        prefix: &str,
+        options: ListOptions<StructuralHash>,
+    ) -> BoxStream<'static, Result<NamedImage>> {
+        let prefix = if self.0.is(Defect::IgnoresPrefixes) { String::new() } else { prefix.to_owned() };
+        self.0.list(
+            options,
+            |entry| entry.structural_hash,
+            move |state, options| state.list_named(&prefix, options).collect(),
         )
     }
 

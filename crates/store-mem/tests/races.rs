@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use constellation_store_core::{
     ActiveVersion, Commit, Committed, DagSpec, ErrorKind, GcOptions, ImageMetadata, ImageSummary, IndexEntry,
-    ListOptions, Literal, NameEntry, NodeIndex, NodeKind, NodeSpec, Operation, Origin, OutputSpec,
-    PipelineImage, PipelineName, PipelineStore, PipelineStoreExt, Precondition, Result, SourceHash,
-    StoreError, StoreStatus, StructuralHash, SyntacticKey, Timestamp, TypeIndex, TypeSpec, VersionHistory,
+    ListOptions, Literal, NameEntry, NamedImage, NodeIndex, NodeKind, NodeSpec, Operation, Origin,
+    OutputSpec, PipelineImage, PipelineName, PipelineStore, PipelineStoreExt, Precondition, Result,
+    SourceHash, StoreError, StoreStatus, StructuralHash, SyntacticKey, Timestamp, TypeIndex, TypeSpec,
+    VersionHistory,
 };
 use constellation_store_mem::InMemoryPipelineStore;
 use futures_core::stream::BoxStream;
@@ -114,6 +115,14 @@ impl PipelineStore for Contended {
     fn list_images(&self, options: ListOptions<StructuralHash>) -> BoxStream<'static, Result<ImageSummary>> {
         self.interfere(Call::ListImages);
         self.inner.list_images(options)
+    }
+
+    fn list_named(
+        &self,
+        prefix: &str,
+        options: ListOptions<StructuralHash>,
+    ) -> BoxStream<'static, Result<NamedImage>> {
+        self.inner.list_named(prefix, options)
     }
 
     fn list_names(&self, options: ListOptions<PipelineName>) -> BoxStream<'static, Result<NameEntry>> {

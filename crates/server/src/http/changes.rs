@@ -14,9 +14,10 @@ use constellation_store_core::{ErrorKind, Origin, PipelineName, Precondition, Re
 
 use super::App;
 use super::body::{BodyError, read_json, read_optional_json};
-use super::conditions::{self, Parameters};
+use super::conditions;
 use super::layer::RequestId;
 use super::pipelines::parse_path;
+use super::query::Parameters;
 use super::respond::{self, Failure, tagged};
 use super::versions::parse_version;
 use crate::error::ServiceError;

@@ -1,27 +1,17 @@
 //! What a request to change something requires of a name (`If-Match` and `If-None-Match`), and whether it is a dry run.
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request};
+use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use constellation_store_core::{ErrorKind, PipelineName, Precondition};
 
 use super::App;
+use super::query::Parameters;
 use super::respond::Failure;
 use crate::error::ServiceError;
 use crate::service::Mode;
 use crate::wire::{ChangeParameters, CurrentBody, ErrorDetails};
-
-/// The parameters of a query, or why there are none.
-pub(super) type Parameters<T> = Result<Query<T>, QueryRejection>;
-
-/// The parameters of a query. One that nobody knows is refused, so that none is passed over.
-pub(super) fn parameters<T>(query: Parameters<T>) -> Result<T, Failure> {
-    query
-        .map(|Query(parameters)| parameters)
-        .map_err(|rejection| Failure::new(StatusCode::BAD_REQUEST, "InvalidParameter", rejection.body_text()))
-}
 
 /// The headers and the body of a request that takes no parameters. The extractor of the headers alone copies them.
 pub(super) fn without_parameters(request: Request) -> Result<(HeaderMap, Body), Failure> {
@@ -35,7 +25,7 @@ pub(super) fn without_parameters(request: Request) -> Result<(HeaderMap, Body), 
 
 /// Whether the change is made, by `?dry_run=true`.
 pub(super) fn mode(query: Parameters<ChangeParameters>) -> Result<Mode, Failure> {
-    let ChangeParameters { dry_run } = parameters(query)?;
+    let ChangeParameters { dry_run } = query.get()?;
     Ok(Mode::new(dry_run))
 }
 

@@ -3,31 +3,31 @@
 //! A cursor is the key of the last entry of a page, so that the next page begins after it whatever was stored or
 //! removed meanwhile: what stays is told exactly once.
 
-use std::fmt::Display;
-use std::ops::Bound;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use constellation_store_core::{ImageSummary, ListOptions, StoreError, StructuralHash};
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use constellation_store_core::{
+    ImageSummary, ListOptions, NamedImage, PipelineName, StoreError, StructuralHash,
+};
+use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::App;
-use super::conditions::{self, Parameters};
 use super::layer::RequestId;
-use super::pipelines::{Aliases, aliases};
+use super::query::Parameters;
 use super::respond::{self, Failure, json};
-use crate::service::is_damage;
-use crate::wire::{ErrorResponse, PipelineList, PipelineSummary};
+use crate::wire::{ErrorResponse, PipelineList, PipelineSummary, shown};
 
 /// How many entries a page has unless it is told.
 const DEFAULT_LIMIT: usize = 100;
 
-/// How many entries a page has at most; who asks for more gets so many.
+/// How many entries a page has at most. Who asks for more is refused: a shorter page would look like the last one to
+/// whoever does not look for the next.
 const MAX_LIMIT: usize = 1_000;
 
 /// Why a pipeline cannot be run whose image is not there, when nobody has tried yet.
@@ -38,8 +38,8 @@ pub(super) const LOST: &str = "its image is missing or damaged: publish it anew,
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
-    /// How many entries a page has; more than 1000 are not told at once.
-    #[param(value_type = Option<u64>, minimum = 1, default = 100)]
+    /// How many entries a page has.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
     /// The `nextCursor` of the page before.
     cursor: Option<String>,
@@ -52,8 +52,8 @@ pub(super) struct ListParameters {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageParameters {
-    /// How many entries a page has; more than 1000 are not told at once.
-    #[param(value_type = Option<u64>, minimum = 1, default = 100)]
+    /// How many entries a page has.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 1000, default = 100)]
     pub(super) limit: Option<String>,
     /// The `nextCursor` of the page before.
     pub(super) cursor: Option<String>,
@@ -66,20 +66,30 @@ pub(super) struct Page<K> {
     pub(super) limit: usize,
 }
 
-impl<K: FromStr<Err: Display>> Page<K> {
+impl<K: FromStr> Page<K> {
     pub(super) fn new(parameters: PageParameters) -> Result<Self, Failure> {
         let PageParameters { limit, cursor } = parameters;
         let limit = match limit {
             None => DEFAULT_LIMIT,
             Some(text) => match text.parse() {
-                Ok(limit @ 1..) => MAX_LIMIT.min(limit),
-                _ => return Err(invalid(format!("'limit' is a number from 1, got '{text}'"))),
+                Ok(limit @ 1..=MAX_LIMIT) => limit,
+                _ => {
+                    let message = format!(
+                        "parameter 'limit' is a whole number from 1 to {MAX_LIMIT}, got '{}'",
+                        shown(&text)
+                    );
+                    return Err(invalid(message));
+                }
             },
         };
-        let after = cursor
-            .map(|cursor| cursor.parse::<K>())
-            .transpose()
-            .map_err(|error| invalid(format!("'cursor' is the 'nextCursor' of the page before: {error}")))?;
+        let after = cursor.map(|cursor| {
+            let told = || {
+                let shown = shown(&cursor);
+                invalid(format!("parameter 'cursor' is the 'nextCursor' of the page before, got '{shown}'"))
+            };
+            cursor.parse::<K>().map_err(|_| told())
+        });
+        let after = after.transpose()?;
         Ok(Self { after, limit })
     }
 }
@@ -113,7 +123,7 @@ pub(super) async fn list(
     query: Parameters<ListParameters>,
 ) -> Response {
     respond::answer(&request_id, async {
-        let ListParameters { limit, cursor, prefix } = conditions::parameters(query)?;
+        let ListParameters { limit, cursor, prefix } = query.get()?;
         let page = Page::new(PageParameters { limit, cursor })?;
         let list = pipelines(&app, &page, prefix.as_deref()).await.map_err(Failure::from)?;
         Ok(json(StatusCode::OK, &list))
@@ -126,84 +136,55 @@ async fn pipelines(
     page: &Page<StructuralHash>,
     prefix: Option<&str>,
 ) -> Result<PipelineList, StoreError> {
-    let aliases = aliases(app).await?;
-    let problems = app.service.problems();
-    let is_wanted = |hash: &StructuralHash| {
-        let is_named = |prefix| {
-            let mut names = aliases.get(hash).into_iter().flatten();
-            names.any(|name| name.as_str().starts_with(prefix))
-        };
-        prefix.is_none_or(is_named)
-    };
-    let n_looked_for = page.limit.saturating_add(1);
-    // With a prefix, the store does not know which images count.
-    let limit = prefix.is_none().then_some(n_looked_for);
-    let images = app.service.store().list_images(ListOptions { after: page.after, limit });
-    let stored: Vec<ImageSummary> = images
-        .try_filter(|image| std::future::ready(is_wanted(&image.structural_hash)))
-        .take(n_looked_for)
-        .try_collect()
-        .await?;
-    // Beyond a full page there may be images that were not looked at.
-    let end = stored.get(page.limit).map(|image| image.structural_hash);
-    let mut lost = lost(app, &aliases, page.after, end, &stored).await?;
-    lost.retain(is_wanted);
-
-    let reason = |hash: &StructuralHash| {
-        let mut names = aliases.get(hash).into_iter().flatten();
-        names.find_map(|name| problems.get(name).cloned())
-    };
-    let names = |hash: &StructuralHash| -> Vec<String> {
-        aliases.get(hash).into_iter().flatten().map(ToString::to_string).collect()
-    };
-    let stored = stored.into_iter().map(|image| PipelineSummary {
-        structural_hash: image.structural_hash.to_string(),
-        syntactic_hash: image.metadata.syntactic_hash.map(|hash| hash.to_string()),
-        aliases: names(&image.structural_hash),
-        compiled_at: Some(image.metadata.compiled_at.to_string()),
-        module_count: Some(image.metadata.module_count),
-        declared_outputs: image.outputs.iter().map(ToString::to_string).collect(),
-        load_error: reason(&image.structural_hash),
-    });
-    let lost = lost.into_iter().map(|hash| PipelineSummary {
-        structural_hash: hash.to_string(),
-        syntactic_hash: None,
-        aliases: names(&hash),
-        compiled_at: None,
-        module_count: None,
-        declared_outputs: Vec::new(),
-        load_error: Some(reason(&hash).unwrap_or_else(|| LOST.to_owned())),
-    });
-    let mut pipelines: Vec<PipelineSummary> = stored.chain(lost).collect();
-    pipelines.sort_by(|left, right| left.structural_hash.cmp(&right.structural_hash));
+    // Of each kind so many as the page has at most, and one more: the page is made of the first of both.
+    let options = || ListOptions { after: page.after, limit: Some(page.limit.saturating_add(1)) };
+    let store = app.service.store();
+    let mut found: BTreeMap<StructuralHash, (Vec<PipelineName>, Option<ImageSummary>)> = BTreeMap::new();
+    if prefix.is_none() {
+        let mut images = store.list_images(options());
+        while let Some(image) = images.try_next().await? {
+            found.insert(image.structural_hash, (Vec::new(), Some(image)));
+        }
+    }
+    // After the images, so that the names of those that are stored meanwhile are told.
+    let mut named = store.list_named(prefix.unwrap_or_default(), options());
+    while let Some(NamedImage { structural_hash, names, summary }) = named.try_next().await? {
+        let (known_names, known_summary) = found.entry(structural_hash).or_default();
+        *known_names = names;
+        *known_summary = known_summary.take().or(summary);
+    }
+    let mut pipelines: Vec<PipelineSummary> = found
+        .into_iter()
+        .map(|(structural_hash, (names, summary))| {
+            let reason = names.iter().find_map(|name| app.service.problem_of(name));
+            summarized(structural_hash, &names, summary.as_ref(), reason)
+        })
+        .collect();
     let next_cursor = page.end(&mut pipelines, |pipeline| pipeline.structural_hash.clone());
     Ok(PipelineList { pipelines, next_cursor })
 }
 
-/// The images that names point to and that are not there, after one hash and up to another.
-async fn lost(
-    app: &App,
-    aliases: &Aliases,
-    after: Option<StructuralHash>,
-    end: Option<StructuralHash>,
-    stored: &[ImageSummary],
-) -> Result<Vec<StructuralHash>, StoreError> {
-    let range =
-        (after.map_or(Bound::Unbounded, Bound::Excluded), end.map_or(Bound::Unbounded, Bound::Included));
-    let mut lost = Vec::new();
-    for hash in aliases.range(range).map(|(hash, _)| hash) {
-        if stored.binary_search_by(|image| image.structural_hash.cmp(hash)).is_ok() {
-            continue;
-        }
-        // It may have been stored since the list was made.
-        match app.service.store().peek(hash).await {
-            Ok(Some(_)) => {}
-            Ok(None) => lost.push(*hash),
-            Err(error) if is_damage(error.kind()) => lost.push(*hash),
-            Err(error) => return Err(error),
-        }
+fn summarized(
+    structural_hash: StructuralHash,
+    names: &[PipelineName],
+    summary: Option<&ImageSummary>,
+    reason: Option<String>,
+) -> PipelineSummary {
+    let load_error = match summary {
+        Some(_) => reason,
+        None => Some(reason.unwrap_or_else(|| LOST.to_owned())),
+    };
+    let metadata = summary.map(|summary| &summary.metadata);
+    let outputs = summary.into_iter().flat_map(|summary| &*summary.outputs);
+    PipelineSummary {
+        structural_hash: structural_hash.to_string(),
+        syntactic_hash: metadata.and_then(|metadata| metadata.syntactic_hash).map(|hash| hash.to_string()),
+        aliases: names.iter().map(ToString::to_string).collect(),
+        compiled_at: metadata.map(|metadata| metadata.compiled_at.to_string()),
+        module_count: metadata.map(|metadata| metadata.module_count),
+        declared_outputs: outputs.map(ToString::to_string).collect(),
+        load_error,
     }
-    Ok(lost)
 }
 
 fn invalid(message: String) -> Failure {

@@ -1,6 +1,6 @@
 //! `/pipelines/{ref}`: what is stored under a name or a hash.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -9,10 +9,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use constellation_store_core::{
-    ActiveVersion, InvalidDag, ListOptions, PipelineImage, PipelineName, Reference, Requirement, StoreError,
-    StructuralHash,
+    ActiveVersion, InvalidDag, PipelineImage, Reference, Requirement, StoreError,
 };
-use futures_util::TryStreamExt as _;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
@@ -24,9 +22,6 @@ use super::programs::invalid_name;
 use super::respond::{self, Failure, tagged};
 use crate::error::ServiceError;
 use crate::wire::{ErrorResponse, ModuleInfo, PipelineDetail, TypesBody, Written, type_text};
-
-/// Names by the image that they point to.
-pub(super) type Aliases = BTreeMap<StructuralHash, BTreeSet<PipelineName>>;
 
 /// What follows from the graph of an image and the modules of the server.
 #[derive(Debug, Clone)]
@@ -176,16 +171,4 @@ fn modules(app: &App, image: &PipelineImage) -> Vec<ModuleInfo> {
             },
         })
         .collect()
-}
-
-/// Names by the image that they point to.
-pub(super) async fn aliases(app: &App) -> Result<Aliases, StoreError> {
-    let mut aliases = Aliases::new();
-    let mut names = app.service.store().list_names(ListOptions::default());
-    while let Some(entry) = names.try_next().await? {
-        if let Some(active) = entry.active {
-            aliases.entry(active.structural_hash).or_default().insert(entry.name);
-        }
-    }
-    Ok(aliases)
 }

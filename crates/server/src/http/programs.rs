@@ -13,8 +13,9 @@ use constellation_types::decode_json;
 
 use super::App;
 use super::body::read_json;
-use super::conditions::{self, Parameters};
+use super::conditions;
 use super::layer::RequestId;
+use super::query::Parameters;
 use super::respond::{Failure, json, tagged};
 use super::runs::run_pipeline;
 use crate::error::ServiceError;

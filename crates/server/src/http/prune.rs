@@ -9,9 +9,10 @@ use axum::response::Response;
 use constellation_store_core::PipelineName;
 
 use super::App;
-use super::conditions::{self, Parameters};
+use super::conditions;
 use super::layer::RequestId;
 use super::pipelines::parse_path;
+use super::query::Parameters;
 use super::respond::{self, tagged};
 use crate::service::Mode;
 use crate::wire::{ErrorResponse, PruneParameters, PruneResponse};
@@ -44,7 +45,7 @@ pub(super) async fn prune(
 ) -> Response {
     respond::answer(&request_id, async {
         let name: PipelineName = parse_path(path)?;
-        let PruneParameters { keep, dry_run } = conditions::parameters(query)?;
+        let PruneParameters { keep, dry_run } = query.get()?;
         let (mode, precondition) = (Mode::new(dry_run), conditions::precondition(&headers)?);
         let forgotten = match app.service.prune(&name, keep, precondition, mode).await {
             Ok(forgotten) => forgotten,

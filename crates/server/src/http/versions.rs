@@ -9,10 +9,10 @@ use axum::response::Response;
 use constellation_store_core::{PipelineName, Reference, VersionHistory};
 
 use super::App;
-use super::conditions::{self, Parameters};
 use super::layer::RequestId;
 use super::listing::{Page, PageParameters};
 use super::pipelines::{parse_path, parse_segment, undecodable};
+use super::query::Parameters;
 use super::respond::{self, Failure, tagged};
 use crate::error::ServiceError;
 use crate::service::is_damage;
@@ -44,7 +44,7 @@ pub(super) async fn list(
 ) -> Response {
     respond::answer(&request_id, async {
         let name: PipelineName = parse_path(path)?;
-        let page = Page::<u64>::new(conditions::parameters(query)?)?;
+        let page = Page::<u64>::new(query.get()?)?;
         let history = history(&app, &name).await?;
         let newest_first = history.versions.iter().rev();
         let older = newest_first.filter(|version| page.after.is_none_or(|after| version.version < after));

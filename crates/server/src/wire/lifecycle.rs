@@ -1,11 +1,13 @@
 //! What requests and answers of a name's life cycle look like: versions, reload, rollback, deleting.
 
+use std::str::FromStr;
+
 use constellation_store_core::{ActiveVersion, Origin, PipelineName, Version};
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::DiagnosticBody;
+use super::{DiagnosticBody, shown};
 use crate::diff::DagDiff;
 use crate::service::ImageUser;
 
@@ -16,6 +18,7 @@ use crate::service::ImageUser;
 #[into_params(parameter_in = Query)]
 pub(crate) struct ChangeParameters {
     /// Only tell what would happen, and change nothing.
+    #[serde(deserialize_with = "dry_run")]
     pub(crate) dry_run: bool,
 }
 
@@ -25,9 +28,11 @@ pub(crate) struct ChangeParameters {
 #[into_params(parameter_in = Query)]
 pub(crate) struct PruneParameters {
     /// How many of the newest versions stay.
+    #[serde(deserialize_with = "keep")]
     #[param(default = 10)]
     pub(crate) keep: usize,
     /// Only tell what would happen, and change nothing.
+    #[serde(deserialize_with = "dry_run")]
     pub(crate) dry_run: bool,
 }
 
@@ -35,6 +40,25 @@ impl Default for PruneParameters {
     fn default() -> Self {
         Self { keep: 10, dry_run: false }
     }
+}
+
+fn dry_run<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    parameter(deserializer, "dry_run", "true or false")
+}
+
+fn keep<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    parameter(deserializer, "keep", "a whole number from 0")
+}
+
+/// Reads a parameter, or tells what it is instead of what is wrong with its text.
+fn parameter<'de, T: FromStr, D: Deserializer<'de>>(
+    deserializer: D,
+    name: &str,
+    what: &str,
+) -> Result<T, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let error = |_| D::Error::custom(format!("parameter '{name}' is {what}, got '{}'", shown(&text)));
+    text.parse().map_err(error)
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -9,11 +9,14 @@ use super::fixtures::{commit, delete, image, index, key, name, publish, put, rem
 use super::{Store, case_list};
 use crate::ext::collect;
 use crate::{
-    ImageSummary, IndexEntry, ListOptions, NameEntry, Operation, Result, StructuralHash, SyntacticKey,
+    ImageSummary, IndexEntry, ListOptions, NameEntry, NamedImage, Operation, Result, StructuralHash,
+    SyntacticKey,
 };
 
 case_list![
     images_are_listed_by_ascending_hash_in_pages,
+    named_images_are_listed_by_ascending_hash_in_pages,
+    a_prefix_lists_the_images_that_have_such_a_name,
     names_are_listed_by_ascending_bytes_in_pages,
     the_index_is_listed_by_ascending_key_in_pages,
     deleted_names_are_listed_without_a_version,
@@ -52,6 +55,45 @@ async fn images_are_listed_by_ascending_hash_in_pages(store: Store) {
     let expected: Vec<_> = images.iter().map(|image| ImageSummary::of(image)).collect();
     assert_eq!(list(ListOptions::default()).await, expected);
     check_pages(list, images.iter().map(|image| image.structural_hash).collect()).await;
+}
+
+async fn named_images_are_listed_by_ascending_hash_in_pages(store: Store) {
+    // An image with two names, one with one, one that only an older version of a name refers to, one that a deleted name
+    // had, and one that no name ever had.
+    for (text, number) in [("b", 0), ("a", 0), ("c", 1), ("d", 2), ("d", 3), ("e", 4), ("f", 5), ("g", 6)] {
+        publish(&store, &name(text), &image(number)).await;
+    }
+    commit(&store, [delete(&name("e")), put(&image(7))]).await;
+    let named = |number: i64, names: &[&str]| NamedImage {
+        structural_hash: image(number).structural_hash,
+        names: names.iter().copied().map(name).collect(),
+        summary: Some(ImageSummary::of(&image(number))),
+    };
+    let mut expected =
+        [named(0, &["a", "b"]), named(1, &["c"]), named(3, &["d"]), named(5, &["f"]), named(6, &["g"])];
+    expected.sort_by_key(|image| image.structural_hash);
+    let list = |options| all(store.list_named("", options));
+    assert_eq!(list(ListOptions::default()).await, expected);
+    check_pages(list, expected.iter().map(|image| image.structural_hash).collect()).await;
+}
+
+async fn a_prefix_lists_the_images_that_have_such_a_name(store: Store) {
+    for (text, number) in
+        [("team/a", 0), ("team/b", 1), ("other", 1), ("tea", 2), ("team0", 3), ("team/c", 4), ("team/d", 5)]
+    {
+        publish(&store, &name(text), &image(number)).await;
+    }
+    commit(&store, [delete(&name("team/c"))]).await;
+    publish(&store, &name("team/d"), &image(2)).await;
+    let list = |options| all(store.list_named("team/", options));
+    let mut expected = [0, 1, 2].map(|number| image(number).structural_hash);
+    expected.sort();
+    let listed = list(ListOptions::default()).await;
+    assert_eq!(listed.iter().map(|image| image.structural_hash).collect::<Vec<_>>(), expected);
+    let both = listed.iter().find(|listed| listed.structural_hash == image(1).structural_hash).unwrap();
+    assert_eq!(both.names, [name("other"), name("team/b")], "with all its names");
+    check_pages(list, expected.to_vec()).await;
+    assert_eq!(all(store.list_named("nobody", ListOptions::default())).await, []);
 }
 
 async fn names_are_listed_by_ascending_bytes_in_pages(store: Store) {
@@ -114,7 +156,7 @@ async fn a_page_may_start_after_a_key_that_is_not_there(store: Store) {
     }
 }
 
-type Listed = (Vec<ImageSummary>, Vec<NameEntry>, Vec<IndexEntry>);
+type Listed = (Vec<ImageSummary>, Vec<NamedImage>, Vec<NameEntry>, Vec<IndexEntry>);
 
 async fn a_listing_is_a_snapshot_at_the_time_of_the_call(store: Store) {
     commit(&store, (0..50).map(|number| put(&image(number)))).await;
@@ -125,11 +167,12 @@ async fn a_listing_is_a_snapshot_at_the_time_of_the_call(store: Store) {
     }
     let start = || -> BoxFuture<'static, Listed> {
         let images = store.list_images(ListOptions::default());
+        let named = store.list_named("", ListOptions::default());
         let names = store.list_names(ListOptions::default());
         let index = store.list_index(ListOptions::default());
         Box::pin(async {
-            let images = collect(images).await.unwrap();
-            (images, collect(names).await.unwrap(), collect(index).await.unwrap())
+            let (images, named) = (collect(images).await.unwrap(), collect(named).await.unwrap());
+            (images, named, collect(names).await.unwrap(), collect(index).await.unwrap())
         })
     };
     let before = start().await;
@@ -144,4 +187,5 @@ async fn a_listing_is_a_snapshot_at_the_time_of_the_call(store: Store) {
     assert_ne!(after.0, before.0);
     assert_ne!(after.1, before.1);
     assert_ne!(after.2, before.2);
+    assert_ne!(after.3, before.3);
 }

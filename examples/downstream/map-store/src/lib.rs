@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use constellation_store_core::{
-    ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry,
+    ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry, NamedImage,
     Operation, PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError, StoreStatus,
     StructuralHash, SyntacticKey, SystemClock, VersionHistory,
 };
@@ -137,6 +137,34 @@ impl PipelineStore for MapStore {
 
     fn list_images(&self, options: ListOptions<StructuralHash>) -> BoxStream<'static, Result<ImageSummary>> {
         self.list(options, |content| &content.images, |(_, image)| ImageSummary::of(image))
+    }
+
+    fn list_named(
+        &self,
+        prefix: &str,
+        ListOptions { after, limit }: ListOptions<StructuralHash>,
+    ) -> BoxStream<'static, Result<NamedImage>> {
+        let entries = self.content().map(|content| {
+            let mut names: BTreeMap<StructuralHash, Vec<PipelineName>> = BTreeMap::new();
+            for (name, history) in &content.names {
+                if let Some(active) = history.active() {
+                    names.entry(active.structural_hash).or_default().push(name.clone());
+                }
+            }
+            let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let has_such = |(_, names): &(_, &Vec<PipelineName>)| {
+                names.iter().any(|name| name.as_str().starts_with(prefix))
+            };
+            let page = names.range((after, Bound::Unbounded)).filter(has_such);
+            let page = page.take(limit.unwrap_or(usize::MAX));
+            let entry = |(structural_hash, names): (&StructuralHash, &Vec<PipelineName>)| NamedImage {
+                structural_hash: *structural_hash,
+                names: names.clone(),
+                summary: content.images.get(structural_hash).map(|image| ImageSummary::of(image)),
+            };
+            page.map(|found| Ok(entry(found))).collect()
+        });
+        stream::iter(entries.unwrap_or_else(|error| vec![Err(error)])).boxed()
     }
 
     fn list_names(&self, options: ListOptions<PipelineName>) -> BoxStream<'static, Result<NameEntry>> {

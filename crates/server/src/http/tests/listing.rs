@@ -1,15 +1,16 @@
 //! `GET /pipelines`: pages, prefixes, and what cannot be run.
 
 use std::fs;
+use std::sync::Arc;
 
 use axum::Router;
-use constellation_store_core::{Commit, Operation};
+use constellation_store_core::{Commit, Operation, PipelineStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{keys, publish};
 use crate::builder::ConstellationServer;
-use crate::test_support::{call, get, post, server};
+use crate::test_support::{RefusingStore, call, get, post, server, server_over};
 
 fn hashes(page: &Value) -> Vec<String> {
     let entries = page["pipelines"].as_array().unwrap().iter();
@@ -103,10 +104,36 @@ async fn a_page_is_bounded_whatever_is_asked_for() {
         commit = commit.then(Operation::PutImage(image.into()));
     }
     store.commit(commit).await.unwrap();
-    for limit in ["1000", "1001", "18446744073709551615"] {
-        let page = get(&router, &format!("/pipelines?limit={limit}")).await.json();
-        assert_eq!(hashes(&page).len(), 1_000, "{limit}");
-        assert!(page["nextCursor"].is_string());
+    let page = get(&router, "/pipelines?limit=1000").await.json();
+    assert_eq!((hashes(&page).len(), page["nextCursor"].is_string()), (1_000, true));
+    for path in ["/pipelines", "/pipelines/n0/versions"] {
+        for limit in ["1001", "18446744073709551615", "18446744073709551616", "0", "-1", "many", ""] {
+            let answer = get(&router, &format!("{path}?limit={limit}")).await;
+            assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (400, &json!("InvalidParameter")));
+            let message = format!("parameter 'limit' is a whole number from 1 to 1000, got '{limit}'");
+            assert_eq!(answer.json()["message"], message, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_reads_what_stands_on_it_however_much_is_stored() {
+    let counting = Arc::new(RefusingStore::default());
+    let store: Arc<dyn PipelineStore> = Arc::<RefusingStore>::clone(&counting);
+    let router = server_over(&store).await.router();
+    let stored = store_images(&router, 50).await;
+    let cursor = &stored[20];
+    for (query, most) in [
+        ("limit=5", 12),
+        (&*format!("limit=5&cursor={cursor}"), 12),
+        ("limit=5&prefix=n4", 6),
+        (&*format!("limit=5&prefix=n&cursor={cursor}"), 6),
+    ] {
+        let before = counting.listed();
+        let page = get(&router, &format!("/pipelines?{query}")).await.json();
+        assert_eq!(hashes(&page).len(), 5, "{query}");
+        let read = counting.listed() - before;
+        assert!(read <= most, "{query} read {read} entries");
     }
 }
 
