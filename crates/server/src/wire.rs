@@ -70,6 +70,10 @@ pub(crate) struct CompileResponse {
     /// What the name pointed to before.
     pub(crate) previous_hash: Option<String>,
     pub(crate) dry_run: bool,
+    /// What names the request in the log; only of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) request_id: Option<String>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -159,6 +163,10 @@ pub(crate) struct ExecuteResponse {
     pub(crate) resumption_count: Option<u32>,
     #[serde(flatten)]
     pub(crate) told: ToldBody,
+    /// What names the request in the log; only of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) request_id: Option<String>,
 }
 
 /// The answer to `/run`.
@@ -179,6 +187,10 @@ pub(crate) struct RunResponse {
     pub(crate) diagnostics: Vec<DiagnosticBody>,
     #[serde(flatten)]
     pub(crate) told: ToldBody,
+    /// What names the request in the log; only of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) request_id: Option<String>,
 }
 
 impl RunResponse {
@@ -193,6 +205,7 @@ impl RunResponse {
             pending_outputs,
             resumption_count,
             told,
+            request_id,
         } = executed;
         Self {
             success,
@@ -207,6 +220,7 @@ impl RunResponse {
             resumption_count,
             diagnostics: Vec::new(),
             told,
+            request_id,
         }
     }
 }

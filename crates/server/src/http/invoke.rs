@@ -15,7 +15,7 @@ use super::conditions;
 use super::layer::RequestId;
 use super::modules::info;
 use super::pipelines::undecodable;
-use super::programs::decode_inputs;
+use super::programs::{decode_inputs, identified};
 use super::respond::{self, Failure, json};
 use super::runs::run_pipeline;
 use crate::service::ProgramOf;
@@ -89,6 +89,7 @@ pub(super) async fn invoke(
             Some(missing) => refused(text_of(missing)),
             None => (status, ran),
         };
+        let ran = identified(status, ran, &request_id);
         let body = InvokeResponse {
             success: ran.success,
             outputs: ran.outputs,
@@ -96,6 +97,7 @@ pub(super) async fn invoke(
             module: module.name.to_string(),
             execution_id: ran.execution_id,
             errors: ran.told.errors,
+            request_id: ran.request_id,
         };
         Ok(json(status, &body))
     })

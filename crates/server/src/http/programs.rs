@@ -57,7 +57,8 @@ pub(super) async fn compile(
         Err(failure) => return failure.respond(&request_id),
     };
     let refuse = |message: String| {
-        let body = CompileResponse { errors: vec![message], ..CompileResponse::default() };
+        let request_id = Some(request_id.to_string());
+        let body = CompileResponse { errors: vec![message], request_id, ..CompileResponse::default() };
         json(StatusCode::BAD_REQUEST, &body)
     };
     let CompileRequest { source, name, dag_name } = match read_json(&app, &headers, body).await {
@@ -84,6 +85,7 @@ pub(super) async fn compile(
             let body = CompileResponse {
                 errors: DiagnosticBody::messages(&diagnostics),
                 diagnostics: DiagnosticBody::of(&diagnostics),
+                request_id: Some(request_id.to_string()),
                 ..CompileResponse::default()
             };
             return json(StatusCode::BAD_REQUEST, &body);
@@ -113,6 +115,7 @@ pub(super) async fn compile(
             .and_then(|pointed| pointed.previous)
             .map(|previous| previous.structural_hash.to_string()),
         dry_run: mode == Mode::DryRun,
+        request_id: None,
     };
     tagged(&body, pointed.and_then(|pointed| pointed.active_after(mode)))
 }
@@ -154,7 +157,7 @@ pub(super) async fn execute(
     };
     let refuse = |message: String| {
         let body = ExecuteResponse { error: Some(message), ..ExecuteResponse::default() };
-        json(StatusCode::BAD_REQUEST, &body)
+        answered(StatusCode::BAD_REQUEST, body, &request_id)
     };
     let ExecuteRequest { reference, dag_name, inputs, options } = match read_json(&app, &headers, body).await
     {
@@ -182,11 +185,11 @@ pub(super) async fn execute(
         Ok(inputs) => {
             let program = ProgramOf::Reference(&reference);
             match run_pipeline(&app, &pipeline, inputs, options, program).await {
-                Ok((status, body)) => json(status, &body),
+                Ok((status, body)) => answered(status, body, &request_id),
                 Err(error) => Failure::from(error).respond(&request_id),
             }
         }
-        Err(refused) => json(StatusCode::BAD_REQUEST, &ExecuteResponse::from(refused)),
+        Err(refused) => answered(StatusCode::BAD_REQUEST, refused.into(), &request_id),
     }
 }
 
@@ -221,12 +224,15 @@ pub(super) async fn run(State(app): State<Arc<App>>, request_id: RequestId, requ
         Ok(parts) => parts,
         Err(failure) => return failure.respond(&request_id),
     };
+    let refuse = |body: RunResponse| {
+        let request_id = Some(request_id.to_string());
+        json(StatusCode::BAD_REQUEST, &RunResponse { request_id, ..body })
+    };
     let RunRequest { source, inputs, options } = match read_json(&app, &headers, body).await {
         Ok(request) => request,
         Err(error) => match error.told("JSON body with 'source' and 'inputs' fields") {
             Ok(message) => {
-                let body = RunResponse { error: Some(message), ..RunResponse::default() };
-                return json(StatusCode::BAD_REQUEST, &body);
+                return refuse(RunResponse { error: Some(message), ..RunResponse::default() });
             }
             Err(failure) => return failure.respond(&request_id),
         },
@@ -234,16 +240,15 @@ pub(super) async fn run(State(app): State<Arc<App>>, request_id: RequestId, requ
     let published = match app.service.publish(source.into(), None, Mode::Apply).await {
         Ok(published) => published,
         Err(ServiceError::Compile(diagnostics)) => {
-            let body = RunResponse {
+            return refuse(RunResponse {
                 compilation_errors: DiagnosticBody::messages(&diagnostics),
                 diagnostics: DiagnosticBody::of(&diagnostics),
                 ..RunResponse::default()
-            };
-            return json(StatusCode::BAD_REQUEST, &body);
+            });
         }
         Err(error @ ServiceError::Unsupported(_)) => {
-            let body = RunResponse { compilation_errors: vec![error.to_string()], ..RunResponse::default() };
-            return json(StatusCode::BAD_REQUEST, &body);
+            let compilation_errors = vec![error.to_string()];
+            return refuse(RunResponse { compilation_errors, ..RunResponse::default() });
         }
         Err(error) => return Failure::from(error).respond(&request_id),
     };
@@ -260,9 +265,23 @@ pub(super) async fn run(State(app): State<Arc<App>>, request_id: RequestId, requ
     let body = RunResponse {
         structural_hash: Some(found.structural_hash().to_string()),
         diagnostics: DiagnosticBody::of(&found.warnings),
-        ..RunResponse::new(executed)
+        ..RunResponse::new(identified(status, executed, &request_id))
     };
     json(status, &body)
+}
+
+fn answered(status: StatusCode, body: ExecuteResponse, request_id: &RequestId) -> Response {
+    json(status, &identified(status, body, request_id))
+}
+
+/// A refusal tells what names the request in the log, as all others do.
+pub(super) fn identified(
+    status: StatusCode,
+    body: ExecuteResponse,
+    request_id: &RequestId,
+) -> ExecuteResponse {
+    let request_id = (status != StatusCode::OK).then(|| request_id.to_string());
+    ExecuteResponse { request_id, ..body }
 }
 
 /// What is wrong with a name, without what a server was doing when it noticed.

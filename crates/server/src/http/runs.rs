@@ -82,6 +82,7 @@ pub(super) async fn run_pipeline(
             metadata,
             computed_nodes,
         },
+        request_id: None,
     };
     Ok((code, body))
 }

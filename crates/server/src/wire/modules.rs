@@ -46,6 +46,10 @@ pub(crate) struct InvokeResponse {
     #[schema(value_type = Option<String>)]
     pub(crate) execution_id: Option<Arc<str>>,
     pub(crate) errors: Vec<RunErrorBody>,
+    /// What names the request in the log; only of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) request_id: Option<String>,
 }
 
 /// The answer to `GET /namespaces`.

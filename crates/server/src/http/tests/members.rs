@@ -1,8 +1,10 @@
-//! What is said of members of a body that a route does not take: none is passed over.
+//! What is said of a body that a route does not take: no member is passed over, and each refusal names its request.
 
+use constellation_module::ModuleBuilder;
 use serde_json::{Value, json};
 
 use super::publish;
+use crate::builder::ConstellationServer;
 use crate::test_support::{SHOUT, call, get, post, server};
 
 /// What a refusal says, in whatever shape the route has for one.
@@ -120,5 +122,41 @@ async fn an_option_that_does_not_fit_is_told_by_its_name() {
             let told = told(&answer.json());
             assert!(told.contains(message), "{path} {options}: {told}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_shape_of_an_answer_names_the_request_too() {
+    let mut registry = constellation_stdlib::registry();
+    registry.register(ModuleBuilder::new("Answer").published().function(|(): ()| 42)).unwrap();
+    let router = ConstellationServer::builder(registry).build().await.unwrap().router();
+    publish(&router, "shout", SHOUT).await;
+    let id = [("x-request-id", "order-17")];
+    for (path, body) in [
+        ("/compile", json!({})),
+        ("/compile", json!({ "source": "out nothing" })),
+        ("/compile", json!({ "source": SHOUT, "name": "../etc" })),
+        ("/execute", json!({})),
+        ("/execute", json!({ "inputs": {} })),
+        ("/execute", json!({ "ref": " ", "inputs": {} })),
+        ("/execute", json!({ "ref": "shout", "inputs": { "txet": "a" } })),
+        ("/run", json!({})),
+        ("/run", json!({ "source": "out nothing", "inputs": {} })),
+        ("/run", json!({ "source": SHOUT, "inputs": { "text": 1 } })),
+        ("/modules/Answer/invoke", json!({ "question": 1 })),
+    ] {
+        let answer = call(&router, "POST", path, &id, &body).await;
+        assert_eq!(answer.status, 400, "{path} {body}: {}", answer.text);
+        let answer = answer.json();
+        assert_eq!((&answer["success"], &answer["requestId"]), (&json!(false), &json!("order-17")), "{path}");
+    }
+    for (path, body) in [
+        ("/compile", json!({ "source": SHOUT })),
+        ("/execute", json!({ "ref": "shout", "inputs": { "text": "a" } })),
+        ("/run", json!({ "source": SHOUT, "inputs": {} })),
+        ("/modules/Answer/invoke", json!({})),
+    ] {
+        let answer = call(&router, "POST", path, &id, &body).await;
+        assert_eq!((answer.status.as_u16(), answer.json().get("requestId")), (200, None), "{path}");
     }
 }
