@@ -5,7 +5,6 @@
 //! the name that the browser looked up, and `Origin` is the page's own site.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::OnceLock;
 
 use axum::http::uri::{Authority, Uri};
 use axum::http::{HeaderMap, header};
@@ -131,8 +130,8 @@ pub(crate) struct SiteCheck {
     sites: AllowedSites,
     /// None when it listens on all addresses: then no single one is its own.
     own: Option<IpAddr>,
-    /// What was found to name this server first: nearly all requests name the same.
-    known: OnceLock<Box<[u8]>>,
+    /// How nearly all requests name this server: what is among these need not be taken apart.
+    usual: Vec<String>,
 }
 
 /// Why a request was not taken.
@@ -149,14 +148,19 @@ pub(super) enum Foreign {
 impl SiteCheck {
     pub(crate) fn new(sites: AllowedSites, listens_on: SocketAddr) -> Self {
         let ip = listens_on.ip().to_canonical();
-        Self { sites, own: (!ip.is_unspecified()).then_some(ip), known: OnceLock::new() }
+        let own = (!ip.is_unspecified()).then_some(ip);
+        let address = own.map(|own| SocketAddr::new(own, listens_on.port()).to_string());
+        let hosts = sites.hosts.iter().map(String::as_str).chain(["localhost", "127.0.0.1"]);
+        let hosts = hosts.flat_map(|host| [host.to_owned(), format!("{host}:{}", listens_on.port())]);
+        let usual = hosts.chain(address).collect();
+        Self { sites, own, usual }
     }
 
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Foreign> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(named), None) = (hosts.next(), hosts.next()) else { return Err(Foreign::NoHost) };
         let says_no_more = uri.authority().is_none() && !headers.contains_key(header::ORIGIN);
-        if says_no_more && self.known.get().is_some_and(|known| **known == *named.as_bytes()) {
+        if says_no_more && self.usual.iter().any(|usual| usual.as_bytes() == named.as_bytes()) {
             return Ok(());
         }
         let host: Authority = named.as_bytes().try_into().map_err(|_| Foreign::Host)?;
@@ -164,7 +168,6 @@ impl SiteCheck {
         if ![Some(&host), uri.authority()].into_iter().flatten().all(|host| self.is_own(host)) {
             return Err(Foreign::Host);
         }
-        self.known.get_or_init(|| named.as_bytes().into());
         let is_foreign = |origin: &[u8]| !self.is_own_origin(origin, &host);
         if headers.get_all(header::ORIGIN).iter().any(|origin| is_foreign(origin.as_bytes())) {
             return Err(Foreign::Origin);
@@ -296,6 +299,19 @@ mod tests {
         }
         assert_eq!(check(&own, &[], None), Err(Foreign::NoHost));
         assert_eq!(check(&own, &["localhost", "localhost"], None), Err(Foreign::NoHost));
+    }
+
+    #[test]
+    fn what_need_not_be_taken_apart_would_be_taken() {
+        for listens_on in ["10.1.2.3:80", "[fd00::8]:8080", "0.0.0.0:80", "[::ffff:10.1.2.3]:1"] {
+            let own =
+                SiteCheck::new(sites(&["api.example.com", "fd00::7"], &[]), listens_on.parse().unwrap());
+            assert!(own.usual.len() >= 8);
+            for host in &own.usual {
+                let authority: Authority = host.parse().unwrap();
+                assert!(own.is_own(&authority), "{host}");
+            }
+        }
     }
 
     #[test]
