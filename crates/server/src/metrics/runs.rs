@@ -1,11 +1,11 @@
 //! Metrics of runs and of the calls in them, as the runtime tells of them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use constellation_module::ModuleRegistry;
 use constellation_runtime::{CallOutcome, RunBudget, RunErrorKind, RunObserver, RunReport, RunStatus};
+use hashbrown::HashMap;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
