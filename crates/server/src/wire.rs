@@ -257,7 +257,7 @@ impl Serialize for OutputsBody {
 /// A finding of the compiler as JSON, the same wherever one is shown to a program.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DiagnosticBody {
-    severity: &'static str,
+    severity: SeverityBody,
     code: &'static str,
     message: String,
     line: u32,
@@ -266,6 +266,13 @@ pub struct DiagnosticBody {
     span: SpanBody,
     /// What to do next; null when there is nothing better to say than the message.
     suggestion: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum SeverityBody {
+    Error,
+    Warning,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -281,8 +288,8 @@ impl DiagnosticBody {
             .iter()
             .map(|diagnostic| Self {
                 severity: match diagnostic.severity {
-                    Severity::Error => "error",
-                    Severity::Warning => "warning",
+                    Severity::Error => SeverityBody::Error,
+                    Severity::Warning => SeverityBody::Warning,
                 },
                 code: diagnostic.code.as_str(),
                 message: diagnostic.message.clone(),
@@ -372,7 +379,18 @@ impl Serialize for TypesBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Health {
-    pub(crate) status: &'static str,
+    pub(crate) status: HealthStatus,
+}
+
+/// What a health route says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum HealthStatus {
+    Ok,
+    Draining,
+    Alive,
+    Ready,
+    NotReady,
 }
 
 /// The answer to `/ready`.
@@ -387,7 +405,7 @@ pub(crate) enum ReadyResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Readiness {
-    pub(crate) status: &'static str,
+    pub(crate) status: HealthStatus,
     pub(crate) draining: bool,
     pub(crate) store: StoreHealth,
     /// Names that cannot be run, with the reason.

@@ -96,14 +96,13 @@ pub(super) async fn versions(directory: &Path, text: &str) -> anyhow::Result<Ans
     let mut rows = vec![row(["VERSION", "ACTIVE", "HASH", "PUBLISHED", "REVISION", "ORIGIN"])];
     for version in versions {
         let is_active = *active_version == Some(version.version);
-        let origin = serde_json::to_value(version.origin)?;
         rows.push(vec![
             version.version.to_string(),
             if is_active { "*" } else { "" }.to_owned(),
             version.structural_hash.to_string(),
             version.created_at.to_string(),
             version.revision.to_string(),
-            origin.as_str().unwrap_or_default().to_owned(),
+            version.origin.as_str().to_owned(),
         ]);
     }
     Ok(Answer::done(serde_json::to_value(&*history)?, table(&rows)))

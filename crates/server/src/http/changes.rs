@@ -35,13 +35,15 @@ use crate::wire::{
     operation_id = "setAlias",
     tag = "pipelines",
     params(("name" = String, Path, description = "A name; its slashes are written as `%2F`"), ChangeParameters),
-    request_body = AliasRequest,
+    request_body(
+        content = AliasRequest,
+        example = json!({ "structuralHash": "31583bf66b5d9e4f4a6ec4ddc3a8ac4f4cbd5d31fbd6a4b0f4a0c6a0d1a1e7f2" }),
+    ),
     responses(
         (
             status = 200,
             description = "The name points to the hash",
             body = AliasResponse,
-            headers(("ETag" = String, description = "The active version after the change, if there is one")),
         ),
         (status = 404, description = "There is no such image", body = ErrorResponse),
     )
@@ -93,13 +95,15 @@ pub(super) async fn alias(
     operation_id = "reload",
     tag = "pipelines",
     params(("name" = String, Path, description = "A name; its slashes are written as `%2F`"), ChangeParameters),
-    request_body = Option<ReloadRequest>,
+    request_body(
+        content = Option<ReloadRequest>,
+        example = json!({ "source": "in who: String\ntext = concat(\"Hi, \", who)\nout text" }),
+    ),
     responses(
         (
             status = 200,
             description = "The name points to the program",
             body = ReloadResponse,
-            headers(("ETag" = String, description = "The active version after the change, if there is one")),
         ),
         (
             status = 400,
@@ -166,7 +170,6 @@ pub(super) async fn reload(
             status = 200,
             description = "The version is active",
             body = RollbackResponse,
-            headers(("ETag" = String, description = "The active version after the change, if there is one")),
         ),
         (status = 404, description = "There is no such name or version", body = ErrorResponse),
         (status = 409, description = "The version cannot be run by this server", body = ErrorResponse),
@@ -195,7 +198,6 @@ pub(super) async fn roll_back(
             status = 200,
             description = "The version is active",
             body = RollbackResponse,
-            headers(("ETag" = String, description = "The active version after the change, if there is one")),
         ),
         (status = 404, description = "There is no such name or version", body = ErrorResponse),
         (status = 409, description = "The version cannot be run by this server", body = ErrorResponse),
@@ -227,7 +229,6 @@ pub(super) async fn roll_back_to(
             status = 200,
             description = "It is deleted",
             body = DeleteResponse,
-            headers(("ETag" = String, description = "In a dry run, the active version of the name")),
         ),
         (status = 404, description = "There is no such name or image", body = ErrorResponse),
         (status = 409, description = "Versions refer to the image", body = ErrorResponse),

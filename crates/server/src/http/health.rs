@@ -12,7 +12,7 @@ use constellation_store_core::StoreStatus;
 use super::App;
 use super::respond::json;
 use crate::metrics::CONTENT_TYPE;
-use crate::wire::{Health, Readiness, ReadyResponse, StoreHealth};
+use crate::wire::{Health, HealthStatus, Readiness, ReadyResponse, StoreHealth};
 
 /// Tells whether the server does not drain.
 #[utoipa::path(
@@ -27,9 +27,9 @@ use crate::wire::{Health, Readiness, ReadyResponse, StoreHealth};
 )]
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     if app.is_draining() {
-        return json(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "draining" });
+        return json(StatusCode::SERVICE_UNAVAILABLE, &Health { status: HealthStatus::Draining });
     }
-    json(StatusCode::OK, &Health { status: "ok" })
+    json(StatusCode::OK, &Health { status: HealthStatus::Ok })
 }
 
 /// Tells that the process answers, whatever else is wrong.
@@ -43,7 +43,7 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     )
 )]
 pub(super) async fn live() -> Response {
-    json(StatusCode::OK, &Health { status: "alive" })
+    json(StatusCode::OK, &Health { status: HealthStatus::Alive })
 }
 
 /// Tells whether all requests can be served.
@@ -76,14 +76,17 @@ pub(super) async fn ready(
     let draining = app.is_draining();
     let status = app.service.store().status().await;
     let is_ready = !draining && status.as_ref().is_ok_and(|status| app.does_its_job(status));
-    let (code, text) =
-        if is_ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
+    let (code, health) = if is_ready {
+        (StatusCode::OK, HealthStatus::Ready)
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, HealthStatus::NotReady)
+    };
     let verbose = query
         .ok()
         .and_then(|Query(parameters)| parameters.get("verbose").cloned())
         .is_some_and(|value| !matches!(value.as_str(), "false" | "0" | "no"));
     if !verbose {
-        return json(code, &ReadyResponse::Brief(Health { status: text }));
+        return json(code, &ReadyResponse::Brief(Health { status: health }));
     }
     let store = match status {
         Ok(StoreStatus { revision, images, sources, bytes, names, read_only, warnings }) => StoreHealth {
@@ -109,7 +112,7 @@ pub(super) async fn ready(
     };
     let problems = app.service.problems();
     let problems = problems.into_iter().map(|(name, reason)| (name.to_string(), reason)).collect();
-    json(code, &ReadyResponse::Verbose(Readiness { status: text, draining, store, problems }))
+    json(code, &ReadyResponse::Verbose(Readiness { status: health, draining, store, problems }))
 }
 
 /// Counts and times, for Prometheus.

@@ -49,7 +49,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
     operation_id = "invokeModule",
     tag = "modules",
     params(("name" = String, Path, description = "The name of the module, or its part after the last dot")),
-    request_body = InputsBody,
+    request_body(content = InputsBody, example = json!({ "coupon": "SUMMER", "cents": 1999 })),
     responses(
         (status = 200, description = "The call has ended, also when it failed", body = InvokeResponse),
         (status = 400, description = "A parameter is missing, not known, or of another type", body = InvokeResponse),

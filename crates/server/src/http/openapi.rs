@@ -3,6 +3,8 @@
 //! Routes and roles are those of the route table, what a route takes and answers stands at its handler, and schemas are
 //! those of the wire types. What holds for many routes is added here, so that no handler repeats it.
 
+mod values;
+
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
@@ -47,6 +49,10 @@ const PARAMETERS: [(&str, &str); 3] = [
     (IF_MATCH, "Make the change only when this version, in quotes, is the active one"),
     (IF_NONE_MATCH, "With `*`, make the change only when the name does not point to anything"),
 ];
+
+/// The header of a change that was made, or would be.
+const ACTIVE_VERSION: (&str, &str) =
+    ("ETag", "The active version of the name after the request, in quotes, if there is one");
 
 /// Headers of answers, with the status that has them; none where all have.
 const HEADERS: [(Option<&str>, &str, &str); 5] = [
@@ -178,6 +184,7 @@ pub(super) fn document(declared: &Declared) -> Document {
     }
     let components = document.components.get_or_insert_default();
     add_shared(components);
+    values::add(&mut components.schemas);
     let requests = requests();
     for (name, schema) in &mut components.schemas {
         if let RefOr::T(schema) = schema
@@ -244,6 +251,9 @@ fn complete(operation: &mut Operation, access: Access) {
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
             add_headers(response, status);
+            if is_change && status == "200" {
+                add_header(response, ACTIVE_VERSION);
+            }
         }
     }
 }
@@ -272,9 +282,13 @@ fn refuse(operation: &mut Operation, refusal: &Refusal) {
 fn add_headers(response: &mut Response, status: &str) {
     let headers = HEADERS.iter().filter(|(of, ..)| of.is_none_or(|of| of == status));
     for (_, name, description) in headers {
-        let header = HeaderBuilder::new().schema(Some(String::schema())).description(Some(*description));
-        response.headers.entry((*name).to_owned()).or_insert(header.build().into());
+        add_header(response, (name, description));
     }
+}
+
+fn add_header(response: &mut Response, (name, description): (&str, &str)) {
+    let header = HeaderBuilder::new().schema(Some(String::schema())).description(Some(description));
+    response.headers.entry(name.to_owned()).or_insert(header.build().into());
 }
 
 /// What operations refer to.

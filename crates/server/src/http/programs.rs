@@ -34,13 +34,15 @@ use crate::wire::{
     operation_id = "compile",
     tag = "programs",
     params(ChangeParameters),
-    request_body = CompileRequest,
+    request_body(
+        content = CompileRequest,
+        example = json!({ "name": "greet", "source": "in who: String\ntext = concat(\"Hello, \", who)\nout text" }),
+    ),
     responses(
         (
             status = 200,
             description = "It is compiled and stored, or it was already",
             body = CompileResponse,
-            headers(("ETag" = String, description = "The active version after the change, if there is one")),
         ),
         (status = 400, description = "The program or the request has errors", body = CompileResponse),
     )
@@ -126,7 +128,10 @@ pub(super) async fn compile(
     path = "/execute",
     operation_id = "execute",
     tag = "programs",
-    request_body = ExecuteRequest,
+    request_body(
+        content = ExecuteRequest,
+        example = json!({ "ref": "greet", "inputs": { "who": "Ada" }, "options": { "timeoutMs": 500 } }),
+    ),
     responses(
         (
             status = 200,
@@ -199,7 +204,10 @@ pub(super) async fn execute(
     path = "/run",
     operation_id = "run",
     tag = "programs",
-    request_body = RunRequest,
+    request_body(
+        content = RunRequest,
+        example = json!({ "source": "in n: Int\nhalf = n / 2\nout half", "inputs": { "n": 12 } }),
+    ),
     responses(
         (
             status = 200,

@@ -31,7 +31,6 @@ use crate::wire::{ErrorResponse, PruneParameters, PruneResponse};
             status = 200,
             description = "The other versions are forgotten",
             body = PruneResponse,
-            headers(("ETag" = String, description = "The active version, if there is one")),
         ),
         (status = 404, description = "There is no such name", body = ErrorResponse),
     )

@@ -135,8 +135,8 @@ pub(crate) struct MetadataBody {
     node_timings_ms: Option<ByNode<f64>>,
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     provenance: Option<ByNode<String>>,
-    #[schema(value_type = Option<BTreeMap<String, String>>)]
-    resolution_sources: Option<ByNode<&'static str>>,
+    #[schema(value_type = Option<BTreeMap<String, ResolutionSource>>)]
+    resolution_sources: Option<ByNode<ResolutionSource>>,
     #[schema(value_type = Option<BTreeMap<String, NodeStatusBody>>)]
     node_statuses: Option<ByNode<NodeStatusBody>>,
     /// Nodes that are left out, since they do not fit the limit for outputs.
@@ -145,9 +145,31 @@ pub(crate) struct MetadataBody {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct NodeStatusBody {
-    status: &'static str,
+    status: NodeStatusName,
     /// The node whose failure is the reason; null for one that did not fail.
     because: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+enum NodeStatusName {
+    Completed,
+    Failed,
+    NotNeeded,
+    Unfinished,
+}
+
+/// Where the value of a node came from.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ResolutionSource {
+    Input,
+    Default,
+    Module,
+    Cache,
+    Fallback,
+    Recovery,
+    Operation,
 }
 
 /// Something of some nodes, in the order of the graph.
@@ -182,10 +204,10 @@ impl MetadataBody {
             .collect();
         let status = |node: &NodeDetails| {
             let (status, root) = match node.status {
-                NodeStatus::Completed => ("completed", None),
-                NodeStatus::Failed { root } => ("failed", Some(root)),
-                NodeStatus::NotNeeded => ("notNeeded", None),
-                NodeStatus::Unfinished => ("unfinished", None),
+                NodeStatus::Completed => (NodeStatusName::Completed, None),
+                NodeStatus::Failed { root } => (NodeStatusName::Failed, Some(root)),
+                NodeStatus::NotNeeded => (NodeStatusName::NotNeeded, None),
+                NodeStatus::Unfinished => (NodeStatusName::Unfinished, None),
             };
             let name = |root: NodeIndex| {
                 names.get(&root).map_or_else(|| format!("node {}", root.0), |name| (*name).to_owned())
@@ -222,16 +244,16 @@ fn provenance(node: &NodeDetails) -> String {
     }
 }
 
-fn resolution_source(resolution: Resolution) -> &'static str {
+fn resolution_source(resolution: Resolution) -> ResolutionSource {
     match resolution {
-        Resolution::Input => "input",
-        Resolution::Default => "default",
-        Resolution::Module => "module",
-        Resolution::Cache => "cache",
-        Resolution::Fallback => "fallback",
-        Resolution::Recovery => "recovery",
+        Resolution::Input => ResolutionSource::Input,
+        Resolution::Default => ResolutionSource::Default,
+        Resolution::Module => ResolutionSource::Module,
+        Resolution::Cache => ResolutionSource::Cache,
+        Resolution::Fallback => ResolutionSource::Fallback,
+        Resolution::Recovery => ResolutionSource::Recovery,
         // What is not known here was computed all the same.
-        _ => "operation",
+        _ => ResolutionSource::Operation,
     }
 }
 
