@@ -2,6 +2,7 @@
 
 use xshell::{Shell, cmd};
 
+use crate::dist;
 use crate::flags::{self, Bench, BenchCmd};
 
 pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
@@ -11,22 +12,27 @@ pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
         BenchCmd::Store(flags::Store { quick }) => {
             let arguments =
                 ["store", "--directory", "target/bench/store", "--output", "target/bench/store.json"];
-            measure(shell, "release", "rivals", "constellation-benches", &arguments, quick)
+            measure(shell, "rivals", "constellation-benches", &arguments, quick)
         }
         BenchCmd::Lang(flags::Lang { quick }) => {
             let arguments = ["--output", "target/bench/lang.json"];
-            measure(shell, "release", "language", "constellation-benches-language", &arguments, quick)
+            measure(shell, "language", "constellation-benches-language", &arguments, quick)
         }
         BenchCmd::Runtime(flags::Runtime { quick }) => {
             let arguments = ["--output", "target/bench/runtime.json"];
-            measure(shell, "release", "execution", "constellation-benches-execution", &arguments, quick)
+            measure(shell, "execution", "constellation-benches-execution", &arguments, quick)
         }
         BenchCmd::Http(flags::Http { quick }) => {
-            cmd!(shell, "cargo build --profile dist --package constellation").run()?;
-            let (binary, output) = ("target/dist/constellation", "target/bench/http.json");
-            let arguments = ["measure", "--binary", binary, "--output", output];
-            let arguments = [&arguments[..], &["--directory", "target/bench/http"]].concat();
-            measure(shell, "dist", "service", "constellation-benches-service", &arguments, quick)
+            dist::run(shell)?;
+            let [server, measuring] = ["constellation", "constellation-benches-service"].map(dist::program);
+            let quick = quick.then_some("--quick");
+            cmd!(
+                shell,
+                "{measuring} measure --binary {server} --directory target/bench/http
+                 --output target/bench/http.json {quick...}"
+            )
+            .run()?;
+            Ok(())
         }
     }
 }
@@ -34,7 +40,6 @@ pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
 /// Builds a program of the benchmarks with its feature, and runs it.
 fn measure(
     shell: &Shell,
-    profile: &str,
     feature: &str,
     program: &str,
     arguments: &[&str],
@@ -43,7 +48,7 @@ fn measure(
     let quick = quick.then_some("--quick");
     cmd!(
         shell,
-        "cargo run --profile {profile} --package constellation-benches --features {feature} --bin {program} --
+        "cargo run --release --package constellation-benches --features {feature} --bin {program} --
          {arguments...} {quick...}"
     )
     .run()?;

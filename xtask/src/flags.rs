@@ -20,6 +20,10 @@ xflags::xflags! {
             optional --check
         }
 
+        /// Builds the server as it is delivered, and leaves it in `target/dist`: optimized by what it does when it works,
+        /// so it is built twice, which takes a quarter of an hour or more.
+        cmd dist {}
+
         /// Measures, in a release build.
         cmd bench {
             /// The stores beside rivals: prints a table, and leaves `target/bench/store.json`.

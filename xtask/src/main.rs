@@ -5,6 +5,7 @@
 mod bench;
 mod codegen;
 mod crash;
+mod dist;
 mod flags;
 mod fuzz;
 mod lint;
@@ -40,6 +41,7 @@ fn run(flags: &Xtask) -> anyhow::Result<()> {
         XtaskCmd::Test(flags) => test::run(&shell, &flags.args),
         XtaskCmd::Lint(_) => lint::run(&shell),
         XtaskCmd::Codegen(flags) => codegen::run(&shell, flags.check),
+        XtaskCmd::Dist(_) => dist::run(&shell),
         XtaskCmd::Bench(flags) => bench::run(&shell, flags),
         XtaskCmd::Crash(flags) => crash::run(&shell, flags),
         XtaskCmd::Fuzz(flags) => fuzz::run(&shell, flags),

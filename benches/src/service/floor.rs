@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The answers that the server gives, which the floor repeats.
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,7 +89,11 @@ pub(crate) fn serve(answers: &Path) -> anyhow::Result<()> {
             // As the server does; without it the floor is slower at worst.
             let _ = stream.set_nodelay(true);
         });
-        axum::serve(listener, router).await?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let stop = async move {
+            terminate.recv().await;
+        };
+        axum::serve(listener, router).with_graceful_shutdown(stop).await?;
         anyhow::Ok(())
     })
 }

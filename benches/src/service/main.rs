@@ -4,12 +4,14 @@
 //! answer the same bytes. wrk makes the load where it is as high as can be, in rounds that take turns.
 
 mod capacity;
+mod connection;
 mod floor;
 mod load;
 mod paced;
 mod process;
 mod programs;
 mod rates;
+mod train;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -40,6 +42,15 @@ mod flags {
                 required --directory directory: PathBuf
                 /// Where the JSON goes.
                 required --output output: PathBuf
+            }
+            /// Has a server and the floor work, so that a compiler can learn from what they did.
+            cmd train {
+                /// The server.
+                required --binary binary: PathBuf
+                /// Where stores are.
+                required --directory directory: PathBuf
+                /// Where example pipelines are.
+                required --examples examples: PathBuf
             }
             /// Serves the floor.
             cmd floor {
@@ -72,10 +83,16 @@ impl Settings {
 
 #[expect(clippy::print_stderr, reason = "the one place that reports a failure to the developer")]
 fn main() -> ExitCode {
+    let settings =
+        |quick, binary, directory| Settings { quick, binary, directory, n_stores: AtomicUsize::new(0) };
     let result = match flags::Service::from_env_or_exit().subcommand {
         flags::ServiceCmd::Floor(flags::Floor { answers }) => floor::serve(&answers),
         flags::ServiceCmd::Measure(flags::Measure { quick, binary, directory, output }) => {
-            measure(&Settings { quick, binary, directory, n_stores: AtomicUsize::new(0) }, &output)
+            let settings = settings(quick, binary, directory);
+            with_stores(&settings, |settings| measure(settings, &output))
+        }
+        flags::ServiceCmd::Train(flags::Train { binary, directory, examples }) => {
+            with_stores(&settings(true, binary, directory), |settings| train::train(settings, &examples))
         }
     };
     match result {
@@ -87,20 +104,29 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the table is the output of the program")]
-fn measure(settings: &Settings, output: &Path) -> anyhow::Result<()> {
+/// Does some work, and removes the stores that it leaves.
+fn with_stores(
+    settings: &Settings,
+    work: impl FnOnce(&Settings) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let stores = settings.directory.join("stores");
     // An earlier measurement may have been stopped.
     if stores.exists() {
         std::fs::remove_dir_all(&stores)?;
     }
     std::fs::create_dir_all(&stores)?;
+    work(settings)?;
+    std::fs::remove_dir_all(&stores)?;
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the table is the output of the program")]
+fn measure(settings: &Settings, output: &Path) -> anyhow::Result<()> {
     let mut rows = rates::answers(settings)?;
     rows.extend(rates::compilations(settings)?);
     rows.extend(capacity::of_stored(settings)?);
     let report = Report { quick: settings.quick, rows };
     std::fs::write(output, report.to_json()).with_context(|| format!("writing {}", output.display()))?;
     print!("{}", report.to_table());
-    std::fs::remove_dir_all(&stores)?;
     Ok(())
 }

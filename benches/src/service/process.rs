@@ -65,6 +65,16 @@ impl Serving {
         Ok(serving)
     }
 
+    /// Tells the process to end, and waits until it has.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args(["-TERM", &id]).status().context("running kill")?;
+        ensure!(status.success(), "kill failed");
+        let status = self.child.wait()?;
+        ensure!(status.success(), "a server ended with {status}");
+        Ok(())
+    }
+
     /// The body of an answer to `GET`.
     pub(crate) fn get(&self, path: &str) -> anyhow::Result<String> {
         Ok(ureq::get(format!("{}{path}", self.url)).call()?.body_mut().read_to_string()?)

@@ -1,6 +1,6 @@
 //! How many requests a second, beside the floor.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -30,14 +30,17 @@ fn rounds(settings: &Settings) -> (u32, usize) {
     if settings.quick { (2, 3) } else { (4, 7) }
 }
 
-struct Both {
-    server: Serving,
-    floor: Serving,
+pub(crate) struct Both {
+    pub(crate) server: Serving,
+    pub(crate) floor: Serving,
+    /// Of the server.
+    pub(crate) store: PathBuf,
 }
 
 /// The server, and the floor with the server's answers.
-fn start(settings: &Settings) -> anyhow::Result<Both> {
-    let server = Serving::server(settings, &settings.new_store())?;
+pub(crate) fn start(settings: &Settings) -> anyhow::Result<Both> {
+    let store = settings.new_store();
+    let server = Serving::server(settings, &store)?;
     let compile = server.post("/compile", &programs::compilation())?;
     let answers = Answers {
         execute: server.post("/execute", &programs::execution())?,
@@ -50,7 +53,7 @@ fn start(settings: &Settings) -> anyhow::Result<Both> {
     }
     let path = settings.directory.join("answers.json");
     std::fs::write(&path, serde_json::to_vec(&answers)?)?;
-    Ok(Both { server, floor: Serving::floor(&path)? })
+    Ok(Both { server, floor: Serving::floor(&path)?, store })
 }
 
 /// Rates of the server and the floor in turns.
