@@ -8,7 +8,6 @@ use constellation_module::{Function, ModuleError, Outcome};
 use constellation_rehydrate::{LoadedLambda, Operation};
 use constellation_store_core::NodeIndex;
 use constellation_types::{Type, Value};
-use futures_util::StreamExt;
 use smallvec::SmallVec;
 
 use crate::RunError;
@@ -86,8 +85,9 @@ impl Closure {
         }
         let closure = Arc::clone(self);
         Outcome::Pending(Box::pin(async move {
+            let timer = &*closure.run.shared.config.timer;
             while !closure.run.is_stopped()
-                && let Some(ended) = frame.calls.next().await
+                && let Some(ended) = frame.calls.next(timer).await
             {
                 Driver::new(&closure.run, &mut frame).ended(ended);
                 closure.advance(&mut frame);

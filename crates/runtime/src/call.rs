@@ -16,7 +16,7 @@ use futures_util::future::{BoxFuture, Either};
 use crate::observe::{CallWatch, Site};
 use crate::{RunErrorKind, RuntimeConfig};
 
-pub(crate) use pending::{PendingAttempt, RecentTimeouts, Timeout};
+pub(crate) use pending::PendingAttempt;
 
 /// The longest delay before another attempt.
 const MAX_DELAY: Duration = Duration::from_secs(30);
@@ -62,8 +62,8 @@ pub(crate) enum Started {
 
 /// An attempt whose module answers later.
 pub(crate) struct Waiting {
-    future: BoxFuture<'static, Result<Value, ModuleError>>,
-    watch: Option<Box<CallWatch>>,
+    pub(crate) future: BoxFuture<'static, Result<Value, ModuleError>>,
+    pub(crate) watch: Option<Box<CallWatch>>,
 }
 
 impl Waiting {
@@ -115,10 +115,7 @@ impl Attempts {
                     };
                     match slot {
                         // Its future is not polled before it has its slot.
-                        Ok(slot) => {
-                            let timeout = timeout.map(|timeout| Timeout::after(timeout, &**timer));
-                            PendingAttempt::new(waiting, slot, timeout).await
-                        }
+                        Ok(slot) => PendingAttempt::new(waiting, slot).within(timeout, &**timer).await,
                         Err(failure) => Err(failure),
                     }
                 }

@@ -14,7 +14,7 @@ use futures_channel::oneshot;
 use futures_util::future::{self, BoxFuture, Either};
 use futures_util::task::AtomicWaker;
 
-use crate::driver::{Calls, Ended, InFlight};
+use crate::in_flight::{Calls, Ended};
 
 /// How many bodies are evaluated on one another's stack.
 pub(crate) const BODIES_ON_A_STACK: u32 = 8;
@@ -70,10 +70,10 @@ impl Deep {
         self.driver.register(context.waker());
         let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
         for work in handed.iter_mut().flat_map(|handed| handed.drain(..)) {
-            calls.push(InFlight::Other(Box::pin(async move {
+            calls.push(async move {
                 work.await;
                 Ended::Body
-            })));
+            });
         }
     }
 

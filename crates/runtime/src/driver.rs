@@ -3,23 +3,18 @@
 mod calls;
 mod straight;
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use constellation_rehydrate::{LoadedCase, LoadedPipeline, Operation};
 use constellation_store_core::NodeIndex;
 use constellation_types::{Value, write_text};
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
 
 use crate::RunErrorKind;
 use crate::budget::Budget;
-use crate::call::{Attempted, CallResult, PendingAttempt, RecentTimeouts};
 use crate::coerce::coerce;
 use crate::details::Times;
 use crate::evaluate::{self, EvaluationError, as_record, boolean, evaluate, get, wrong_kind};
+use crate::in_flight::Calls;
 use crate::run::Run;
 use crate::state::{Captured, Failure, Phase, States};
 
@@ -54,39 +49,6 @@ impl From<crate::budget::Exhausted> for Halt {
     }
 }
 
-/// What is in flight.
-pub(crate) type Calls = FuturesUnordered<InFlight>;
-
-/// Something in flight. The usual case is not boxed.
-pub(crate) enum InFlight {
-    /// The only attempt of a call, which waits for nothing but its module.
-    Attempt(NodeIndex, PendingAttempt),
-    /// Anything else.
-    Other(BoxFuture<'static, Ended>),
-}
-
-impl Future for InFlight {
-    type Output = Ended;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
-        match &mut *self {
-            Self::Attempt(node, attempt) => {
-                let node = *node;
-                attempt.poll_unpin(context).map(|result| Ended::Call(node, result, Attempted::Here))
-            }
-            Self::Other(future) => future.poll_unpin(context),
-        }
-    }
-}
-
-/// Something that was in flight has ended.
-pub(crate) enum Ended {
-    /// The call of a node.
-    Call(NodeIndex, CallResult, Attempted),
-    /// A body that was handed to the driver of the run, whose answer is elsewhere.
-    Body,
-}
-
 /// One evaluation in progress: of the graph, or of a body for one call of its function.
 #[derive(Debug)]
 pub(crate) struct Frame {
@@ -100,7 +62,6 @@ pub(crate) struct Frame {
     /// The inputs of the run; a body has none.
     inputs: Vec<Option<Value>>,
     pub(crate) calls: Calls,
-    timeouts: RecentTimeouts,
     /// Room for the arguments of a call.
     arguments: Vec<Value>,
     /// When calls began and how long they took, if a run is to tell; a body has none.
@@ -136,7 +97,6 @@ impl Frame {
     }
 
     fn new(states: States, inputs: Vec<Option<Value>>, budget: Budget) -> Self {
-        let calls = Calls::new();
         Self {
             states,
             ready: Vec::new(),
@@ -144,8 +104,7 @@ impl Frame {
             failures: Vec::new(),
             budget,
             inputs,
-            calls,
-            timeouts: RecentTimeouts::default(),
+            calls: Calls::default(),
             arguments: Vec::new(),
             times: None,
             hands_on: false,
@@ -154,11 +113,11 @@ impl Frame {
 
     /// Makes it as it was when it was new. No call may be in flight.
     pub(crate) fn reset(&mut self) {
+        self.calls.reset();
         self.states.reset();
         self.ready.clear();
         self.n_wanted = 0;
         self.failures.clear();
-        self.timeouts.clear();
         self.arguments.clear();
         self.inputs.clear();
     }

@@ -65,6 +65,7 @@ mod driver;
 mod evaluate;
 mod explain;
 mod frames;
+mod in_flight;
 mod inputs;
 mod limits;
 mod observe;

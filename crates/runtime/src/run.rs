@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use constellation_module::{CallContext, Cancellation};
 use constellation_rehydrate::LoadedPipeline;
-use futures_util::StreamExt;
 use futures_util::future::{self, BoxFuture, Either};
 
 use crate::budget::Budget;
 use crate::deep::Deep;
 use crate::details::{Asked, Times};
-use crate::driver::{Calls, Driver, Ended, Frame};
+use crate::driver::{Driver, Frame};
+use crate::in_flight::{Calls, Ended};
 use crate::inputs::take_inputs;
 use crate::shared::Shared;
 use crate::{Inputs, RunError, RunErrorKind, RunOptions, RunReport, observe};
@@ -104,7 +104,7 @@ impl Run {
             if self.pipeline.has_lambdas {
                 self.deep.take(calls, context);
             }
-            match calls.poll_next_unpin(context) {
+            match calls.poll_next(&*self.shared.config.timer, context) {
                 Poll::Pending if self.is_stopped() => Poll::Ready(None),
                 next => next,
             }

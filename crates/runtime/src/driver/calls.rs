@@ -8,10 +8,11 @@ use constellation_store_core::NodeIndex;
 use constellation_types::Value;
 use futures_util::future::Either;
 
-use super::{Driver, Ended, Frame, Halt, InFlight, value_of};
+use super::{Driver, Frame, Halt, value_of};
 use crate::budget::Refused;
 use crate::call::{self, Attempted, Attempts, CallFailure, CallResult, PendingAttempt, Started, Waiting};
 use crate::evaluate::{self, EvaluationError};
+use crate::in_flight::Ended;
 use crate::limits::Limits;
 use crate::observe::Site;
 use crate::state::Failure;
@@ -68,10 +69,9 @@ impl<'a> Driver<'a> {
         let Either::Left(slot) = shared.slot(call) else {
             return self.go_on(node, call, Some(Started::Waiting(waiting)));
         };
-        let timeout = call::timeout_of(call, &shared.config)
-            .map(|timeout| self.frame.timeouts.after(timeout, &*shared.config.timer));
-        let attempt = PendingAttempt::new(waiting, slot, timeout);
-        self.frame.calls.push(InFlight::Attempt(node, attempt));
+        let timeout = call::timeout_of(call, &shared.config);
+        let attempt = PendingAttempt::new(waiting, slot);
+        self.frame.calls.push_attempt(node, attempt, timeout, &*shared.config.timer);
         Halt::Waiting
     }
 
@@ -84,18 +84,18 @@ impl<'a> Driver<'a> {
         let attempts = Attempts { arguments: std::mem::take(&mut self.frame.arguments), context };
         let (call, run) = (Arc::clone(call), Arc::clone(self.run));
         // Two futures, since that of a call without a cache is much smaller.
-        self.frame.calls.push(InFlight::Other(if call.cache.is_some() {
-            Box::pin(async move {
+        if call.cache.is_some() {
+            self.frame.calls.push(async move {
                 let site = Site { run: &run, node };
                 let (result, attempted) = run.shared.caches.result(&call, attempts, site).await;
                 Ended::Call(node, result, attempted)
-            })
+            });
         } else {
-            Box::pin(async move {
+            self.frame.calls.push(async move {
                 let result = attempts.finish(started, &call, Site { run: &run, node }).await;
                 Ended::Call(node, result, Attempted::Here)
-            })
-        }));
+            });
+        }
         Halt::Waiting
     }
 
