@@ -74,11 +74,11 @@ fn written(setting: &Setting, value: &DeValue<'_>) -> anyhow::Result<String> {
     let wanted = match (&setting.field, value) {
         (Field::Switch(_), DeValue::Boolean(value)) => return Ok(value.to_string()),
         (Field::Switch(_), _) => "true or false",
-        (Field::Count(..) | Field::Size(_) | Field::Port(_), DeValue::Integer(integer)) => {
+        (Field::Count(..) | Field::Size(..) | Field::Port(_), DeValue::Integer(integer)) => {
             let value = u64::from_str_radix(integer.as_str(), integer.radix());
             return Ok(value.context("it is negative or too large")?.to_string());
         }
-        (Field::Count(..) | Field::Size(_) | Field::Port(_), _) => "a whole number",
+        (Field::Count(..) | Field::Size(..) | Field::Port(_), _) => "a whole number",
         (Field::List(_) | Field::Keys(_), DeValue::Array(items)) => {
             let items = items.iter().map(|item| item.get_ref().as_str());
             let items: Option<Vec<&str>> = items.collect();

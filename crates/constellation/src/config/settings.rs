@@ -2,8 +2,10 @@
 //! option, its default, and what it means. Help, checking and `config show` come from here.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -78,7 +80,8 @@ pub(crate) enum Field {
     Switch(fn(&mut Values) -> &mut bool),
     /// A whole number that is at least as large.
     Count(usize, fn(&mut Values) -> &mut usize),
-    Size(fn(&mut Values) -> &mut u64),
+    /// The same, of larger numbers.
+    Size(u64, fn(&mut Values) -> &mut u64),
     Time(fn(&mut Values) -> &mut Duration),
     Path(fn(&mut Values) -> &mut PathBuf),
     OptionalPath(fn(&mut Values) -> &mut Option<PathBuf>),
@@ -348,25 +351,25 @@ pub(crate) const SETTINGS: &[Setting] = &[
     limit(
         "max_cached_bytes",
         "max-cached-bytes",
-        Field::Size(|values| &mut values.limits.max_cached_bytes),
+        Field::Size(0, |values| &mut values.limits.max_cached_bytes),
         "Bytes that these may take together",
     ),
     limit(
         "max_stored_images",
         "max-stored-images",
-        Field::Size(|values| &mut values.limits.max_stored_images),
+        Field::Size(1, |values| &mut values.limits.max_stored_images),
         "Images in the store; a new one past it is refused with 507",
     ),
     limit(
         "max_stored_sources",
         "max-stored-sources",
-        Field::Size(|values| &mut values.limits.max_stored_sources),
+        Field::Size(1, |values| &mut values.limits.max_stored_sources),
         "Source texts in the store; a new one past it is refused with 507",
     ),
     limit(
         "max_stored_bytes",
         "max-stored-bytes",
-        Field::Size(|values| &mut values.limits.max_stored_bytes),
+        Field::Size(1, |values| &mut values.limits.max_stored_bytes),
         "Bytes of both together; what is new past it is refused with 507",
     ),
     limit(
@@ -425,7 +428,7 @@ impl Setting {
         match &self.field {
             Field::Switch(of) => of(&mut copy).to_string(),
             Field::Count(_, of) => of(&mut copy).to_string(),
-            Field::Size(of) => of(&mut copy).to_string(),
+            Field::Size(_, of) => of(&mut copy).to_string(),
             Field::Port(of) => of(&mut copy).to_string(),
             Field::Time(of) => show_duration(*of(&mut copy)),
             Field::Path(of) => of(&mut copy).display().to_string(),
@@ -445,14 +448,8 @@ impl Setting {
 fn set_text(field: &Field, values: &mut Values, text: &str) -> anyhow::Result<()> {
     match field {
         Field::Switch(of) => *of(values) = switch(text)?,
-        Field::Count(at_least, of) => {
-            let count = text.parse().ok().filter(|count| count >= at_least);
-            *of(values) =
-                count.with_context(|| format!("'{text}' is no whole number of at least {at_least}"))?;
-        }
-        Field::Size(of) => {
-            *of(values) = text.parse().with_context(|| format!("'{text}' is no whole number"))?;
-        }
+        Field::Count(at_least, of) => *of(values) = whole_number(text, *at_least)?,
+        Field::Size(at_least, of) => *of(values) = whole_number(text, *at_least)?,
         Field::Port(of) => *of(values) = text.parse().with_context(|| format!("'{text}' is no port"))?,
         Field::Time(of) => *of(values) = duration(text)?,
         Field::List(of) => {
@@ -492,6 +489,11 @@ fn switch(text: &str) -> anyhow::Result<bool> {
         "false" | "0" | "no" => Ok(false),
         _ => bail!("'{text}' is neither true nor false"),
     }
+}
+
+fn whole_number<N: FromStr + PartialOrd + Display>(text: &str, at_least: N) -> anyhow::Result<N> {
+    let number = text.parse().ok().filter(|number| *number >= at_least);
+    number.with_context(|| format!("'{text}' is no whole number of at least {at_least}"))
 }
 
 /// A time such as `500ms`, `30s` or `5m`.
@@ -569,7 +571,7 @@ mod tests {
     fn sample(setting: &Setting) -> &'static str {
         match setting.field {
             Field::Switch(_) => "true",
-            Field::Count(..) | Field::Size(_) | Field::Port(_) => "7",
+            Field::Count(..) | Field::Size(..) | Field::Port(_) => "7",
             Field::Time(_) => "1m 7s",
             Field::Path(_) | Field::OptionalPath(_) => "some/where",
             Field::List(_) => "a,b",
@@ -580,6 +582,17 @@ mod tests {
                 "pipeline_alias_strategy" => "hash-only",
                 other => panic!("{other} has no sample"),
             },
+        }
+    }
+
+    #[test]
+    fn a_bound_that_would_let_nothing_in_is_refused() {
+        for key in ["max_stored_images", "max_stored_sources", "max_stored_bytes", "max_connections"] {
+            let mut values = Values::default();
+            let error = Setting::of(key).set(&mut values, OsStr::new("0")).unwrap_err();
+            assert_eq!(error.to_string(), "'0' is no whole number of at least 1", "{key}");
+            assert_eq!(Setting::of(key).show(&values), Setting::of(key).show(&Values::default()));
+            Setting::of(key).set(&mut values, OsStr::new("1")).unwrap();
         }
     }
 
