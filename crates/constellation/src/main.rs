@@ -23,8 +23,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use constellation_server::{ConstellationServer, Limits, shutdown_signal};
-use tokio::net::TcpListener;
+use constellation_server::{BoundAddress, ConstellationServer, Limits, shutdown_signal};
 
 use crate::args::{Cli, Command};
 use crate::config::{Config, StoreConfig};
@@ -112,6 +111,9 @@ fn serve(config: Config) -> anyhow::Result<()> {
         if insecure {
             builder = builder.allow_insecure();
         }
+        // A port that is taken is told before anything is loaded. Nobody is answered, nor kept waiting, until that is
+        // done.
+        let address = BoundAddress::bind(listen)?;
         // From here on a signal ends the process in order, also while pipelines are still loading.
         let mut shutdown = std::pin::pin!(shutdown_signal());
         let server = tokio::select! {
@@ -122,8 +124,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
             }
             server = builder.build() => server?,
         };
-        let listener =
-            TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let listener = address.listen()?;
         let address = listener.local_addr().context("the listener has no address")?;
         announce::load_report(server.load_report(), log_format);
         // Who started the server may have closed its end; that is no reason not to serve.

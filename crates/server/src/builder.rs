@@ -14,6 +14,7 @@ use constellation_store_mem::InMemoryPipelineStore;
 use tokio::net::TcpListener;
 
 use crate::auth::ApiKeys;
+use crate::bound::BoundAddress;
 use crate::config::{Limits, LoaderConfig};
 use crate::connections::{self, Drained};
 use crate::error::ServiceError;
@@ -305,10 +306,9 @@ impl Builder {
     pub async fn run(self) -> Result<(), StartError> {
         let address = self.address;
         check_access(address, &self.auth.keys, &self.auth.sites, self.insecure)?;
+        let bound = BoundAddress::bind(address)?;
         let server = self.build().await?;
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
-        server.serve(listener, shutdown_signal()).await
+        server.serve(bound.listen()?, shutdown_signal()).await
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod admission;
 mod auth;
+mod bound;
 mod builder;
 mod config;
 mod connections;
@@ -29,6 +30,7 @@ pub use constellation_store_core::Reference;
 
 pub use admission::Overloaded;
 pub use auth::{ApiKeys, InvalidApiKeys, Role, hash_api_key, is_hashed_entry};
+pub use bound::BoundAddress;
 pub use builder::{Builder, ConstellationServer, StartError, check_access, shutdown_signal};
 pub use config::{AliasStrategy, InvalidAliasStrategy, Limits, LoaderConfig};
 pub use error::ServiceError;

@@ -1,6 +1,7 @@
 //! The startup loader, through the binary.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 
 use constellation_tests::{Launch, Server};
@@ -88,4 +89,23 @@ fn a_file_that_fails_is_reported_and_stops_the_server_only_when_it_was_told_so()
     let server = start(directory.path());
     assert_eq!(server.execute("good", &json!({ "n": 1 })), json!({ "m": 2 }));
     assert!(server.stderr().contains("bad.cst"), "{}", server.stderr());
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_before_anything_is_loaded() {
+    let directory = TempDir::new().unwrap();
+    fs::create_dir(directory.path().join("sources")).unwrap();
+    fs::write(directory.path().join("sources/p.cst"), A).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let launch = Launch::new(directory.path()).args(["--pipelines", "sources", "--listen", &address]);
+    let exited = launch.run();
+    assert_eq!(exited.status.code(), Some(1), "{exited:?}");
+    assert!(exited.stderr.contains(&format!("cannot listen on {address}")), "{}", exited.stderr);
+    assert!(!exited.stderr.contains("pipelines:"), "{}", exited.stderr);
+    assert!(!directory.path().join(".constellation-store").exists(), "the store was not opened");
+    drop(taken);
+    let launch = Launch::new(directory.path()).args(["--pipelines", "sources", "--listen", &address]);
+    let server = launch.try_start().unwrap();
+    assert_eq!(server.execute("p", &json!({ "n": 1 })), json!({ "m": 2 }));
 }

@@ -123,13 +123,14 @@ pub(crate) const BANS: &[Ban] = &[
         instead: "leave it to the server or the binary",
         exceptions: &[
             Exception { place: "crates/server/src/connections.rs", reason: "accepts the connections" },
+            Exception { place: "crates/server/src/bound.rs", reason: "takes the address" },
             Exception {
                 place: "crates/server/src/builder.rs",
-                reason: "binds the address, and waits for signals",
+                reason: "hands the listener on, and waits for signals",
             },
             Exception {
                 place: "crates/constellation/src/main.rs",
-                reason: "binds the address before it opens the store",
+                reason: "looks whether there is room for sockets, and handles a signal",
             },
             Exception {
                 place: "xtask/src/mutants.rs",

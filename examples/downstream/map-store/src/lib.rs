@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use constellation_store_core::{
-    ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry, NamedImage,
-    Operation, PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError, StoreStatus,
-    StructuralHash, SyntacticKey, SystemClock, VersionHistory,
+    ActiveVersion, Clock, Commit, Committed, ErrorKind, ImageSummary, IndexEntry, ListOptions, NameEntry,
+    NamedImage, Operation, PipelineImage, PipelineName, PipelineStore, Result, SourceHash, StoreError,
+    StoreStatus, StructuralHash, SyntacticKey, SystemClock, VersionHistory,
 };
 use futures_core::stream::BoxStream;
 use futures_util::stream::{self, StreamExt};
