@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flags;
 
@@ -153,9 +153,13 @@ pub(crate) enum StoreCommand {
         )]
         older_than: String,
     },
-    #[command(about = "Forget old versions of a name; the active one stays")]
+    // A group is named in what is said when none of it is given.
+    #[command(
+        about = "Forget old versions of a name; the active one stays",
+        group(ArgGroup::new("names").args(["name", "all"]).required(true))
+    )]
     Prune {
-        #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+        #[arg(value_name = "NAME")]
         name: Option<String>,
         #[arg(long, help = "Of all names")]
         all: bool,

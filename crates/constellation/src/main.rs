@@ -103,6 +103,9 @@ fn serve(config: Config) -> anyhow::Result<()> {
             .with_allowed_sites(allowed_sites)
             .with_limits(fit(limits));
         if let StoreConfig::Directory(directory) = store {
+            for warning in store::unfinished_imports(&directory) {
+                tracing::warn!("{warning}");
+            }
             builder = builder.with_persistent_pipeline_store(directory);
         }
         if let Some(loader) = loader {

@@ -183,6 +183,27 @@ pub(crate) fn check_directory(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What imports into a directory left beside it before they came to their end. One may still be under way, so nothing is
+/// removed; what cannot be looked for is not told.
+pub(crate) fn unfinished_imports(directory: &Path) -> Vec<String> {
+    let Some(name) = directory.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
+    let parent = parent_of(directory);
+    let found = constellation_store_fs::archive::unfinished_imports(&RealVfs::new(parent), name);
+    let text = |entry: String| {
+        let path = parent.join(entry);
+        format!(
+            "'{}' is what an import left that was cut short; unless one is under way, remove it",
+            path.display()
+        )
+    };
+    found.unwrap_or_default().into_iter().map(text).collect()
+}
+
+/// The directory that a directory is in.
+fn parent_of(directory: &Path) -> &Path {
+    directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Rows with aligned columns; the last one is not padded.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
@@ -197,6 +218,12 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// So many of something whose plural ends in `s`; `noun` is one of it.
+fn n_of(count: impl TryInto<u64>, noun: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Where an archive is: a file, or the standard stream.
@@ -214,5 +241,10 @@ mod tests {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect();
         assert_eq!(table(&rows), "name         version\na            1\nlonger/name  12\n");
         assert_eq!(table(&[]), "");
+    }
+
+    #[test]
+    fn one_of_something_is_no_plural() {
+        assert_eq!([0, 1, 2].map(|count| n_of(count, "name")), ["0 names", "1 name", "2 names"]);
     }
 }

@@ -6,10 +6,9 @@
 
 mod restore;
 
-pub use restore::{ImportStep, Occupant, occupant};
+pub use restore::{ImportStep, Occupant, occupant, unfinished_imports};
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use constellation_store_core::{
@@ -309,12 +308,5 @@ impl CheckedArchive {
     /// The names with what they point to; none for deleted ones.
     pub fn names(&self) -> impl Iterator<Item = (&PipelineName, Option<ActiveVersion>)> {
         self.0.histories.iter().map(|(name, history)| (name, history.active()))
-    }
-}
-
-impl fmt::Display for ArchiveCounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { images, sources, names, versions } = self;
-        write!(f, "{images} images, {sources} sources, {names} names with {versions} versions")
     }
 }

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 use constellation_store_core::Operation;
+use constellation_store_fs::archive::unfinished_imports;
 use constellation_store_fs::vfs::ModelVfs;
 use support::crashes::{Crashes, Depth, fates};
 use support::workloads::{Base, STEPS, Setup, Step, archive, run};
@@ -192,15 +193,22 @@ fn a_crash_anywhere_in_an_import_into_a_new_directory_leaves_all_of_it_or_none()
     };
     let expected = imported(&parent.crash(&[]));
     assert!(expected.as_ref().is_some_and(|content| content.contains("imported")));
-    let mut n_absent = 0;
+    let (mut n_absent, mut n_unfinished) = (0, 0);
     for tree in parent.moments() {
         for fates in fates(&tree.pending()) {
-            let found = imported(&tree.crash(&fates));
+            let crashed = tree.crash(&fates);
+            let found = imported(&crashed);
+            let unfinished = unfinished_imports(&crashed, "store").unwrap();
+            n_unfinished += usize::from(!unfinished.is_empty());
+            for (path, _) in crashed.files() {
+                let root = path.split('/').next().unwrap();
+                assert!(root == "store" || unfinished.iter().any(|told| told == root), "{path} is not told");
+            }
             n_absent += usize::from(found.is_none());
             assert!(found.is_none() || found == expected, "with {fates:?}");
         }
     }
-    assert!(n_absent > 100, "{n_absent}");
+    assert!(n_absent > 100 && n_unfinished > 100, "{n_absent}, {n_unfinished}");
 }
 
 #[test]

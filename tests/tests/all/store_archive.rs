@@ -5,7 +5,9 @@
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
+use std::process::Command;
 
+use constellation_tests::{binary, can_trace};
 use serde_json::{Value, json as value};
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
@@ -250,4 +252,38 @@ fn a_store_whose_store_json_is_damaged_is_exported_whole_and_told_what_is_wrong_
     assert_eq!(entries(&path.join("a.tar")), entries(&path.join("whole.tar")));
     assert!(text(path, &["verify", "--repair"], 0).contains("healed"));
     json(path, &["export", "b.tar"], 0);
+}
+
+#[test]
+fn what_an_import_left_that_was_cut_short_is_told_by_the_next_one_and_by_the_server() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path();
+    small_store(path);
+    text(path, &["export", "a.tar"], 0);
+    fs::rename(path.join("store"), path.join("before")).unwrap();
+    if !can_trace() {
+        return;
+    }
+    // It dies when the directory is about to get its name.
+    let killed = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=rename,renameat,renameat2:signal=KILL"])
+        .arg(binary())
+        .args(["store", "--store", "store", "import", "a.tar"])
+        .current_dir(path)
+        .output()
+        .unwrap();
+    assert!(!killed.status.success() && !path.join("store").exists(), "{killed:?}");
+    let names = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let left: Vec<String> = names.filter(|name| name.starts_with(".store.import-")).collect();
+    let [left] = &left[..] else { panic!("{left:?}") };
+
+    let imported = store(path, &["import", "a.tar"]);
+    assert_eq!(imported.status.code(), Some(0), "{imported:?}");
+    assert!(imported.stderr.contains(left), "{}", imported.stderr);
+    let server = serve(path);
+    server.wait_until("it is told", |server| server.stderr().contains(left));
+    assert!(server.signal("TERM").status.success());
+    fs::remove_dir_all(path.join(left)).unwrap();
+    let again = store(path, &["import", "a.tar"]);
+    assert_eq!((again.status.code(), again.stderr.as_str()), (Some(0), ""));
 }

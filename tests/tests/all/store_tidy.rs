@@ -3,7 +3,7 @@
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::store_look::{json, serve, small_store, source, text};
+use crate::store_look::{json, serve, small_store, source, store, text};
 
 #[test]
 fn versions_are_forgotten_and_then_their_images_are_collected() {
@@ -106,4 +106,15 @@ fn wrong_arguments_are_answered_in_json_when_that_is_asked_for() {
         assert!(!answer["error"]["message"].as_str().unwrap().is_empty());
         assert_eq!(text(directory.path(), arguments, 2), "", "without --json nothing is on standard output");
     }
+}
+
+#[test]
+fn a_pruning_that_names_nothing_is_told_how_to_name_everything() {
+    let directory = TempDir::new().unwrap();
+    small_store(directory.path());
+    let exited = store(directory.path(), &["prune"]);
+    assert_eq!(exited.status.code(), Some(2), "{exited:?}");
+    assert!(exited.stderr.contains("--all"), "{}", exited.stderr);
+    let both = store(directory.path(), &["prune", "other", "--all"]);
+    assert_eq!(both.status.code(), Some(2), "{both:?}");
 }

@@ -9,12 +9,15 @@ use std::path::Path;
 use anyhow::{Context as _, bail, ensure};
 use constellation_store_core::{Outcome, PipelineStore as _, StoreError};
 use constellation_store_fs::FileSystemPipelineStore;
-use constellation_store_fs::archive::{Archive, CheckedArchive, Occupant, Snapshot, occupant};
+use constellation_store_fs::archive::{Archive, ArchiveCounts, CheckedArchive, Occupant, Snapshot, occupant};
 use constellation_store_fs::vfs::RealVfs;
 use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
 
-use super::{Answer, open_to_write, progress, require, stream, tell_found, vfs};
+use super::{
+    Answer, n_of, open_to_write, parent_of, progress, require, stream, tell_found, unfinished_imports, vfs,
+    warn,
+};
 
 /// What can be done while a server has the store.
 const BESIDE: &str = "stop the server first, or import into another directory";
@@ -45,7 +48,7 @@ pub(super) fn export(directory: &Path, file: &Path, json: bool) -> anyhow::Resul
         return Err(error).with_context(failed);
     }
     let n_files = snapshot.len();
-    let text = format!("{n_files} files written to '{}'\n", file.display());
+    let text = format!("{} written to '{}'\n", n_of(n_files, "file"), file.display());
     let json =
         json!({ "file": file.display().to_string(), "files": n_files, "warnings": snapshot.warnings() });
     Ok(exported(&snapshot, json, text))
@@ -92,6 +95,9 @@ pub(super) async fn import(directory: &Path, file: &Path) -> anyhow::Result<Answ
         }
     };
     let archive = archive.context("the archive was not imported")?;
+    for warning in unfinished_imports(directory) {
+        warn(&warning);
+    }
     match occupant(&RealVfs::new(directory))? {
         Occupant::Nothing => import_anew(directory, &archive).await,
         Occupant::Store => import_into(directory, &archive).await,
@@ -166,10 +172,9 @@ fn long_name(entry: impl Read) -> anyhow::Result<Vec<u8>> {
 async fn import_anew(directory: &Path, archive: &CheckedArchive) -> anyhow::Result<Answer> {
     let name = directory.file_name().and_then(|name| name.to_str());
     let name = name.with_context(|| format!("'{}' has no name that can be given", directory.display()))?;
-    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
     let counts = archive.counts();
     let bar = progress::bar("importing", (counts.images + counts.sources + counts.names + 2) as u64);
-    archive.create_directory(&RealVfs::new(parent.unwrap_or(Path::new("."))), name, |done| {
+    archive.create_directory(&RealVfs::new(parent_of(directory)), name, |done| {
         bar.set_position(done);
     })?;
     bar.finish_and_clear();
@@ -183,7 +188,7 @@ async fn import_anew(directory: &Path, archive: &CheckedArchive) -> anyhow::Resu
             json!({ "name": name, "version": version, "changed": true })
         })
         .collect();
-    let text = format!("a new store was made with {counts}\n");
+    let text = format!("a new store was made with {}\n", text_of(&counts));
     Ok(Answer::done(json!({ "new": true, "names": names, "counts": counted(archive) }), text))
 }
 
@@ -206,8 +211,15 @@ async fn import_into(directory: &Path, archive: &CheckedArchive) -> anyhow::Resu
     }
     bar.finish_and_clear();
     store.close().await?;
-    let text = format!("{}: {n_changed} names have a new version\n", archive.counts());
+    let have = if n_changed == 1 { "has" } else { "have" };
+    let text = format!("{}: {} {have} a new version\n", text_of(&archive.counts()), n_of(n_changed, "name"));
     Ok(Answer::done(json!({ "new": false, "names": names, "counts": counted(archive) }), text))
+}
+
+fn text_of(counts: &ArchiveCounts) -> String {
+    let ArchiveCounts { images, sources, names, versions } = *counts;
+    let [images, sources] = [n_of(images, "image"), n_of(sources, "source")];
+    format!("{images}, {sources}, {} with {}", n_of(names, "name"), n_of(versions, "version"))
 }
 
 fn counted(archive: &CheckedArchive) -> Value {

@@ -18,7 +18,7 @@ use constellation_store_fs::verify::{
 use constellation_store_fs::vfs::{RealVfs, Vfs};
 use serde_json::Value;
 
-use super::{Answer, advise, progress, require, vfs, warn};
+use super::{Answer, advise, n_of, progress, require, vfs, warn};
 use crate::modules;
 
 /// What can be done while a server has the store.
@@ -168,24 +168,28 @@ fn tell(text: &mut String, finding: &Finding) {
 fn tell_counts(text: &mut String, report: &VerifyReport) {
     let Counts { images, sources, names, versions, frames, .. } = &report.counts;
     let counts = format!(
-        "{images} images, {sources} sources, {names} names with {versions} versions, {frames} frames in the journal"
+        "{}, {}, {} with {}, {} in the journal",
+        n_of(*images, "image"),
+        n_of(*sources, "source"),
+        n_of(*names, "name"),
+        n_of(*versions, "version"),
+        n_of(*frames, "frame"),
     );
     let verdict = match report.findings.len() {
         0 => "sound".to_owned(),
-        1 => "1 finding".to_owned(),
-        n => format!("{n} findings"),
+        n => n_of(n, "finding"),
     };
     writeln!(text, "{verdict}: {counts}").expect("writing to a string succeeds");
-    for (count, what) in [
-        (report.counts.unreferenced_images, "images that no version refers to"),
-        (report.counts.unreferenced_sources, "sources that nothing refers to"),
-        (report.counts.unchecked, "documents without a checksum"),
-        (report.counts.temporary_files, "temporary files"),
-        (report.quarantine.len() as u64, "files in the quarantine"),
-        (report.others.len() as u64, "files that are no part of the store"),
+    for (count, noun, what) in [
+        (report.counts.unreferenced_images, "image", " that no version refers to"),
+        (report.counts.unreferenced_sources, "source", " that nothing refers to"),
+        (report.counts.unchecked, "document", " without a checksum"),
+        (report.counts.temporary_files, "temporary file", ""),
+        (report.quarantine.len() as u64, "file", " in the quarantine"),
+        (report.others.len() as u64, "file", " outside of the store's layout"),
     ] {
         if count > 0 {
-            writeln!(text, "  {count} {what}").expect("writing to a string succeeds");
+            writeln!(text, "  {}{what}", n_of(count, noun)).expect("writing to a string succeeds");
         }
     }
 }

@@ -13,7 +13,7 @@ use constellation_store_fs::FileSystemPipelineStore;
 use jiff::{Span, SpanRelativeTo};
 use serde_json::json;
 
-use super::{Answer, open_to_read, open_to_write, progress};
+use super::{Answer, n_of, open_to_read, open_to_write, progress};
 
 /// What can be done while a server has the store.
 const BESIDE: &str = "stop the server first, or use '--dry-run', which only reads";
@@ -33,7 +33,8 @@ pub(super) async fn gc(directory: &Path, dry_run: bool, older_than: &str) -> any
         text
     });
     let verb = if dry_run { "would be removed" } else { "removed" };
-    writeln!(text, "{} images {verb}, {kept} kept", removed.len()).expect("writing to a string succeeds");
+    writeln!(text, "{} {verb}, {kept} kept", n_of(removed.len(), "image"))
+        .expect("writing to a string succeeds");
     let note = (!removed.is_empty()).then_some(HOLDERS_NOTE);
     if let Some(note) = note {
         writeln!(text, "note: {note}").expect("writing to a string succeeds");

@@ -11,7 +11,7 @@ use crate::documents::{encode_flat_map, encode_history};
 use crate::error::FileError;
 use crate::layout::{ALIASES, IMAGES, INDEX, SOURCES, VERSIONS, image_path, source_path, versions_path};
 use crate::manifest::new_id;
-use crate::vfs::Vfs;
+use crate::vfs::{EntryKind, Vfs};
 
 /// How many images, sources or index entries share a commit.
 const CHUNK: usize = 128;
@@ -40,7 +40,7 @@ impl CheckedArchive {
         name: &str,
         mut progress: impl FnMut(u64),
     ) -> Result<()> {
-        let temporary = format!(".{name}.import-{}", new_id(SystemClock.now()));
+        let temporary = format!("{}{}", unfinished_prefix(name), new_id(SystemClock.now()));
         let result = parent
             .create_root()
             .map_err(FileError::at("create", "."))
@@ -116,6 +116,25 @@ impl CheckedArchive {
         });
         content.chain(names).collect()
     }
+}
+
+/// What an import into the directory `name` begins its other name with.
+fn unfinished_prefix(name: &str) -> String {
+    format!(".{name}.import-")
+}
+
+/// The directories that imports into the directory `name` of `parent` left before they came to their end, as
+/// [`CheckedArchive::create_directory`] names them. They can be removed, unless an import is still under way.
+///
+/// # Errors
+///
+/// `Unavailable` when `parent` cannot be read.
+pub fn unfinished_imports(parent: &dyn Vfs, name: &str) -> Result<Vec<String>> {
+    let prefix = unfinished_prefix(name);
+    let entries = parent.list("").map_err(FileError::at("list", "."));
+    let entries = entries.map_err(|error| error.into_store_error(OPERATION))?;
+    let directories = entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory);
+    Ok(directories.map(|entry| entry.name).filter(|entry| entry.starts_with(&prefix)).collect())
 }
 
 /// Whether a directory is there and holds something, and whether that is a store.
