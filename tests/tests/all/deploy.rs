@@ -1,9 +1,11 @@
 //! What `deploy/` says is what the binary understands. Nothing here needs a container engine or systemd.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use constellation_tests::Launch;
+use constellation_tests::{Launch, binary, can_run};
 use tempfile::TempDir;
 
 fn file(name: &str) -> (PathBuf, String) {
@@ -56,6 +58,121 @@ fn the_unit_starts_the_server_with_options_that_it_has() {
     assert!(values(&unit, "ExecStartPre=").is_empty());
     assert_eq!(values(&unit, "RestartPreventExitStatus="), ["64"], "the code of a bad configuration");
     assert_eq!(values(&unit, "StateDirectory="), ["constellation"]);
+}
+
+/// The sources, from which the commands of the page are run.
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the tree is there")
+}
+
+/// Runs what the page installs, for another root than that of this machine, and gives what was installed.
+fn install_into(root: &Path) -> Vec<String> {
+    let page = fs::read_to_string(sources().join("docs/operations.md")).expect("the page is there");
+    let commands = values(&page, "$ sudo install ");
+    let install = |command: &&str| {
+        let (options, place) = command.rsplit_once(' ').expect("the last word is where it goes");
+        let options = options.split(' ').map(|word| match word {
+            "target/dist/constellation" => binary().to_str().expect("the path is text"),
+            word => word,
+        });
+        let status =
+            Command::new("install").args(options).arg(under(root, place)).current_dir(sources()).status();
+        assert!(status.expect("install is there").success(), "{command}");
+        place.to_owned()
+    };
+    commands.iter().map(install).collect()
+}
+
+fn under(root: &Path, place: &str) -> PathBuf {
+    root.join(place.trim_start_matches('/'))
+}
+
+#[test]
+fn what_the_page_installs_is_all_that_the_unit_needs() {
+    let root = TempDir::new().unwrap();
+    let installed = install_into(root.path());
+    let unit_place = "/etc/systemd/system/constellation.service";
+    assert!(installed.iter().any(|place| place == unit_place), "{installed:?}");
+    let unit = fs::read_to_string(under(root.path(), unit_place)).unwrap();
+    let start = values(&unit, "ExecStart=")[0];
+    let named = start.split(' ').filter(|word| word.starts_with('/'));
+    let environment = values(&unit, "EnvironmentFile=")[0].trim_start_matches('-');
+    let page = values(&unit, "Documentation=file://")[0];
+    for place in named.chain([environment, page]) {
+        assert!(installed.iter().any(|known| known == place), "{place} is not in {installed:?}");
+    }
+    let mode = |place: &str| fs::metadata(under(root.path(), place)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(environment), 0o600, "it has keys");
+    let config = under(root.path(), start.rsplit(' ').next().unwrap());
+    let check = Launch::command(root.path(), "config").args(["check", "--store", "store", "--config"]);
+    let checked = check.args([&config]).run();
+    assert_eq!(checked.status.code(), Some(0), "{}", checked.stderr);
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_unit() {
+    if !can_run(&["systemd-analyze", "--version"]) {
+        return;
+    }
+    let root = TempDir::new().unwrap();
+    install_into(root.path());
+    let unit = fs::read_to_string(under(root.path(), "/etc/systemd/system/constellation.service")).unwrap();
+    // The tool looks for the binary where the unit says that it is.
+    let program = "/usr/local/bin/constellation";
+    let unit = unit.replace(program, under(root.path(), program).to_str().unwrap());
+    let verify = |unit: &str| {
+        let path = root.path().join("constellation.service");
+        fs::write(&path, unit).unwrap();
+        let verify =
+            Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output().unwrap();
+        (verify.status.success(), String::from_utf8(verify.stderr).unwrap())
+    };
+    assert_eq!(verify(&unit), (true, String::new()));
+    // It passes over what it does not understand, and says so.
+    let (_, told) = verify(&unit.replace("Restart=on-failure", "Restart=on-failur"));
+    assert!(told.contains("on-failur"), "{told}");
+}
+
+#[test]
+fn the_image_is_built_of_what_the_workspace_has() {
+    let manifest = fs::read_to_string(sources().join("Cargo.toml")).unwrap();
+    let (_, dockerfile) = file("Dockerfile");
+    let [build, base] = values(&dockerfile, "FROM ")[..] else { panic!("two stages") };
+    let version = values(&manifest, "rust-version = ")[0].trim_matches('"');
+    assert_eq!(build, format!("rust:{version}-bookworm AS build"));
+    assert!(
+        base.starts_with("debian:bookworm"),
+        "the binary is linked to the libraries of the build: {base}"
+    );
+    let [cargo, user] = values(&dockerfile, "RUN ")[..] else { panic!("one command a stage") };
+    let after = |text: &str, option: &str| {
+        let mut words = text.split(' ').skip_while(|word| *word != option).skip(1);
+        words.next().unwrap_or_else(|| panic!("'{text}' has {option}")).to_owned()
+    };
+    let (profile, name) = (after(cargo, "--profile"), after(cargo, "--bin"));
+    assert!(manifest.contains(&format!("\n[profile.{profile}]\n")), "{profile}");
+    let package = fs::read_to_string(sources().join("crates").join(&name).join("Cargo.toml")).unwrap();
+    assert!(package.contains(&format!("name = \"{}\"", after(cargo, "--package"))), "{package}");
+    assert!(sources().join("Cargo.lock").is_file(), "it is built with --locked");
+
+    // Everything is copied that is not ignored, and nothing that is built needs what is.
+    let [everything, built] = values(&dockerfile, "COPY ")[..] else { panic!("two copies") };
+    let [directory] = values(&dockerfile, "WORKDIR ")[..] else { panic!("one directory") };
+    let (_, ignored) = file("Dockerfile.dockerignore");
+    let ignored: Vec<&str> = ignored.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!((everything, &ignored[..]), (". .", &["**/target", ".git"][..]));
+    let entry: Vec<String> = serde_json::from_str(values(&dockerfile, "ENTRYPOINT ")[0]).unwrap();
+    let [program] = &entry[..] else { panic!("{entry:?}") };
+    assert_eq!(built, format!("--from=build {directory}/target/{profile}/{name} {program}"));
+
+    let [uid] = values(&dockerfile, "USER ")[..] else { panic!("one user") };
+    assert_eq!(after(user, "--uid"), uid);
+    assert_eq!(after(user, "--home-dir"), values(&dockerfile, "VOLUME ")[0], "the volume takes its owner");
+    let command: Vec<String> = serde_json::from_str(values(&dockerfile, "CMD ")[0]).unwrap();
+    let directory = TempDir::new().unwrap();
+    let (subcommand, flags) = command.split_first().unwrap();
+    let helped = Launch::command(directory.path(), subcommand).args(flags).args(["--help"]).run();
+    assert_eq!(helped.status.code(), Some(0), "{command:?}: {}", helped.stderr);
 }
 
 #[test]
