@@ -47,7 +47,7 @@ fn build(shell: &Shell, host: &str, option: &str, path: &Path) -> anyhow::Result
     let programs = PROGRAMS.iter().flat_map(|program| ["--bin", program]);
     cmd!(
         shell,
-        "cargo build --profile dist --target {host} --target-dir {WORK} --package constellation
+        "cargo build --locked --profile dist --target {host} --target-dir {WORK} --package constellation
          --package constellation-benches --features constellation-benches/service {programs...}"
     )
     .env("CARGO_ENCODED_RUSTFLAGS", option)
