@@ -3,19 +3,22 @@
 //! `type`, `in`, `out`, `use`, `@` and a name before `=` can only start a declaration, in whatever brackets they
 //! stand, so that is where the parser picks up again after an error it cannot mend closer by.
 
+mod cursor;
 mod expressions;
 mod names;
 mod options;
 mod recovery;
 mod types;
 
+use std::cell::OnceCell;
 use std::num::NonZeroU32;
 
 use hashbrown::{HashMap, HashSet};
 
+use self::cursor::Cursor;
 pub(crate) use self::expressions::Operator;
 pub(crate) use self::options::is_option_name;
-use self::recovery::{bracket_text, is_first_on_line, partners};
+use self::recovery::{bracket_text, is_first_on_line, starts_declaration};
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::span::Span;
 use crate::syntax::{
@@ -37,8 +40,8 @@ pub(crate) fn parse_into<'a>(source: &TokenizedSource<'a>, sink: &mut Sink) -> S
     let mut parser = Parser {
         source,
         tokens: source.tokens(),
-        at: 0,
-        partners: partners(source),
+        cursor: Cursor::new(source.tokens()),
+        partners: OnceCell::new(),
         // A program has two to three tokens for each expression, and about a dozen for each declaration. To grow costs
         // more than what is left over.
         tree: SyntaxTree {
@@ -60,9 +63,10 @@ pub(crate) fn parse_into<'a>(source: &TokenizedSource<'a>, sink: &mut Sink) -> S
 struct Parser<'s, 'a> {
     source: &'s TokenizedSource<'a>,
     tokens: &'s [Token],
-    at: usize,
-    /// For each opening bracket, the token that closes it, if any.
-    partners: Vec<Option<NonZeroU32>>,
+    cursor: Cursor<'s>,
+    /// For each opening bracket, the token that closes it, if any. Worked out when it is needed first: a program without
+    /// lambdas and errors does without.
+    partners: OnceCell<Vec<Option<NonZeroU32>>>,
     tree: SyntaxTree<'a>,
     sink: &'s mut Sink,
     nesting: u32,
@@ -84,29 +88,31 @@ impl<'a> Parser<'_, 'a> {
             if self.kind_at(1) != TokenKind::Assign && self.eat(TokenKind::Unknown) {
                 // Nor is anything said of what belongs to it, as the `2` of `a % 2`.
                 while self.kind() != TokenKind::EndOfFile
-                    && !is_first_on_line(self.source, self.at)
+                    && !is_first_on_line(self.source, self.at())
                     && !self.is_declaration_start()
                 {
-                    self.at += 1;
+                    self.advance();
                 }
                 continue;
             }
-            let start = self.at;
+            let start = self.at();
             self.nesting = 0;
             self.is_abandoned = false;
-            // What is behind a declaration on its line, and starts none, has no name for anything below.
-            let is_rest = !is_first_on_line(self.source, start) && !self.is_declaration_start();
             let (declaration, result) = self.declaration();
             has_output |= matches!(declaration, Declaration::Output { .. });
-            if !(is_rest && matches!(declaration, Declaration::Error)) {
+            // What is behind a declaration on its line, and starts none, has no name for anything below.
+            let is_rest = matches!(declaration, Declaration::Error)
+                && !is_first_on_line(self.source, start)
+                && !starts_declaration(self.source, start);
+            if !is_rest {
                 self.tree.declarations.push(declaration);
             }
             if result.is_err() {
-                if self.at == start {
-                    self.at += 1;
+                if self.at() == start {
+                    self.advance();
                 }
                 while self.kind() != TokenKind::EndOfFile && !self.is_declaration_start() {
-                    self.at += 1;
+                    self.advance();
                 }
             }
         }
@@ -130,7 +136,8 @@ impl<'a> Parser<'_, 'a> {
                 self.reserved_assignment(keyword)
             }
             TokenKind::Unknown => {
-                self.at += 2;
+                self.advance();
+                self.advance();
                 let result = self.expression();
                 (Declaration::Error, self.expression_or_error(result).1)
             }
@@ -138,7 +145,7 @@ impl<'a> Parser<'_, 'a> {
             TokenKind::Keyword(Keyword::In) => self.input(Vec::new()),
             TokenKind::Keyword(Keyword::Out) => self.output(),
             TokenKind::Keyword(Keyword::Type) => {
-                self.at += 1;
+                self.advance();
                 let Ok(name) = self.name("the name of the type") else {
                     return (Declaration::Error, Err(Failed));
                 };
@@ -152,7 +159,7 @@ impl<'a> Parser<'_, 'a> {
             },
             TokenKind::Identifier if self.kind_at(1) == TokenKind::Assign => {
                 let name = self.take_name();
-                self.at += 1;
+                self.advance();
                 let result = self.expression();
                 let (value, result) = self.expression_or_error(result);
                 (Declaration::Assignment { name, value }, result)
@@ -202,7 +209,7 @@ impl<'a> Parser<'_, 'a> {
 
     /// Whether the token at hand touches a number before it.
     fn follows_number(&self) -> bool {
-        self.at.checked_sub(1).map(|before| self.tokens[before]).is_some_and(|before| {
+        self.at().checked_sub(1).map(|before| self.tokens[before]).is_some_and(|before| {
             matches!(before.kind, TokenKind::Integer | TokenKind::Float)
                 && before.span.end == self.token().span.start
         })
@@ -214,12 +221,12 @@ impl<'a> Parser<'_, 'a> {
         let mut result = Ok(());
         while self.kind() == TokenKind::At {
             let at = self.token().span;
-            self.at += 1;
+            self.advance();
             let word = self.text();
             if self.kind() != TokenKind::Identifier || !["example", "source", "sink"].contains(&word) {
                 return (Declaration::Error, Err(self.error("'example', 'source' or 'sink'", None)));
             }
-            self.at += 1;
+            self.advance();
             let is_sink = word == "sink";
             if for_output.is_some_and(|for_output| for_output != is_sink) {
                 let message =
@@ -228,7 +235,7 @@ impl<'a> Parser<'_, 'a> {
                 result = Err(Failed);
             }
             for_output = Some(is_sink);
-            let open = self.at;
+            let open = self.at();
             let parsed = self.expect(TokenKind::LeftParenthesis, "'('").and_then(|()| {
                 if word == "example" {
                     examples.push(self.nested(Self::expression)?);
@@ -248,7 +255,7 @@ impl<'a> Parser<'_, 'a> {
                     TokenKind::EndOfFile | TokenKind::Keyword(Keyword::In | Keyword::Out)
                 ) && (self.kind() == TokenKind::At || !self.is_declaration_start())
                 {
-                    self.at += 1;
+                    self.advance();
                 }
             }
         }
@@ -266,12 +273,12 @@ impl<'a> Parser<'_, 'a> {
         if self.kind() != TokenKind::String {
             return Err(self.error("the kind of connector, a string", None));
         }
-        self.at += 1;
+        self.advance();
         while self.eat(TokenKind::Comma) && self.kind() != TokenKind::RightParenthesis {
             if !matches!(self.kind(), TokenKind::Identifier | TokenKind::Keyword(_)) {
                 return Err(self.error("the name of a property", None));
             }
-            self.at += 1;
+            self.advance();
             self.expect(TokenKind::Colon, "':'")?;
             self.nested(Self::expression)?;
         }
@@ -279,7 +286,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn input(&mut self, examples: Vec<ExpressionId>) -> (Declaration<'a>, Parsed<()>) {
-        self.at += 1;
+        self.advance();
         let Ok(name) = self.name("the name of the input") else {
             return (Declaration::Error, Err(Failed));
         };
@@ -289,7 +296,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn output(&mut self) -> (Declaration<'a>, Parsed<()>) {
-        self.at += 1;
+        self.advance();
         let Ok(name) = self.used_name("the name of a variable") else {
             return (Declaration::Error, Err(Failed));
         };
@@ -311,7 +318,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn use_declaration(&mut self) -> Parsed<Declaration<'a>> {
-        self.at += 1;
+        self.advance();
         let path = self.path("a namespace")?;
         let alias =
             if self.eat(TokenKind::Keyword(Keyword::As)) { Some(self.name("an alias")?) } else { None };
@@ -321,7 +328,7 @@ impl<'a> Parser<'_, 'a> {
     // What all parts of the parser use.
 
     fn token(&self) -> Token {
-        self.tokens[self.at.min(self.tokens.len() - 1)]
+        self.cursor.token()
     }
 
     fn kind(&self) -> TokenKind {
@@ -329,7 +336,20 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn kind_at(&self, ahead: usize) -> TokenKind {
-        self.tokens.get(self.at + ahead).map_or(TokenKind::EndOfFile, |token| token.kind)
+        self.cursor.kind_at(ahead)
+    }
+
+    /// The number of the token at hand.
+    fn at(&self) -> usize {
+        self.cursor.at()
+    }
+
+    fn advance(&mut self) {
+        self.cursor.go_to(self.cursor.at() + 1);
+    }
+
+    fn go_to(&mut self, at: usize) {
+        self.cursor.go_to(at);
     }
 
     fn text(&self) -> &'a str {
@@ -337,12 +357,14 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn previous_span(&self) -> Span {
-        self.tokens[self.at.saturating_sub(1)].span
+        self.tokens[self.at().saturating_sub(1)].span
     }
 
     fn eat(&mut self, kind: TokenKind) -> bool {
         let is_there = self.kind() == kind;
-        self.at += usize::from(is_there);
+        if is_there {
+            self.advance();
+        }
         is_there
     }
 

@@ -149,6 +149,7 @@ pub struct TokenizedSource<'a> {
     source: &'a str,
     tokens: Vec<Token>,
     diagnostics: Vec<Diagnostic>,
+    has_fat_arrow: bool,
 }
 
 impl<'a> TokenizedSource<'a> {
@@ -213,6 +214,11 @@ impl<'a> TokenizedSource<'a> {
     pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
+
+    /// Whether `=>` is among the tokens: only lambdas have it.
+    pub(crate) fn has_fat_arrow(&self) -> bool {
+        self.has_fat_arrow
+    }
 }
 
 /// Cuts a source text into tokens. Never fails; what is wrong is reported by [`compile`](crate::compile).
@@ -227,6 +233,7 @@ pub fn tokenize(source: &str) -> TokenizedSource<'_> {
         interpolations: Vec::new(),
         diagnostics: Vec::new(),
         has_rescued_string: false,
+        has_fat_arrow: false,
     };
     // Some editors begin a file with a byte order mark. It is no part of the program.
     if source.starts_with('\u{feff}') {
@@ -242,13 +249,61 @@ pub fn tokenize(source: &str) -> TokenizedSource<'_> {
         lexer.tokens.push(Token { kind: TokenKind::Unknown, span: Span::new(0, source.len()) });
     }
     lexer.run();
-    TokenizedSource { source, tokens: lexer.tokens, diagnostics: lexer.diagnostics }
+    let Lexer { tokens, diagnostics, has_fat_arrow, .. } = lexer;
+    TokenizedSource { source, tokens, diagnostics, has_fat_arrow }
 }
 
 pub(crate) fn update_with_length(hasher: &mut blake3::Hasher, bytes: &[u8]) {
     hasher.update(&(bytes.len() as u64).to_le_bytes());
     hasher.update(bytes);
 }
+
+/// What may start with a byte.
+#[derive(Clone, Copy)]
+enum Start {
+    Space,
+    Comment,
+    Name,
+    Number,
+    String,
+    Brace,
+    /// This symbol.
+    Symbol(TokenKind),
+    /// One of several symbols.
+    Symbols,
+    Unknown,
+}
+
+const STARTS: [Start; 256] = {
+    let mut table = [Start::Unknown; 256];
+    let mut byte: u8 = 0;
+    while byte.is_ascii() {
+        table[byte as usize] = match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => Start::Space,
+            b'#' => Start::Comment,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => Start::Name,
+            b'0'..=b'9' => Start::Number,
+            b'"' => Start::String,
+            b'{' | b'}' => Start::Brace,
+            b'(' => Start::Symbol(TokenKind::LeftParenthesis),
+            b')' => Start::Symbol(TokenKind::RightParenthesis),
+            b'[' => Start::Symbol(TokenKind::LeftBracket),
+            b']' => Start::Symbol(TokenKind::RightBracket),
+            b',' => Start::Symbol(TokenKind::Comma),
+            b':' => Start::Symbol(TokenKind::Colon),
+            b'.' => Start::Symbol(TokenKind::Dot),
+            b'|' => Start::Symbol(TokenKind::Pipe),
+            b'@' => Start::Symbol(TokenKind::At),
+            b'+' => Start::Symbol(TokenKind::Plus),
+            b'*' => Start::Symbol(TokenKind::Star),
+            b'/' => Start::Symbol(TokenKind::Slash),
+            b'=' | b'-' | b'!' | b'<' | b'>' | b'?' => Start::Symbols,
+            _ => Start::Unknown,
+        };
+        byte += 1;
+    }
+    table
+};
 
 struct Lexer<'a> {
     source: &'a str,
@@ -260,113 +315,98 @@ struct Lexer<'a> {
     diagnostics: Vec<Diagnostic>,
     /// Whether a string without an end was cut at the end of its line. Done once, so that the work stays linear.
     has_rescued_string: bool,
+    has_fat_arrow: bool,
 }
 
 impl Lexer<'_> {
     fn run(&mut self) {
-        loop {
-            self.skip_space();
+        while let Some(&byte) = self.bytes.get(self.at) {
             let start = self.at;
-            let Some(&byte) = self.bytes.get(start) else { break };
-            let kind = self.token(byte);
+            let kind = match STARTS[usize::from(byte)] {
+                Start::Space => {
+                    self.at += 1;
+                    continue;
+                }
+                Start::Comment => {
+                    self.skip_while(|byte| byte != b'\n');
+                    continue;
+                }
+                Start::Name => self.name(),
+                Start::Number => self.number(),
+                Start::String => self.string(true),
+                Start::Brace => self.brace(byte),
+                Start::Symbol(kind) => {
+                    self.at += 1;
+                    kind
+                }
+                Start::Symbols => self.symbol(byte),
+                Start::Unknown => self.unknown(),
+            };
             self.tokens.push(Token { kind, span: Span::new(start, self.at) });
         }
         let end = self.source.len();
         self.tokens.push(Token { kind: TokenKind::EndOfFile, span: Span::new(end, end) });
     }
 
-    fn skip_space(&mut self) {
-        while let Some(byte) = self.bytes.get(self.at) {
-            match byte {
-                b' ' | b'\t' | b'\r' | b'\n' => self.at += 1,
-                b'#' => {
-                    let rest = &self.bytes[self.at..];
-                    self.at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-                }
-                _ => break,
-            }
+    fn name(&mut self) -> TokenKind {
+        let start = self.at;
+        self.skip_while(is_in_identifier);
+        if self.bytes.get(self.at).is_some_and(|byte| !byte.is_ascii()) && self.skip_odd_name(start) {
+            return TokenKind::Unknown;
+        }
+        match Keyword::find(&self.source[start..self.at]) {
+            Some(keyword) => TokenKind::Keyword(keyword),
+            None => TokenKind::Identifier,
         }
     }
 
-    fn token(&mut self, byte: u8) -> TokenKind {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
-                let start = self.at;
-                self.skip_while(is_in_identifier);
-                if self.bytes.get(self.at).is_some_and(|byte| !byte.is_ascii()) && self.skip_odd_name(start) {
-                    return TokenKind::Unknown;
-                }
-                match Keyword::find(&self.source[start..self.at]) {
-                    Some(keyword) => TokenKind::Keyword(keyword),
-                    None => TokenKind::Identifier,
-                }
-            }
-            b'0'..=b'9' => {
-                self.skip_while(|byte| byte.is_ascii_digit());
-                let is_float = self.bytes.get(self.at) == Some(&b'.')
-                    && self.bytes.get(self.at + 1).is_some_and(u8::is_ascii_digit);
-                if is_float {
-                    self.at += 1;
-                    self.skip_while(|byte| byte.is_ascii_digit());
-                    TokenKind::Float
-                } else {
-                    TokenKind::Integer
-                }
-            }
-            b'"' => self.string(true),
-            b'{' => {
-                if let Some(depth) = self.interpolations.last_mut() {
-                    *depth += 1;
-                }
-                self.punctuation(1, TokenKind::LeftBrace)
-            }
-            b'}' => match self.interpolations.last_mut() {
-                Some(0) => {
-                    self.interpolations.pop();
-                    self.string(false)
-                }
-                Some(depth) => {
-                    *depth -= 1;
-                    self.punctuation(1, TokenKind::RightBrace)
-                }
-                None => self.punctuation(1, TokenKind::RightBrace),
-            },
-            _ => self.symbol(byte),
+    fn number(&mut self) -> TokenKind {
+        self.skip_while(|byte| byte.is_ascii_digit());
+        let is_float = self.bytes.get(self.at) == Some(&b'.')
+            && self.bytes.get(self.at + 1).is_some_and(u8::is_ascii_digit);
+        if !is_float {
+            return TokenKind::Integer;
         }
+        self.at += 1;
+        self.skip_while(|byte| byte.is_ascii_digit());
+        TokenKind::Float
     }
 
+    /// A brace, which may end an interpolation.
+    fn brace(&mut self, byte: u8) -> TokenKind {
+        match (byte, self.interpolations.last_mut()) {
+            (b'}', Some(0)) => {
+                self.interpolations.pop();
+                return self.string(false);
+            }
+            (b'}', Some(depth)) => *depth -= 1,
+            (_, Some(depth)) => *depth += 1,
+            (_, None) => {}
+        }
+        self.at += 1;
+        if byte == b'{' { TokenKind::LeftBrace } else { TokenKind::RightBrace }
+    }
+
+    /// One of the symbols that another may follow in the same token.
     fn symbol(&mut self, byte: u8) -> TokenKind {
         let next = self.bytes.get(self.at + 1).copied();
         let (length, kind) = match (byte, next) {
-            (b'=', Some(b'>')) => (2, TokenKind::FatArrow),
+            (b'=', Some(b'>')) => {
+                self.has_fat_arrow = true;
+                (2, TokenKind::FatArrow)
+            }
             (b'=', Some(b'=')) => (2, TokenKind::Equal),
             (b'-', Some(b'>')) => (2, TokenKind::Arrow),
             (b'!', Some(b'=')) => (2, TokenKind::NotEqual),
             (b'<', Some(b'=')) => (2, TokenKind::LessEqual),
             (b'>', Some(b'=')) => (2, TokenKind::GreaterEqual),
             (b'?', Some(b'?')) => (2, TokenKind::Coalesce),
-            (b'(', _) => (1, TokenKind::LeftParenthesis),
-            (b')', _) => (1, TokenKind::RightParenthesis),
-            (b'[', _) => (1, TokenKind::LeftBracket),
-            (b']', _) => (1, TokenKind::RightBracket),
-            (b',', _) => (1, TokenKind::Comma),
-            (b':', _) => (1, TokenKind::Colon),
-            (b'.', _) => (1, TokenKind::Dot),
-            (b'|', _) => (1, TokenKind::Pipe),
-            (b'@', _) => (1, TokenKind::At),
             (b'=', _) => (1, TokenKind::Assign),
+            (b'-', _) => (1, TokenKind::Minus),
             (b'<', _) => (1, TokenKind::Less),
             (b'>', _) => (1, TokenKind::Greater),
-            (b'+', _) => (1, TokenKind::Plus),
-            (b'-', _) => (1, TokenKind::Minus),
-            (b'*', _) => (1, TokenKind::Star),
-            (b'/', _) => (1, TokenKind::Slash),
             _ => return self.unknown(),
         };
-        self.punctuation(length, kind)
-    }
-
-    fn punctuation(&mut self, length: usize, kind: TokenKind) -> TokenKind {
         self.at += length;
         kind
     }

@@ -85,7 +85,7 @@ impl<'a> Parser<'_, 'a> {
                 }
             }
             operators.push((operator, self.token().span));
-            self.at += 1;
+            self.advance();
         }
         while !operators.is_empty() {
             self.reduce(&mut operands, &mut operators)?;
@@ -105,7 +105,7 @@ impl<'a> Parser<'_, 'a> {
                 _ => return,
             };
             operators.push((operator, self.token().span));
-            self.at += 1;
+            self.advance();
         }
     }
 
@@ -195,15 +195,16 @@ impl<'a> Parser<'_, 'a> {
     fn operand(&mut self) -> Parsed<ExpressionId> {
         let mut operand = self.primary()?;
         loop {
-            let (start, height) = self.measure(operand);
             match self.kind() {
                 TokenKind::Dot => {
-                    self.at += 1;
+                    let (start, height) = self.measure(operand);
+                    self.advance();
                     let name = self.used_name("the name of a field")?;
                     let kind = ExpressionKind::Field { source: operand, name };
                     operand = self.add(kind, start.to(name.span), height)?;
                 }
                 TokenKind::LeftBracket | TokenKind::LeftBrace => {
+                    let (start, height) = self.measure(operand);
                     let names = self.projection()?;
                     let span = start.to(self.previous_span());
                     operand = match names {
@@ -220,9 +221,9 @@ impl<'a> Parser<'_, 'a> {
 
     /// The names of a projection; none when some were wrong and reported.
     fn projection(&mut self) -> Parsed<Option<Vec<Name<'a>>>> {
-        let open = self.at;
+        let open = self.at();
         let is_brace = self.kind() == TokenKind::LeftBrace;
-        self.at += 1;
+        self.advance();
         let hint = match (self.kind(), self.kind_at(1)) {
             (TokenKind::Integer, _) if !is_brace => {
                 Some("There is no indexing: '[...]' behind a value chooses fields of a record".to_owned())
@@ -233,7 +234,7 @@ impl<'a> Parser<'_, 'a> {
             _ => None,
         };
         if hint.is_some() {
-            self.at += usize::from(self.kind() == TokenKind::Identifier);
+            self.eat(TokenKind::Identifier);
             self.error("the name of a field", hint);
         }
         let close = if is_brace { TokenKind::RightBrace } else { TokenKind::RightBracket };
@@ -263,20 +264,20 @@ impl<'a> Parser<'_, 'a> {
             TokenKind::String => {
                 let text = self.text();
                 let value = self.unescape(&text[1..text.len() - 1], start.start as usize + 1);
-                self.at += 1;
+                self.advance();
                 self.add(ExpressionKind::String(value), start, 0)
             }
             TokenKind::StringHead => self.interpolation(),
             TokenKind::Keyword(keyword @ (Keyword::True | Keyword::False)) => {
-                self.at += 1;
+                self.advance();
                 self.add(ExpressionKind::Boolean(keyword == Keyword::True), start, 0)
             }
             TokenKind::Keyword(Keyword::If) => self.conditional(),
             TokenKind::Keyword(Keyword::Branch) => self.branch(),
             TokenKind::Keyword(Keyword::Match) => self.match_expression(),
             TokenKind::LeftParenthesis => {
-                let open = self.at;
-                self.at += 1;
+                let open = self.at();
+                self.advance();
                 if let Ok(inner) = self.nested(Self::expression) {
                     if self.eat(TokenKind::RightParenthesis) {
                         self.parenthesized.insert(inner, start.to(self.previous_span()));
@@ -288,15 +289,15 @@ impl<'a> Parser<'_, 'a> {
                 self.mend(open, TokenKind::RightParenthesis)
             }
             TokenKind::LeftBracket => {
-                let open = self.at;
-                self.at += 1;
+                let open = self.at();
+                self.advance();
                 let (items, is_complete) = self.items(open, TokenKind::RightBracket, Self::expression)?;
                 let height = self.height_over(items.iter().copied());
                 self.finish(open, is_complete.then_some(ExpressionKind::List(items)), height)
             }
             TokenKind::LeftBrace => {
-                let open = self.at;
-                self.at += 1;
+                let open = self.at();
+                self.advance();
                 let (fields, is_complete) = self.items(open, TokenKind::RightBrace, |parser| {
                     let name = parser.name("the name of a field")?;
                     parser.expect(TokenKind::Colon, "':' and a value")?;
@@ -343,8 +344,8 @@ impl<'a> Parser<'_, 'a> {
             return Err(Failed);
         }
         match self.partner(open) {
-            Some(partner) if partner >= self.at => {
-                self.at = partner;
+            Some(partner) if partner >= self.at() => {
+                self.go_to(partner);
                 self.expect(close, "the closing bracket")?;
                 self.finish(open, None, 0)
             }
@@ -358,7 +359,7 @@ impl<'a> Parser<'_, 'a> {
         let is_float = self.kind() == TokenKind::Float;
         let digits = self.text();
         let span = start.to(self.token().span);
-        self.at += 1;
+        self.advance();
         let text = if is_negative { Cow::from(format!("-{digits}")) } else { Cow::from(digits) };
         let kind = if is_float {
             text.parse().ok().filter(|float: &f64| float.is_finite()).map(ExpressionKind::Float)
@@ -386,12 +387,12 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn interpolation(&mut self) -> Parsed<ExpressionId> {
-        let open = self.at;
+        let open = self.at();
         let mut parts = vec![self.string_part()];
         let mut values = Vec::new();
         let mut is_complete = true;
         loop {
-            let head = self.at - 1;
+            let head = self.at() - 1;
             match self.nested(Self::expression) {
                 Ok(value) => {
                     values.push(value);
@@ -404,8 +405,8 @@ impl<'a> Parser<'_, 'a> {
             }
             if !matches!(self.kind(), TokenKind::StringMiddle | TokenKind::StringTail) {
                 match self.partner(head) {
-                    Some(partner) if partner >= self.at && !self.is_abandoned => {
-                        self.at = partner;
+                    Some(partner) if partner >= self.at() && !self.is_abandoned => {
+                        self.go_to(partner);
                     }
                     _ => return Err(Failed),
                 }
@@ -428,7 +429,7 @@ impl<'a> Parser<'_, 'a> {
         let end = if self.kind() == TokenKind::StringTail { 1 } else { 2 };
         let offset = self.token().span.start as usize + 1;
         let part = self.unescape(&text[1..text.len() - end], offset);
-        self.at += 1;
+        self.advance();
         part
     }
 
@@ -476,10 +477,10 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn call(&mut self) -> Parsed<ExpressionId> {
-        let start = self.at;
+        let start = self.at();
         let function: Path<'a> = self.path("the name of a function")?;
-        let open = self.at;
-        self.at += 1;
+        let open = self.at();
+        self.advance();
         let (arguments, mut is_complete) = self.items(open, TokenKind::RightParenthesis, Self::expression)?;
         let mut options = Vec::new();
         if self.eat(TokenKind::Keyword(Keyword::With)) {
@@ -495,7 +496,7 @@ impl<'a> Parser<'_, 'a> {
 
     /// `(expression)` after `if`.
     fn condition(&mut self) -> Parsed<ExpressionId> {
-        let open = self.at;
+        let open = self.at();
         if !self.eat(TokenKind::LeftParenthesis) {
             let hint = "The condition stands in parentheses: if (c) a else b".to_owned();
             return Err(self.error("'('", Some(hint)));
@@ -511,11 +512,11 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn conditional(&mut self) -> Parsed<ExpressionId> {
-        let start = self.at;
+        let start = self.at();
         let mut arms = Vec::new();
         let mut height = 0;
         let otherwise = loop {
-            self.at += 1;
+            self.advance();
             let condition = self.condition()?;
             let value = self.nested(Self::expression)?;
             height = height.max(self.height_over([condition, value]));
@@ -533,9 +534,9 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn branch(&mut self) -> Parsed<ExpressionId> {
-        let start = self.at;
-        self.at += 1;
-        let open = self.at;
+        let start = self.at();
+        self.advance();
+        let open = self.at();
         self.expect(TokenKind::LeftBrace, "'{'")?;
         let mut cases = Vec::new();
         let mut otherwise = None;
@@ -576,7 +577,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn arrow(&mut self) -> Parsed<()> {
-        let is_hyphen_taken = self.source.text(self.tokens[self.at.saturating_sub(1)]).ends_with('-');
+        let is_hyphen_taken = self.source.text(self.tokens[self.at().saturating_sub(1)]).ends_with('-');
         let hint = is_hyphen_taken.then(|| HYPHEN_HINT.to_owned());
         if self.eat(TokenKind::Arrow) { Ok(()) } else { Err(self.error("'->'", hint)) }
     }
@@ -592,11 +593,11 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn match_expression(&mut self) -> Parsed<ExpressionId> {
-        let start = self.at;
-        self.at += 1;
+        let start = self.at();
+        self.advance();
         // Only a primary: otherwise the `{` of the cases would be a projection.
         let scrutinee = self.nested(Self::primary)?;
-        let open = self.at;
+        let open = self.at();
         if !self.eat(TokenKind::LeftBrace) {
             let hint = (self.kind() == TokenKind::Dot)
                 .then(|| "Put parentheses around the value: match (a.b) { ... }".to_owned());
@@ -621,25 +622,25 @@ impl<'a> Parser<'_, 'a> {
         let start = self.token().span;
         let kind = match self.kind() {
             TokenKind::LeftBrace => {
-                let open = self.at;
-                self.at += 1;
+                let open = self.at();
+                self.advance();
                 let (names, is_complete) = self
                     .items(open, TokenKind::RightBrace, |parser| parser.used_name("the name of a field"))?;
                 if !is_complete {
                     return Err(Failed);
                 }
                 if names.is_empty() {
-                    self.at -= 1;
+                    self.go_to(self.at() - 1);
                     return Err(self.error("the name of a field", None));
                 }
                 PatternKind::Fields(names)
             }
             TokenKind::Keyword(Keyword::Is) => {
-                self.at += 1;
+                self.advance();
                 PatternKind::Is(self.used_name("the name of a type")?)
             }
             TokenKind::Identifier if self.text() == "_" => {
-                self.at += 1;
+                self.advance();
                 PatternKind::Any
             }
             _ => return Err(self.error("a pattern ('{ field }', 'is Type' or '_')", None)),
@@ -650,14 +651,15 @@ impl<'a> Parser<'_, 'a> {
     /// Whether `(...) =>` comes next.
     fn is_lambda(&self) -> bool {
         self.kind() == TokenKind::LeftParenthesis
-            && self.partner(self.at).is_some_and(|close| {
+            && self.source.has_fat_arrow()
+            && self.partner(self.at()).is_some_and(|close| {
                 self.tokens.get(close + 1).is_some_and(|token| token.kind == TokenKind::FatArrow)
             })
     }
 
     fn lambda(&mut self) -> Parsed<ExpressionId> {
-        let start = self.at;
-        self.at += 1;
+        let start = self.at();
+        self.advance();
         let (parameters, is_complete) = self.items(start, TokenKind::RightParenthesis, |parser| {
             let name = parser.name("the name of a parameter")?;
             let ty = if parser.eat(TokenKind::Colon) { Some(parser.ty()?) } else { None };

@@ -14,7 +14,7 @@ use crate::token::{Keyword, TokenKind};
 impl<'a> Parser<'_, 'a> {
     pub(super) fn take_name(&mut self) -> Name<'a> {
         let name = Name { text: self.text(), span: self.token().span };
-        self.at += 1;
+        self.advance();
         name
     }
 
@@ -38,7 +38,7 @@ impl<'a> Parser<'_, 'a> {
             TokenKind::Keyword(keyword) if self.reserved_names.contains(&keyword) => Ok(self.take_name()),
             TokenKind::Keyword(keyword) if self.can_be_meant_as_name() => {
                 self.reserved_word(expected, keyword);
-                self.at += 1;
+                self.advance();
                 Err(Failed)
             }
             _ => Err(self.error(expected, None)),
@@ -48,13 +48,13 @@ impl<'a> Parser<'_, 'a> {
     /// Whether the reserved word at hand, where a name is expected, is not the start of the next declaration.
     fn can_be_meant_as_name(&self) -> bool {
         match self.kind_at(1) {
-            TokenKind::Assign => !is_first_on_line(self.source, self.at),
+            TokenKind::Assign => !is_first_on_line(self.source, self.at()),
             _ => !self.is_declaration_start(),
         }
     }
 
     fn reserved_word(&mut self, expected: &str, keyword: Keyword) {
-        self.last_error_at = Some(self.at);
+        self.last_error_at = Some(self.at());
         let word = keyword.as_str();
         let message = format!("Parse error: '{word}' is a reserved word and cannot be {expected}");
         let diagnostic = Diagnostic::error(Code::Syntax, self.token().span, message)
@@ -69,11 +69,11 @@ impl<'a> Parser<'_, 'a> {
         self.reserved_names.insert(keyword);
         // Or the name of a type was forgotten: nobody knows whether a type or a value follows.
         if keyword == Keyword::Type {
-            self.at += 1;
+            self.advance();
             return (Declaration::Error, Err(Failed));
         }
         let name = self.take_name();
-        self.at += 1;
+        self.advance();
         let result = self.expression();
         let (value, result) = self.expression_or_error(result);
         (Declaration::Assignment { name, value }, result)
@@ -89,7 +89,7 @@ impl<'a> Parser<'_, 'a> {
             Keyword::As | Keyword::With | Keyword::Lazy | Keyword::Is => {
                 is_operand
                     || matches!(next, TokenKind::LeftParenthesis | TokenKind::EndOfFile)
-                    || starts_declaration(self.source, self.at + 1)
+                    || starts_declaration(self.source, self.at() + 1)
             }
             // Expressions begin with these, or have them inside.
             _ => is_operand,
@@ -102,29 +102,29 @@ impl<'a> Parser<'_, 'a> {
             return Ok(());
         }
         self.reserved_word("a name", keyword);
-        self.at += 1;
+        self.advance();
         Err(Failed)
     }
 
     /// `a.b.c`; reserved words can stand after a dot.
     pub(super) fn path(&mut self, expected: &str) -> Parsed<Path<'a>> {
-        let start = self.at;
+        let start = self.at();
         let first = self.used_name(expected)?;
         let mut span = first.span;
         let mut length = first.text.len();
         while self.kind() == TokenKind::Dot
             && matches!(self.kind_at(1), TokenKind::Identifier | TokenKind::Keyword(_))
         {
-            self.at += 1;
+            self.advance();
             length += ".".len() + self.text().len();
             span = span.to(self.token().span);
-            self.at += 1;
+            self.advance();
         }
         let written = &self.source.source()[span.range()];
         let text = if written.len() == length {
             Cow::Borrowed(written)
         } else {
-            self.tokens[start..self.at].iter().map(|token| self.source.text(*token)).collect()
+            self.tokens[start..self.at()].iter().map(|token| self.source.text(*token)).collect()
         };
         Ok(Path { text, span })
     }

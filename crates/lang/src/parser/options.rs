@@ -46,7 +46,7 @@ impl<'a> Parser<'_, 'a> {
             if self.kind() != TokenKind::Comma || !self.is_option(1) {
                 return Ok(is_complete);
             }
-            self.at += 1;
+            self.advance();
         }
     }
 
@@ -54,7 +54,7 @@ impl<'a> Parser<'_, 'a> {
         match self.kind_at(ahead) {
             TokenKind::Keyword(Keyword::Lazy) => true,
             TokenKind::Identifier => {
-                let name = self.source.text(self.tokens[self.at + ahead]);
+                let name = self.source.text(self.tokens[self.at() + ahead]);
                 self.kind_at(ahead + 1) == TokenKind::Colon && is_option_name(name)
             }
             _ => false,
@@ -110,13 +110,13 @@ impl<'a> Parser<'_, 'a> {
                 if !is_true && self.kind() != TokenKind::Keyword(Keyword::False) {
                     return Err(self.error("'true' or 'false'", None));
                 }
-                self.at += 1;
+                self.advance();
                 Ok(OptionValue::Flag(is_true))
             }
             "priority" => self.priority().map(OptionValue::Priority),
             "window" => {
                 let word = self.word(&["tumbling", "sliding", "count"])?;
-                let open = self.at;
+                let open = self.at();
                 self.expect(TokenKind::LeftParenthesis, "'('")?;
                 let value = match word {
                     "count" => OptionValue::CountWindow(self.count()?),
@@ -135,7 +135,7 @@ impl<'a> Parser<'_, 'a> {
                 if word != "buffer" {
                     return Ok(OptionValue::Word(word));
                 }
-                let open = self.at;
+                let open = self.at();
                 self.expect(TokenKind::LeftParenthesis, "'('")?;
                 let timeout = self.duration()?;
                 self.close(open, TokenKind::RightParenthesis)?;
@@ -150,7 +150,7 @@ impl<'a> Parser<'_, 'a> {
         let is_plain = text == "0" || !text.starts_with('0');
         match text.parse::<u64>() {
             Ok(count) if self.kind() == TokenKind::Integer && is_plain && count < 1 << 53 => {
-                self.at += 1;
+                self.advance();
                 Ok(count)
             }
             _ => Err(self.error("a whole number from 0 to 2^53, without leading zeros", None)),
@@ -172,14 +172,16 @@ impl<'a> Parser<'_, 'a> {
         if duration.milliseconds().is_none_or(|milliseconds| milliseconds >= 1 << 53) {
             return Err(self.error("a duration of less than 2^53 milliseconds", None));
         }
-        self.at += 1;
+        self.advance();
         Ok(duration)
     }
 
     fn priority(&mut self) -> Parsed<u8> {
         let is_negative = self.kind() == TokenKind::Minus;
         if self.kind_at(usize::from(is_negative)) == TokenKind::Integer {
-            self.at += usize::from(is_negative);
+            if is_negative {
+                self.advance();
+            }
             let count = self.count()?;
             let clamped = if is_negative { 0 } else { count.min(100) };
             return Ok(u8::try_from(clamped).expect("at most 100"));
@@ -192,7 +194,7 @@ impl<'a> Parser<'_, 'a> {
     fn word(&mut self, words: &[&str]) -> Parsed<&'a str> {
         let text = self.text();
         if self.kind() == TokenKind::Identifier && words.contains(&text) {
-            self.at += 1;
+            self.advance();
             return Ok(text);
         }
         let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();

@@ -19,9 +19,9 @@ impl Parser<'_, '_> {
         label: Option<(Span, String)>,
     ) -> Failed {
         // A token that the lexer reported, or one that was reported already, needs no second message.
-        let is_known = self.kind() == TokenKind::Unknown || self.last_error_at == Some(self.at);
+        let is_known = self.kind() == TokenKind::Unknown || self.last_error_at == Some(self.at());
         if !is_known && !self.is_abandoned {
-            self.last_error_at = Some(self.at);
+            self.last_error_at = Some(self.at());
             let found = self.text_for_people(40);
             let message = format!("Parse error: expected {expected}, found {found}");
             let mut diagnostic = Diagnostic::error(Code::Syntax, self.place(), message)
@@ -57,7 +57,7 @@ impl Parser<'_, '_> {
 
     /// The token at hand; at the end of the file, where the text ends that can be seen.
     pub(super) fn place(&self) -> Span {
-        match (self.kind(), self.at) {
+        match (self.kind(), self.at()) {
             (TokenKind::EndOfFile, 1..) => {
                 let end = self.previous_span().end as usize;
                 Span::new(end, end)
@@ -88,7 +88,7 @@ impl Parser<'_, '_> {
 
     /// Whether an arrow stands in the list item at hand, outside of brackets.
     pub(super) fn has_arrow_in_item(&self) -> bool {
-        let mut at = self.at;
+        let mut at = self.at();
         loop {
             match self.tokens[at].kind {
                 TokenKind::Arrow => return true,
@@ -106,7 +106,7 @@ impl Parser<'_, '_> {
 
     /// Skips one token, or all that is between brackets.
     pub(super) fn skip_group(&mut self) {
-        self.at = self.behind_group(self.at);
+        self.go_to(self.behind_group(self.at()));
     }
 
     /// The token behind one, or behind all that is between brackets.
@@ -119,11 +119,12 @@ impl Parser<'_, '_> {
 
     /// The token that closes the bracket at token `open`, if it is one and any does.
     pub(super) fn partner(&self, open: usize) -> Option<usize> {
-        self.partners[open].map(|partner| partner.get() as usize)
+        let partners = self.partners.get_or_init(|| partners(self.source));
+        partners[open].map(|partner| partner.get() as usize)
     }
 
     pub(super) fn is_declaration_start(&self) -> bool {
-        starts_declaration(self.source, self.at)
+        starts_declaration(self.source, self.at())
     }
 }
 

@@ -35,8 +35,8 @@ impl<'a> Parser<'_, 'a> {
         let start = self.token().span;
         match self.kind() {
             TokenKind::LeftBrace => {
-                let open = self.at;
-                self.at += 1;
+                let open = self.at();
+                self.advance();
                 let (fields, is_complete) = self.items(open, TokenKind::RightBrace, |parser| {
                     let name = parser.name("the name of a field")?;
                     parser.expect(TokenKind::Colon, "':' and a type")?;
