@@ -377,20 +377,20 @@ impl State {
         prefix: &str,
         options: &ListOptions<StructuralHash>,
     ) -> impl Iterator<Item = NamedImage> + Send + use<> {
-        let named = |structural_hash: StructuralHash| {
+        let with_names = |structural_hash: StructuralHash| {
             let names = self.names_of(&structural_hash);
             (!names.is_empty()).then(|| (structural_hash, names, self.images.get(&structural_hash).cloned()))
         };
         let limit = options.limit.unwrap_or(usize::MAX);
         let page: Vec<_> = if prefix.is_empty() {
-            self.relations().holders.firsts_after(options.after).filter_map(named).take(limit).collect()
+            self.relations().holders.firsts_after(options.after).filter_map(with_names).take(limit).collect()
         } else {
             let beginning = self.names.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
             let beginning = beginning.take_while(|(name, _)| name.as_str().starts_with(prefix));
             let pointed: BTreeSet<_> =
                 beginning.filter_map(|(_, history)| Some(history.active()?.structural_hash)).collect();
             let start = options.after.map_or(Bound::Unbounded, Bound::Excluded);
-            pointed.range((start, Bound::Unbounded)).copied().filter_map(named).take(limit).collect()
+            pointed.range((start, Bound::Unbounded)).copied().filter_map(with_names).take(limit).collect()
         };
         page.into_iter().map(|(structural_hash, names, summary)| NamedImage {
             structural_hash,

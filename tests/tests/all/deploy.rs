@@ -156,14 +156,14 @@ fn the_image_is_built_of_what_the_workspace_has() {
     assert!(sources().join("Cargo.lock").is_file(), "it is built with --locked");
 
     // Everything is copied that is not ignored, and nothing that is built needs what is.
-    let [everything, built] = values(&dockerfile, "COPY ")[..] else { panic!("two copies") };
+    let [everything, copied] = values(&dockerfile, "COPY ")[..] else { panic!("two copies") };
     let [directory] = values(&dockerfile, "WORKDIR ")[..] else { panic!("one directory") };
     let (_, ignored) = file("Dockerfile.dockerignore");
     let ignored: Vec<&str> = ignored.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!((everything, &ignored[..]), (". .", &["**/target", ".git"][..]));
     let entry: Vec<String> = serde_json::from_str(values(&dockerfile, "ENTRYPOINT ")[0]).unwrap();
     let [program] = &entry[..] else { panic!("{entry:?}") };
-    assert_eq!(built, format!("--from=build {directory}/{left_in}/constellation {program}"));
+    assert_eq!(copied, format!("--from=build {directory}/{left_in}/constellation {program}"));
 
     let [uid] = values(&dockerfile, "USER ")[..] else { panic!("one user") };
     assert_eq!(after(user, "--uid"), uid);

@@ -448,8 +448,8 @@ impl Setting {
 fn set_text(field: &Field, values: &mut Values, text: &str) -> anyhow::Result<()> {
     match field {
         Field::Switch(of) => *of(values) = switch(text)?,
-        Field::Count(at_least, of) => *of(values) = whole_number(text, *at_least)?,
-        Field::Size(at_least, of) => *of(values) = whole_number(text, *at_least)?,
+        Field::Count(at_least, of) => *of(values) = whole_number(text, at_least)?,
+        Field::Size(at_least, of) => *of(values) = whole_number(text, at_least)?,
         Field::Port(of) => *of(values) = text.parse().with_context(|| format!("'{text}' is no port"))?,
         Field::Time(of) => *of(values) = duration(text)?,
         Field::List(of) => {
@@ -491,8 +491,8 @@ fn switch(text: &str) -> anyhow::Result<bool> {
     }
 }
 
-fn whole_number<N: FromStr + PartialOrd + Display>(text: &str, at_least: N) -> anyhow::Result<N> {
-    let number = text.parse().ok().filter(|number| *number >= at_least);
+fn whole_number<N: FromStr + PartialOrd + Display>(text: &str, at_least: &N) -> anyhow::Result<N> {
+    let number = text.parse().ok().filter(|number| number >= at_least);
     number.with_context(|| format!("'{text}' is no whole number of at least {at_least}"))
 }
 

@@ -71,16 +71,14 @@ impl<K: FromStr> Page<K> {
         let PageParameters { limit, cursor } = parameters;
         let limit = match limit {
             None => DEFAULT_LIMIT,
-            Some(text) => match text.parse() {
-                Ok(limit @ 1..=MAX_LIMIT) => limit,
-                _ => {
-                    let message = format!(
-                        "parameter 'limit' is a whole number from 1 to {MAX_LIMIT}, got '{}'",
-                        shown(&text)
-                    );
-                    return Err(invalid(message));
-                }
-            },
+            Some(text) => {
+                let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+                limit.ok_or_else(|| {
+                    let shown = shown(&text);
+                    let range = format!("a whole number from 1 to {MAX_LIMIT}");
+                    invalid(format!("parameter 'limit' is {range}, got '{shown}'"))
+                })?
+            }
         };
         let after = cursor.map(|cursor| {
             let told = || {
@@ -147,8 +145,8 @@ async fn pipelines(
         }
     }
     // After the images, so that the names of those that are stored meanwhile are told.
-    let mut named = store.list_named(prefix.unwrap_or_default(), options());
-    while let Some(NamedImage { structural_hash, names, summary }) = named.try_next().await? {
+    let mut pointed = store.list_named(prefix.unwrap_or_default(), options());
+    while let Some(NamedImage { structural_hash, names, summary }) = pointed.try_next().await? {
         let (known_names, known_summary) = found.entry(structural_hash).or_default();
         *known_names = names;
         *known_summary = known_summary.take().or(summary);

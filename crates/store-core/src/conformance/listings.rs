@@ -64,13 +64,13 @@ async fn named_images_are_listed_by_ascending_hash_in_pages(store: Store) {
         publish(&store, &name(text), &image(number)).await;
     }
     commit(&store, [delete(&name("e")), put(&image(7))]).await;
-    let named = |number: i64, names: &[&str]| NamedImage {
+    let entry = |number: i64, names: &[&str]| NamedImage {
         structural_hash: image(number).structural_hash,
         names: names.iter().copied().map(name).collect(),
         summary: Some(ImageSummary::of(&image(number))),
     };
     let mut expected =
-        [named(0, &["a", "b"]), named(1, &["c"]), named(3, &["d"]), named(5, &["f"]), named(6, &["g"])];
+        [entry(0, &["a", "b"]), entry(1, &["c"]), entry(3, &["d"]), entry(5, &["f"]), entry(6, &["g"])];
     expected.sort_by_key(|image| image.structural_hash);
     let list = |options| all(store.list_named("", options));
     assert_eq!(list(ListOptions::default()).await, expected);
@@ -167,12 +167,12 @@ async fn a_listing_is_a_snapshot_at_the_time_of_the_call(store: Store) {
     }
     let start = || -> BoxFuture<'static, Listed> {
         let images = store.list_images(ListOptions::default());
-        let named = store.list_named("", ListOptions::default());
+        let pointed = store.list_named("", ListOptions::default());
         let names = store.list_names(ListOptions::default());
         let index = store.list_index(ListOptions::default());
         Box::pin(async {
-            let (images, named) = (collect(images).await.unwrap(), collect(named).await.unwrap());
-            (images, named, collect(names).await.unwrap(), collect(index).await.unwrap())
+            let (images, pointed) = (collect(images).await.unwrap(), collect(pointed).await.unwrap());
+            (images, pointed, collect(names).await.unwrap(), collect(index).await.unwrap())
         })
     };
     let before = start().await;
