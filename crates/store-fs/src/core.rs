@@ -13,11 +13,11 @@ pub(crate) mod load;
 mod packing;
 mod recovery;
 mod settle;
+mod work;
 
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use constellation_store_core::{
@@ -26,12 +26,14 @@ use constellation_store_core::{
 use constellation_store_mem::{LoadedImages, Lookup, State};
 
 pub use self::check::{Checker, Mirror, Suspect};
-use self::checkpoint::{Checkpoint, Dirty, Step, StepDone, Stepped, Upto};
+use self::checkpoint::{Checkpoint, Dirty, StepDone, Stepped, Upto};
 pub(crate) use self::files::Files;
 use self::health::{Content, Health, Warning};
 pub(crate) use self::links::refuse_links;
 pub use self::load::{Loaded, Loader, Lost};
 use self::recovery::CatalogueEnd;
+use self::work::UnderWay;
+pub use self::work::Work;
 use crate::error::{FileError, in_one_line};
 use crate::journal::{Journal, SegmentSizes};
 use crate::layout::{JOURNAL, LOCK};
@@ -145,8 +147,8 @@ pub struct Core {
     first_sequence: u64,
     dirty: Dirty,
     checkpoint: Option<Checkpoint>,
-    /// Where the outcome of the step comes from that is done elsewhere.
-    under_way: Option<Receiver<Result<StepDone, FileError>>>,
+    /// What is done elsewhere.
+    under_way: UnderWay,
     /// The catalogue that fits the manifest.
     catalogue: Option<CatalogueEnd>,
     /// Whether a checkpoint is due for want of a catalogue. One that cannot be written waits for the next
@@ -214,7 +216,7 @@ impl Core {
             journal,
             dirty,
             checkpoint: None,
-            under_way: None,
+            under_way: UnderWay::default(),
             wants_catalogue: catalogue.is_none(),
             catalogue,
             owes_checkpoint: false,
@@ -266,7 +268,7 @@ impl Core {
                 journal,
                 dirty: Dirty::default(),
                 checkpoint: None,
-                under_way: None,
+                under_way: UnderWay::default(),
                 catalogue: None,
                 wants_catalogue: false,
                 owes_checkpoint: false,
@@ -383,41 +385,6 @@ impl Core {
         self.shared.health().checkpoint_planned();
     }
 
-    /// The next step of the checkpoint that is under way, for any thread to do. None when there is no checkpoint, or
-    /// when a step was taken and not taken in.
-    ///
-    /// Commits may be made meanwhile: they write to the journal, and a step to other files.
-    pub fn next_work(&mut self) -> Option<Work> {
-        if self.under_way.is_some() {
-            return None;
-        }
-        let step = self.checkpoint.as_mut()?.next()?;
-        let (reply, outcome) = sync_channel(1);
-        self.under_way = Some(outcome);
-        Some(Work { step, files: self.files.clone(), reply })
-    }
-
-    /// Takes in the outcome of a step, if it is done.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Core::step`].
-    pub fn finish_work(&mut self) -> Result<()> {
-        match self.under_way.as_ref().map(Receiver::try_recv) {
-            None | Some(Err(TryRecvError::Empty)) => Ok(()),
-            Some(Ok(outcome)) => self.take_in(Some(outcome)),
-            Some(Err(TryRecvError::Disconnected)) => self.take_in(None),
-        }
-    }
-
-    /// Waits for the step that is done elsewhere.
-    fn wait_for_work(&mut self) -> Result<()> {
-        match self.under_way.as_ref().map(Receiver::recv) {
-            None => Ok(()),
-            Some(outcome) => self.take_in(outcome.ok()),
-        }
-    }
-
     /// Does one step of the checkpoint that is under way: it writes, removes or syncs files of one directory. Waits
     /// for a step that is done elsewhere instead.
     ///
@@ -429,17 +396,13 @@ impl Core {
         if let Some(work) = self.next_work() {
             work.run();
         }
-        self.wait_for_work()
+        self.wait_for_step()
     }
 
-    fn take_in(&mut self, outcome: Option<Result<StepDone, FileError>>) -> Result<()> {
-        self.under_way = None;
+    fn take_step(&mut self, outcome: Result<StepDone, FileError>) -> Result<()> {
+        self.under_way.step = None;
         // A failed write of the journal ends the checkpoint.
         let Some(checkpoint) = &mut self.checkpoint else { return Ok(()) };
-        let outcome = outcome.unwrap_or_else(|| {
-            let error = io::Error::other("the thread that writes them ended");
-            Err(FileError::new("write", "the JSON files", error))
-        });
         match outcome.map(|done| checkpoint.done(done)) {
             Ok(Stepped::More) => Ok(()),
             Ok(Stepped::Done(manifest, catalogue)) => {
@@ -495,6 +458,7 @@ impl Core {
     /// Those of writing; the store is closed all the same, and the journal keeps what was not written.
     pub fn close(&mut self) -> Result<()> {
         let written = if self.is_writer { self.checkpoint() } else { Ok(()) };
+        self.wait_for_spare();
         // After a failed write of the journal nothing in it is touched.
         if self.is_writer {
             self.journal.close();
@@ -506,7 +470,8 @@ impl Core {
     /// Gives up the lock without writing anything, as the end of the process does.
     pub fn abandon(&mut self) {
         // Nobody else may write before it is done.
-        let _ = self.wait_for_work();
+        let _ = self.wait_for_step();
+        self.wait_for_spare();
         self.checkpoint = None;
         self.is_writer = false;
         self.lock = None;
@@ -522,24 +487,6 @@ impl Core {
             None => Ok(()),
             Some(reason) => Err(StoreError::new(ErrorKind::ReadOnly, operation, reason.clone())),
         }
-    }
-}
-
-/// A step of a checkpoint, with all that it needs.
-#[must_use = "a step that is taken and not done ends its checkpoint"]
-#[derive(Debug)]
-pub struct Work {
-    step: Step,
-    files: Files,
-    reply: SyncSender<Result<StepDone, FileError>>,
-}
-
-impl Work {
-    /// Does it. The core learns of it at [`Core::finish_work`].
-    pub fn run(self) {
-        let Self { step, files, reply } = self;
-        // A core that is gone does not want to know.
-        let _ = reply.send(step.run(&files));
     }
 }
 

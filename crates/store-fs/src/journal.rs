@@ -1,23 +1,23 @@
 //! The journal: what makes a commit durable, and where recovery finds it.
 
 mod read;
+mod spare;
 
-use std::io;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 pub(crate) use self::read::{Found, read_journal};
+use self::spare::Written;
+pub(crate) use self::spare::{NewSpare, Spare};
 use crate::error::FileError;
 use crate::frame::encode_frame;
 use crate::layout::{JOURNAL, TEMPORARY_PREFIX, segment_path};
 use crate::seeded::{self, SeededBug};
-use crate::vfs::{Vfs, VfsFile};
+use crate::vfs::Vfs;
 
 /// How many retired segments are kept to be written over.
 const MAX_SPARES: usize = 2;
-/// How many zeros are written at once.
-const ZEROS: u64 = 1 << 20;
 
 /// Why a frame was not appended.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct SegmentSizes {
 /// A segment is written with zeros, and synced, before its first frame, and so is each part by which it grows.
 /// Then a frame changes nothing but the content of blocks that the file has, and its sync writes no metadata. A
 /// segment that is retired is written over, which saves the zeros: its old frames have smaller numbers than those
-/// that it gets, and so are told from them.
+/// that it gets, and so are told from them. Where none is left, another thread may make the next one meanwhile.
 #[derive(Debug)]
 pub(crate) struct Journal {
     vfs: Arc<dyn Vfs>,
@@ -57,6 +57,7 @@ pub(crate) struct Journal {
     /// Retired segments of this opening, under temporary names: those of earlier ones are swept.
     spares: Vec<Spare>,
     n_spares_made: u64,
+    making: Making,
     /// A segment with the frames of earlier openings, while it is not durable.
     unsettled: Option<Vec<u8>>,
 }
@@ -78,34 +79,13 @@ struct Active {
     bytes: u64,
 }
 
-#[derive(Debug)]
-struct Spare {
-    path: String,
-    written: Written,
-}
-
-/// A file of which so many bytes were written and synced.
-#[derive(Debug)]
-struct Written {
-    file: Box<dyn VfsFile>,
-    length: u64,
-}
-
-impl Written {
-    fn extend(&mut self, length: u64) -> io::Result<()> {
-        let chunk = ZEROS.min(length.saturating_sub(self.length));
-        let zeros = vec![0; usize::try_from(chunk).expect("a chunk fits into memory")];
-        let mut at = self.length;
-        while at < length {
-            let chunk = chunk.min(length - at);
-            self.file
-                .write_all_at(at, &zeros[..usize::try_from(chunk).expect("no longer than all of them")])?;
-            at += chunk;
-        }
-        self.file.sync()?;
-        self.length = length;
-        Ok(())
-    }
+/// Whether a segment is being made by another thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Making {
+    Nothing,
+    UnderWay,
+    /// Not again until the next one is started: on a full disk it would take the room that others need.
+    Failed,
 }
 
 impl SegmentSizes {
@@ -150,6 +130,7 @@ impl Journal {
             active: None,
             spares: Vec::new(),
             n_spares_made: 0,
+            making: Making::Nothing,
             unsettled,
         }
     }
@@ -244,7 +225,8 @@ impl Journal {
     }
 
     fn take_one_away(&mut self, segment: &mut Sealed) -> Result<(), FileError> {
-        let has_room = self.spares.len() < MAX_SPARES;
+        let n_spares = self.spares.len() + usize::from(self.making == Making::UnderWay);
+        let has_room = n_spares < MAX_SPARES;
         let is_kept = |written: &mut Written| has_room && written.length <= self.sizes.max;
         if let Some(written) = segment.written.take_if(is_kept) {
             // Under its old name a segment with some of the old frames would be read when `store.json` is lost.
@@ -275,8 +257,13 @@ impl Journal {
         let sequence = self.sequence + 1;
         let frame = encode_frame(self.store, self.epoch, sequence, payload);
         let length = frame.len() as u64;
-        if self.active.as_ref().is_some_and(|active| active.bytes + length > self.sizes.max) {
-            self.seal();
+        if let Some(active) = &self.active {
+            let is_followed = self.is_followed(active, length);
+            if is_followed && seeded::is_on(SeededBug::FollowedSegmentForgotten) {
+                self.active = None;
+            } else if is_followed || active.bytes + length > self.sizes.max {
+                self.seal();
+            }
         }
         let mut active = match self.active.take() {
             Some(active) => active,
@@ -313,6 +300,12 @@ impl Journal {
         Ok(())
     }
 
+    /// Whether a segment is used up, and one that has the room is at hand, which saves the zeros.
+    fn is_followed(&self, active: &Active, needed: u64) -> bool {
+        let has_room = |spare: &Spare| spare.written.length >= needed;
+        active.bytes + needed > active.written.length && self.spares.last().is_some_and(has_room)
+    }
+
     /// Writes no more to a segment that could not be extended: whether a later sync means anything is unknown
     /// after one that failed. The frames in it are durable.
     fn give_up(&mut self, active: Active) {
@@ -338,27 +331,56 @@ impl Journal {
         self.vfs
             .sync_directory(JOURNAL)
             .map_err(|error| OutcomeUnknown(FileError::new("sync", JOURNAL, error)))?;
+        if self.making == Making::Failed {
+            self.making = Making::Nothing;
+        }
         Ok(Active { path, written, bytes: 0 })
     }
 
     /// A file of at least `needed` bytes that were written and synced.
     fn take_spare(&mut self, needed: u64) -> Result<Spare, FileError> {
-        let mut spare = self.spares.pop().map_or_else(|| self.make_spare(), Ok)?;
-        if spare.written.length < needed {
-            let length = self.sizes.grown(spare.written.length, needed);
-            if let Err(error) = spare.written.extend(length) {
-                // To give back the room. If it stays, the next opening sweeps it.
-                let _ = self.vfs.remove(&spare.path);
-                return Err(FileError::new("extend", &spare.path, error));
+        match self.spares.pop() {
+            None => {
+                let path = self.spare_path();
+                NewSpare { vfs: Arc::clone(&self.vfs), path, length: self.sizes.grown(0, needed) }.write()
             }
+            Some(spare) if spare.written.length < needed => {
+                let length = self.sizes.grown(spare.written.length, needed);
+                spare.extended(&*self.vfs, length)
+            }
+            Some(spare) => Ok(spare),
         }
-        Ok(spare)
     }
 
-    fn make_spare(&mut self) -> Result<Spare, FileError> {
-        let path = self.spare_path();
-        let file = self.vfs.create(&path).map_err(FileError::at("create", &path))?;
-        Ok(Spare { path, written: Written { file, length: 0 } })
+    /// The next segment, for any thread to make, once that will be needed: when there is none to be written over, and
+    /// the last one is half used up, or takes no more frames. None until it is taken in.
+    pub(crate) fn plan_spare(&mut self) -> Option<NewSpare> {
+        if !self.spares.is_empty() || self.making != Making::Nothing {
+            return None;
+        }
+        let length = match &self.active {
+            Some(Active { written, bytes, path: _ }) if *bytes > written.length / 2 => {
+                self.sizes.grown(written.length, 1)
+            }
+            Some(_) => return None,
+            None => self.sealed.last()?.written.as_ref()?.length.min(self.sizes.max),
+        };
+        self.making = Making::UnderWay;
+        Some(NewSpare { vfs: Arc::clone(&self.vfs), path: self.spare_path(), length })
+    }
+
+    /// Takes in what came of it.
+    pub(crate) fn take_in(&mut self, made: Result<Spare, FileError>) {
+        match made {
+            Ok(spare) => {
+                self.spares.push(spare);
+                self.making = Making::Nothing;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no journal segment can be written in advance; commits write their own");
+                self.making = Making::Failed;
+            }
+        }
     }
 
     fn spare_path(&mut self) -> String {

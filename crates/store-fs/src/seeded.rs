@@ -135,8 +135,12 @@ pub enum SeededBug {
     FilesBelieved,
     /// Whoever writes a file does so under the one temporary name that goes with its name.
     OneTemporaryName,
-    /// All retired segments have the same temporary name.
+    /// All segments without frames have the same temporary name.
     OneSpareName,
+    /// A segment that another one follows before it is as long as it may be is not noted to be retired.
+    FollowedSegmentForgotten,
+    /// The lock is given up while a segment is being made.
+    SpareNotAwaited,
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -214,6 +218,8 @@ mod switch {
             Self::FilesBelieved,
             Self::OneTemporaryName,
             Self::OneSpareName,
+            Self::FollowedSegmentForgotten,
+            Self::SpareNotAwaited,
         ];
 
         /// Runs `work` with a bug, or with none, on this thread. However `work` ends, the bug is off afterwards.

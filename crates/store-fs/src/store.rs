@@ -186,7 +186,7 @@ pub(crate) enum Request {
     PutAside(Lost, Sender<()>),
     /// A file that a check suspects.
     LookAt(Mirror, Sender<()>),
-    /// A step of a checkpoint was done.
+    /// A step of a checkpoint was done, or a segment was made.
     WorkDone,
     /// The store is dropped.
     Abandon,
@@ -201,6 +201,10 @@ fn write(mut core: Core, requests: &Receiver<Request>, files: &Sender<Work>, idl
     loop {
         if core.is_checkpoint_due() && !has_failed {
             core.begin_checkpoint();
+        }
+        if let Some(work) = core.next_spare() {
+            // If the thread ended with a defect, commits write zeros themselves.
+            let _ = files.send(work);
         }
         if let Some(work) = core.next_work()
             && let Err(unsent) = files.send(work)
@@ -234,7 +238,7 @@ fn write(mut core: Core, requests: &Receiver<Request>, files: &Sender<Work>, idl
         };
         match request {
             None | Some(Request::Commit(..)) => {}
-            Some(Request::WorkDone) => has_failed = core.finish_work().is_err(),
+            Some(Request::WorkDone) => has_failed |= core.finish_work().is_err(),
             Some(Request::PutAside(lost, reply)) => {
                 core.put_aside(&lost);
                 let _ = reply.send(());

@@ -5,18 +5,21 @@
 
 mod support;
 
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
 use constellation_store_core::Operation;
 use constellation_store_fs::archive::unfinished_imports;
-use constellation_store_fs::vfs::ModelVfs;
+use constellation_store_fs::core::Core;
+use constellation_store_fs::vfs::{FaultVfs, ModelVfs};
+use constellation_store_mem::State;
 use support::crashes::{Crashes, Depth, fates};
-use support::workloads::{Base, STEPS, Setup, Step, archive, run};
+use support::workloads::{Acknowledged, Base, Run, STEPS, Setup, Step, apply, archive, assert_answer, run};
 use support::{
-    commit, describe_content, json_files_alone, name, one, open, publish, small_store_with_journal,
+    as_vfs, commit, content_of, describe_content, json_files_alone, name, one, open, options, publish,
+    small_store_with_journal,
 };
 
 /// With the value `full`, everything is tried that can be enumerated; `cargo xtask crash --full` sets it.
@@ -161,8 +164,74 @@ fn a_crash_anywhere_while_segments_grow_follow_one_another_and_are_used_again_lo
         vec![Step::PublishNew, Step::CommitDuringCheckpoint(9), Step::Delete, Step::Close],
         // One after the other is written over, each time with less.
         vec![Step::PublishChanged, Step::Checkpoint, Step::Alias, Step::Checkpoint, Step::Delete],
+        // Each follows one that is used up, and all are retired together.
+        vec![Step::PublishNew, Step::MakeSpare, Step::Batch, Step::MakeSpare, Step::Import, Step::Checkpoint],
     ];
     assert!(enumerate(5, &Base::small(), workloads) > 200);
+}
+
+/// A store, the model of it, and what was acknowledged.
+struct Beside {
+    vfs: ModelVfs,
+    core: Core,
+    state: State,
+    acknowledged: Vec<Acknowledged>,
+}
+
+impl Beside {
+    fn commit(&mut self, step: Step) {
+        for change in step.commits() {
+            assert_answer(&commit(&mut self.core, &change), &apply(&mut self.state, &change));
+            let content = content_of(&self.state);
+            self.acknowledged.push(Acknowledged { moment: self.vfs.recorded(), content });
+        }
+    }
+}
+
+/// Lets commits and a checkpoint come before a call of whoever makes a segment; none when there are fewer calls.
+fn make_spare_beside_commits(base: &Base, call: u64) -> Option<Run> {
+    let vfs = base.tree.copy();
+    vfs.record();
+    let faults = FaultVfs::new(as_vfs(&vfs));
+    let core = Core::open(Arc::new(faults.clone()), options()).unwrap();
+    let (state, acknowledged) = (base.state.clone(), Vec::new());
+    let mut beside = Beside { vfs: vfs.clone(), core, state, acknowledged };
+    beside.acknowledged.push(Acknowledged { moment: 0, content: content_of(&beside.state) });
+    beside.commit(Step::PublishNew);
+    let work = beside.core.next_spare().unwrap();
+    let n_before = beside.acknowledged.len();
+    let beside = Arc::new(Mutex::new(beside));
+    let others = Arc::clone(&beside);
+    faults.interrupt(faults.calls() + call, move || {
+        let mut others = others.lock().unwrap();
+        for step in [Step::PublishChanged, Step::Batch] {
+            others.commit(step);
+        }
+        others.core.checkpoint().unwrap();
+        others.commit(Step::Delete);
+    });
+    work.run();
+    let mut beside = beside.lock().unwrap();
+    if beside.acknowledged.len() == n_before {
+        return None;
+    }
+    beside.core.finish_work().unwrap();
+    for step in [Step::Import, Step::Remove] {
+        beside.commit(step);
+    }
+    Some(Run { vfs, acknowledged: std::mem::take(&mut beside.acknowledged), last_step: 0 })
+}
+
+#[test]
+fn a_crash_anywhere_while_a_segment_is_made_beside_commits_loses_nothing() {
+    let base = Base::small();
+    let crashes = crashes(7);
+    let runs: Vec<_> = (0..).map_while(|call| make_spare_beside_commits(&base, call)).collect();
+    assert_eq!(runs.len(), 3, "a file is made, written and synced");
+    for run in runs {
+        crashes.check(&[Step::MakeSpare], &run, 0);
+    }
+    assert!(crashes.counts.trees.load(Ordering::Relaxed) > 200, "{}", crashes.counts);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The segments of a journal on the model of a disk: their lengths and names, and calls that fail.
 
+use std::io;
+
+use super::spare::ZEROS;
 use super::*;
 use crate::frame::HEADER_BYTES;
 use crate::vfs::{Fate, Fault, FaultMode, FaultVfs, ModelVfs};
@@ -284,5 +287,81 @@ fn a_segment_has_the_room_for_its_first_frame_before_it_has_its_name() {
         journal.seal();
         assert_eq!(segments(&vfs).0, [(segment_path(1, sequence), 2 * FRAME)]);
         journal.retire(sequence);
+    }
+}
+
+/// Makes the next segment, as another thread does.
+fn make_spare(journal: &mut Journal) -> bool {
+    let planned = journal.plan_spare();
+    planned.map(|spare| journal.take_in(spare.write())).is_some()
+}
+
+#[test]
+fn the_next_segment_is_made_when_half_of_the_last_one_is_used_and_not_twice() {
+    let (vfs, mut journal) = open();
+    assert!(!make_spare(&mut journal), "nothing was written");
+    journal.append(b"").unwrap();
+    assert!(!make_spare(&mut journal), "a half is left");
+    journal.append(b"").unwrap();
+    let spare = journal.plan_spare().unwrap();
+    assert!(journal.plan_spare().is_none(), "one is being made");
+    journal.take_in(spare.write());
+    assert!(!make_spare(&mut journal), "one is there");
+    journal.append(b"").unwrap();
+    let followed = [(segment_path(1, 1), 2 * FRAME), (segment_path(1, 3), 4 * FRAME)];
+    assert_eq!(segments(&vfs), (followed.to_vec(), 0));
+    assert_eq!(journal.bytes(), 3 * FRAME);
+    // After a checkpoint began, of the same length.
+    journal.seal();
+    assert!(make_spare(&mut journal));
+    journal.append(b"").unwrap();
+    assert_eq!(segments(&vfs).0[2], (segment_path(1, 4), 4 * FRAME));
+    journal.retire(4);
+    assert_eq!(segments(&vfs).0.len(), 1);
+    assert_eq!(sequences(&vfs, 0), [4]);
+}
+
+#[test]
+fn a_frame_for_which_the_next_segment_is_too_short_goes_behind_the_last_one() {
+    let (vfs, mut journal) = open();
+    for _ in 0..2 {
+        journal.append(b"").unwrap();
+    }
+    assert!(make_spare(&mut journal));
+    journal.append(&[b'x'; 4 * HEADER_BYTES]).unwrap();
+    journal.append(b"").unwrap();
+    assert_eq!(sequences(&vfs, 0), [1, 2, 3, 4]);
+    assert_eq!(journal.bytes(), 8 * FRAME);
+}
+
+#[test]
+fn a_segment_that_is_being_made_counts_as_one_to_be_written_over() {
+    let (vfs, mut journal) = open();
+    append_alone(&mut journal, 4);
+    let spare = journal.plan_spare().unwrap();
+    journal.retire(4);
+    journal.take_in(spare.write());
+    assert_eq!(segments(&vfs), (vec![], MAX_SPARES));
+    journal.close();
+    assert_eq!(segments(&vfs), (vec![], 0));
+}
+
+#[test]
+fn a_segment_that_cannot_be_made_is_tried_again_with_the_next_one_and_commits_go_on() {
+    for call in 0..3 {
+        let (vfs, failing, mut journal) = open_failing();
+        for _ in 0..2 {
+            journal.append(b"").unwrap();
+        }
+        fail(&failing, call, io::ErrorKind::StorageFull);
+        assert!(make_spare(&mut journal) && failing.struck(), "call {call}");
+        assert!(!make_spare(&mut journal), "call {call}");
+        assert_eq!(segments(&vfs), (vec![(segment_path(1, 1), 2 * FRAME)], 0), "call {call}");
+        for _ in 0..3 {
+            journal.append(b"").unwrap();
+        }
+        assert_eq!((segments(&vfs).0.len(), sequences(&vfs, 0)), (2, vec![1, 2, 3, 4, 5]));
+        journal.append(b"").unwrap();
+        assert!(make_spare(&mut journal), "call {call}");
     }
 }

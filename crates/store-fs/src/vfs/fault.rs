@@ -88,8 +88,7 @@ impl FaultVfs {
         plan.struck = false;
     }
 
-    /// Lets `work` be done before the call of this number, counted as in [`Fault::call`], unless that is one of an
-    /// open file.
+    /// Lets `work` be done before the call of this number, counted as in [`Fault::call`].
     pub fn interrupt(&self, call: u64, work: impl FnOnce() + Send + 'static) {
         let work = Box::new(work);
         *self.interruption.lock().unwrap_or_else(PoisonError::into_inner) = Some(Interruption { call, work });
@@ -109,7 +108,8 @@ impl FaultVfs {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn before(&self, call: Call) -> io::Result<()> {
+    /// Returns whether a write is cut short.
+    fn before(&self, call: Call) -> io::Result<bool> {
         let calls = self.calls();
         let due = self
             .interruption
@@ -119,11 +119,11 @@ impl FaultVfs {
         if let Some(Interruption { call: _, work }) = due {
             work();
         }
-        self.plan().count(call).map(|_| ())
+        self.plan().count(call)
     }
 
     /// A directory that is there takes no room.
-    fn before_directory(&self, path: &str) -> io::Result<()> {
+    fn before_directory(&self, path: &str) -> io::Result<bool> {
         let is_there = self.inner.list(path).is_ok();
         self.before(if is_there { Call::Other } else { Call::Create })
     }
@@ -190,12 +190,12 @@ impl Vfs for FaultVfs {
 
     fn create(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {
         self.before(Call::Create)?;
-        Ok(Box::new(FaultFile { inner: self.inner.create(path)?, plan: Arc::clone(&self.plan) }))
+        Ok(Box::new(FaultFile { inner: self.inner.create(path)?, vfs: self.clone() }))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {
         self.before(Call::Other)?;
-        Ok(Box::new(FaultFile { inner: self.inner.open(path)?, plan: Arc::clone(&self.plan) }))
+        Ok(Box::new(FaultFile { inner: self.inner.open(path)?, vfs: self.clone() }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -231,18 +231,12 @@ impl Vfs for FaultVfs {
 #[derive(Debug)]
 struct FaultFile {
     inner: Box<dyn VfsFile>,
-    plan: Arc<Mutex<Plan>>,
-}
-
-impl FaultFile {
-    fn count(&self, call: Call) -> io::Result<bool> {
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner).count(call)
-    }
+    vfs: FaultVfs,
 }
 
 impl VfsFile for FaultFile {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
-        let short = self.count(Call::Write)?;
+        let short = self.vfs.before(Call::Write)?;
         let bytes = if short { &bytes[..bytes.len() / 2] } else { bytes };
         // No room for even one byte.
         if short && bytes.is_empty() {
@@ -252,12 +246,12 @@ impl VfsFile for FaultFile {
     }
 
     fn set_length(&mut self, length: u64) -> io::Result<()> {
-        self.count(Call::Other)?;
+        self.vfs.before(Call::Other)?;
         self.inner.set_length(length)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.count(Call::Other)?;
+        self.vfs.before(Call::Other)?;
         self.inner.sync()
     }
 }

@@ -124,7 +124,7 @@ impl Crashes {
     }
 
     /// Checks that every acknowledged commit is there, and no other but the one under way.
-    fn check(&self, steps: &[Step], run: &Run, from: usize) {
+    pub(crate) fn check(&self, steps: &[Step], run: &Run, from: usize) {
         count(&self.counts.workloads);
         let acknowledged = &run.acknowledged;
         for (moment, tree) in run.vfs.moments().into_iter().enumerate().skip(from) {

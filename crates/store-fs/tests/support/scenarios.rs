@@ -5,13 +5,16 @@ mod openings;
 
 use std::io::ErrorKind as Io;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use constellation_store_core::{ErrorKind, Operation, Precondition, SourceHash};
 use constellation_store_fs::core::{Core, CoreOptions, Loaded};
 use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
 
 use crate::support::crashes::{Crashes, Depth};
-use crate::support::workloads::{Base, Setup, Step, apply, assert_answer, run};
+use crate::support::workloads::{Base, Setup, Step, apply, assert_answer, make_spare, run};
 use crate::support::{
     assert_same, check_files, commit, commit_batch, content, content_of, image, key, kind_of, name, one,
     options, publish, put,
@@ -50,6 +53,8 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("changed files are seen", changed_files),
     ("the journal is bounded", bounded),
     ("frames are written into what is there", in_advance),
+    ("segments that follow one another are retired", followed),
+    ("a segment is not made after the lock is given up", made_in_time),
     ("what was read is durable after a kill", killed),
     ("failed calls change nothing", failures),
     ("a failed checkpoint is made good", failed_checkpoint),
@@ -361,6 +366,38 @@ fn in_advance(setup: Setup, bases: &Bases) {
             assert!(!is_written, "a frame is written behind what is durable");
         }
     }
+}
+
+/// Segments that are made beside commits take the place of those that are used up, and all of them are retired.
+fn followed(setup: Setup, bases: &Bases) {
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open(&tree);
+    for number in 100..104 {
+        commit(&mut core, &publish("many", number)).unwrap();
+        make_spare(&mut core);
+    }
+    assert!(segments(&tree).len() > 2, "{}", segments(&tree).len());
+    core.close().unwrap();
+    assert_eq!(segments(&tree), [], "a closed store has no segments");
+}
+
+/// Whoever opens the store next is alone with its files.
+fn made_in_time(setup: Setup, bases: &Bases) {
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open(&tree);
+    commit(&mut core, &publish("a", 100)).unwrap();
+    let work = core.next_spare().unwrap();
+    let (sender, late) = channel::<()>();
+    let other = thread::spawn(move || {
+        // Before the core has ended, unless it does not wait.
+        let _ = late.recv_timeout(Duration::from_millis(100));
+        work.run();
+    });
+    core.abandon();
+    let before = tree.files();
+    drop(sender);
+    other.join().unwrap();
+    assert_eq!(tree.files(), before, "a segment is made after the lock was given up");
 }
 
 /// Whatever was read after the end of a process survives a loss of power, and so does what follows it.

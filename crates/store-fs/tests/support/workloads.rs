@@ -47,6 +47,8 @@ pub(crate) enum Step {
     Import,
     /// A look at all files, while the store is open.
     Verify,
+    /// The next segment of the journal is made, if it will be needed soon.
+    MakeSpare,
     /// Files are damaged in ways that lose nothing, and mended.
     Repair,
     /// A checkpoint with a commit after so many of its steps.
@@ -58,7 +60,7 @@ pub(crate) enum Step {
 }
 
 /// The steps of which all workloads are made.
-pub(crate) const STEPS: [Step; 17] = [
+pub(crate) const STEPS: [Step; 18] = [
     Step::PublishNew,
     Step::PublishSame,
     Step::PublishChanged,
@@ -73,6 +75,7 @@ pub(crate) const STEPS: [Step; 17] = [
     Step::Import,
     Step::Verify,
     Step::Repair,
+    Step::MakeSpare,
     Step::Checkpoint,
     Step::Close,
     Step::Kill,
@@ -106,7 +109,9 @@ impl Step {
             ],
             Self::CommitDuringCheckpoint(_) => vec![publish("during", 12)],
             Self::Import => IMPORT.clone(),
-            Self::Checkpoint | Self::Close | Self::Kill | Self::Verify | Self::Repair => vec![],
+            Self::MakeSpare | Self::Checkpoint | Self::Close | Self::Kill | Self::Verify | Self::Repair => {
+                vec![]
+            }
         }
     }
 }
@@ -249,6 +254,7 @@ pub(crate) fn run(setup: Setup, base: &Base, steps: &[Step]) -> Run {
                 assert_eq!(report.findings, []);
                 assert_eq!(vfs.recorded(), before, "a verification changes nothing");
             }
+            Step::MakeSpare => make_spare(&mut core),
             Step::Repair => {
                 drop(core);
                 repair(&setup.vfs(&vfs), &vfs);
@@ -291,6 +297,14 @@ pub(crate) fn run(setup: Setup, base: &Base, steps: &[Step]) -> Run {
     }
     drop(core);
     Run { vfs, acknowledged, last_step }
+}
+
+/// Does what another thread does while commits are made.
+pub(crate) fn make_spare(core: &mut Core) {
+    if let Some(work) = core.next_spare() {
+        work.run();
+        core.finish_work().unwrap();
+    }
 }
 
 /// Damages what can be told from other files, and does what `verify --repair` does.
