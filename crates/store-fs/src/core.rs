@@ -362,10 +362,23 @@ impl Core {
 
     /// Starts a checkpoint of everything that is committed, unless one is under way or there is nothing to write.
     /// Commits may come between its steps; they are not in it.
-    pub fn begin_checkpoint(&mut self) {
-        if self.checkpoint.is_none() && self.is_dirty() {
+    ///
+    /// # Errors
+    ///
+    /// What earlier openings committed cannot be made durable, which comes first. Then none is under way.
+    pub fn begin_checkpoint(&mut self) -> Result<()> {
+        self.begin_checkpoint_of(self.is_dirty())
+    }
+
+    /// Starts one if it `is_due`, also if all that there is to write is `store.json`.
+    fn begin_checkpoint_of(&mut self, is_due: bool) -> Result<()> {
+        if self.checkpoint.is_none() && is_due {
+            if !seeded::is_on(SeededBug::CheckpointNotSettled) {
+                self.settle_journal().map_err(|error| error.into_store_error("write files"))?;
+            }
             self.plan_checkpoint();
         }
+        Ok(())
     }
 
     fn plan_checkpoint(&mut self) {
@@ -412,7 +425,7 @@ impl Core {
                 self.owes_checkpoint = false;
                 self.journal.retire(manifest.sequence);
                 self.manifest = manifest;
-                self.shared.health().checkpoint_done(self.journal.is_settled());
+                self.shared.health().checkpoint_done();
                 Ok(())
             }
             Err(error) => {
@@ -438,7 +451,7 @@ impl Core {
     ///
     /// # Errors
     ///
-    /// Those of [`Core::step`].
+    /// Those of [`Core::begin_checkpoint`] and [`Core::step`].
     pub fn checkpoint(&mut self) -> Result<()> {
         loop {
             while self.is_in_checkpoint() {
@@ -447,7 +460,7 @@ impl Core {
             if !self.is_dirty() {
                 return Ok(());
             }
-            self.begin_checkpoint();
+            self.begin_checkpoint()?;
         }
     }
 

@@ -160,7 +160,7 @@ impl Journal {
         self.unsettled.is_none()
     }
 
-    /// Writes the frames that were found down again, and removes their segments.
+    /// Writes the frames that were found down again. Removes nothing: see [`Journal::take_found_away`].
     ///
     /// What an earlier opening wrote can be read, but whether it is durable is unknown: its sync may have failed,
     /// or the process ended before it. After a failed sync a system may forget that something was not written, so
@@ -189,13 +189,21 @@ impl Journal {
             let settled =
                 Sealed { path, last_sequence: self.sequence, bytes: bytes.len() as u64, written: None };
             self.unsettled = None;
-            let old = std::mem::replace(&mut self.sealed, vec![settled]);
-            self.take_away(old);
-        } else if self.active.is_none() && self.sealed.iter().all(|segment| segment.bytes == 0) {
-            let old = std::mem::take(&mut self.sealed);
-            self.take_away(old);
+            self.sealed.push(settled);
         }
         Ok(())
+    }
+
+    /// Takes away the segments that were found, if their frames are written down again. The `store.json` that has the
+    /// others must be durable.
+    pub(crate) fn take_found_away(&mut self) {
+        if !self.is_settled() {
+            return;
+        }
+        let (found, kept) =
+            std::mem::take(&mut self.sealed).into_iter().partition(|segment| segment.bytes == 0);
+        self.sealed = kept;
+        self.take_away(found);
     }
 
     /// Takes away segments that are not needed, the oldest first, and each durably before the next one.
@@ -405,10 +413,6 @@ impl Journal {
         });
         self.sealed = kept;
         self.take_away(old);
-        // What was found when opening is up to the first sequence of this opening.
-        if self.unsettled.is_some() && self.sequence <= sequence {
-            self.unsettled = None;
-        }
     }
 
     /// Removes the files without live frames. Those that stay do no harm.

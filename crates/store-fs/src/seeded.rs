@@ -29,6 +29,8 @@ pub enum SeededBug {
     BacklogUnbounded,
     /// What an earlier opening wrote is not made durable before it is built on.
     SettleSkipped,
+    /// A checkpoint begins although what earlier openings wrote could not be made durable.
+    CheckpointNotSettled,
     /// The segments of earlier openings are removed before their frames are written down again.
     OldSegmentsRemovedFirst,
     /// A `store.json` that was read is taken for durable when its directory is synced once more.
@@ -164,6 +166,7 @@ mod switch {
             Self::PreconditionsNotJudged,
             Self::BacklogUnbounded,
             Self::SettleSkipped,
+            Self::CheckpointNotSettled,
             Self::OldSegmentsRemovedFirst,
             Self::ManifestBelieved,
             Self::EmptyDirectoryBelieved,

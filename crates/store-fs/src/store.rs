@@ -200,7 +200,7 @@ fn write(mut core: Core, requests: &Receiver<Request>, files: &Sender<Work>, idl
     let mut has_failed = false;
     loop {
         if core.is_checkpoint_due() && !has_failed {
-            core.begin_checkpoint();
+            has_failed = core.begin_checkpoint().is_err();
         }
         if let Some(work) = core.next_spare() {
             // If the thread ended with a defect, commits write zeros themselves.
@@ -217,8 +217,7 @@ fn write(mut core: Core, requests: &Receiver<Request>, files: &Sender<Work>, idl
         let request = if core.is_dirty() && !core.is_in_checkpoint() {
             match requests.recv_timeout(idle) {
                 Err(RecvTimeoutError::Timeout) => {
-                    has_failed = false;
-                    core.begin_checkpoint();
+                    has_failed = core.begin_checkpoint().is_err();
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => Request::Abandon,

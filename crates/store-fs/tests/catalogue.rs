@@ -133,7 +133,7 @@ fn a_crash_before_the_manifest_leaves_one_that_is_not_believed() {
     let tree = small_store();
     let mut core = open(&tree);
     commit(&mut core, &publish("new", 50)).unwrap();
-    core.begin_checkpoint();
+    core.begin_checkpoint().unwrap();
     let before = tree.files()[CATALOGUE].len();
     while tree.files()[CATALOGUE].len() == before {
         core.step().unwrap();

@@ -452,7 +452,7 @@ fn a_read_only_opening_at_any_moment_of_a_writer_sees_a_state_of_its_history() {
     for change in [publish("a", 70), alias("b", 1), one(Operation::DeleteName { name: name("d") })] {
         commit(&mut core, &change).unwrap();
         history.push(content(&core));
-        core.begin_checkpoint();
+        core.begin_checkpoint().unwrap();
         for _ in 0..3 {
             core.step().unwrap();
         }

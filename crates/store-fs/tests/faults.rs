@@ -131,7 +131,7 @@ fn a_commit_that_fails_changes_nothing_or_is_settled_by_opening_again() {
                     assert!(matches!(kind, ErrorKind::StorageFull | ErrorKind::Unavailable), "{kind}");
                     assert_same(&after, &before);
                     // Into the next segment, so that what is left of the failed one would look like damage.
-                    core.begin_checkpoint();
+                    core.begin_checkpoint().unwrap();
                     commit(&mut core, &operation).unwrap();
                 }
             }

@@ -170,7 +170,7 @@ fn a_name_that_is_not_written_yet_or_is_being_written_is_no_damage() {
         commit(&mut core, &publish("a", number)).unwrap();
         commit(&mut core, &publish("new", number)).unwrap();
         check_files(&mut core);
-        core.begin_checkpoint();
+        core.begin_checkpoint().unwrap();
         let mut n_steps = 0;
         while core.is_in_checkpoint() {
             check_files(&mut core);
@@ -194,7 +194,7 @@ fn damage_in_a_checkpoint_of_other_names_is_seen() {
     let tree = small_store();
     let mut core = open(&tree);
     commit(&mut core, &publish("new", 10)).unwrap();
-    core.begin_checkpoint();
+    core.begin_checkpoint().unwrap();
     let original = tree.files()["versions/a.json"].clone();
     tree.decay("versions/a.json", |bytes| bytes[8] ^= 1);
     check_files(&mut core);

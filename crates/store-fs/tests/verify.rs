@@ -294,7 +294,7 @@ fn beside_a_writer_nothing_is_wrong_at_any_moment() {
     for (place, change) in workload().iter().enumerate() {
         commit(&mut core, change).unwrap();
         if place % 3 == 1 {
-            core.begin_checkpoint();
+            core.begin_checkpoint().unwrap();
         }
         core.step().unwrap();
     }

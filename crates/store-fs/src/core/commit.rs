@@ -208,7 +208,7 @@ impl Core {
             backlog > 0 && backlog.saturating_add(bytes) > core.options.backlog_bytes
         };
         while is_full(self) {
-            self.begin_checkpoint();
+            self.begin_checkpoint().map_err(|error| Failure::Backlog(Arc::new(error)))?;
             // What is in the journal is in no checkpoint before it is over.
             while self.is_in_checkpoint() {
                 self.step().map_err(|error| Failure::Backlog(Arc::new(error)))?;

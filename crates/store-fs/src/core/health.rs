@@ -123,11 +123,9 @@ impl Health {
     }
 
     /// Takes back what the checkpoint wrote.
-    pub(super) fn checkpoint_done(&mut self, is_settled: bool) {
+    pub(super) fn checkpoint_done(&mut self) {
         self.write_behind = None;
-        if is_settled {
-            self.unsettled = None;
-        }
+        self.unsettled = None;
         self.found.retain(|warning| warning.until != Until::Written { is_planned: true });
     }
 

@@ -13,17 +13,18 @@ impl Core {
     /// Does so at an opening.
     pub(super) fn settle_at_opening(&mut self, is_new: bool, is_repaired: bool) {
         self.owes_checkpoint = is_repaired && !seeded::is_on(SeededBug::RepairNotOwed);
-        if is_new || self.confirm_manifest().is_ok() {
-            // Told by the status.
-            let _ = self.settle_journal();
-        } else {
+        // Told by the status.
+        let _ = self.settle_journal();
+        let confirmed = if is_new { Ok(()) } else { self.confirm_manifest() };
+        if confirmed.is_err() {
             // The segments of earlier openings stay until there is another `store.json`.
             self.owes_checkpoint = true;
+        } else {
+            self.journal.take_found_away();
         }
         if is_new || is_repaired {
-            self.plan_checkpoint();
             // Without `store.json` the next opening does again what this one did.
-            let _ = self.checkpoint();
+            let _ = self.begin_checkpoint_of(true).and_then(|()| self.checkpoint());
         }
     }
 
@@ -46,20 +47,32 @@ impl Core {
             return Ok(());
         }
         let confirmed = self.files.write_manifest(&self.manifest.encode());
-        self.tell_unsettled(confirmed.as_ref().err());
+        if let Err(error) = &confirmed {
+            self.tell_unsettled(error);
+        }
         confirmed
     }
 
-    fn settle_journal(&mut self) -> Result<(), FileError> {
+    /// Makes the frames of earlier openings durable, which is to come before anything that rests on them: a commit, and
+    /// a checkpoint, which would leave some of what a frame says in the files, and the rest of it nowhere.
+    pub(super) fn settle_journal(&mut self) -> Result<(), FileError> {
+        if self.journal.is_settled() {
+            return Ok(());
+        }
         let settled = self.journal.settle(self.first_sequence);
-        self.tell_unsettled(settled.as_ref().err());
+        match &settled {
+            Err(error) => self.tell_unsettled(error),
+            // Of a `store.json` that is not durable a checkpoint takes it back.
+            Ok(()) if !self.owes_checkpoint => self.shared.health().unsettled = None,
+            Ok(()) => {}
+        }
         settled
     }
 
-    fn tell_unsettled(&self, error: Option<&FileError>) {
-        self.shared.health().unsettled = error.map(|error| {
-            format!("commits of before the store was opened are read, but could not be made durable: {error}")
-        });
+    fn tell_unsettled(&self, error: &FileError) {
+        self.shared.health().unsettled = Some(format!(
+            "commits of before the store was opened are read, but could not be made durable: {error}"
+        ));
     }
 
     /// Makes good what failed at the opening, before a commit is judged: also an answer that changes nothing must
@@ -70,17 +83,17 @@ impl Core {
     ///
     /// Those of file access. Nothing changed.
     pub(super) fn make_good(&mut self) -> Result<()> {
+        if self.journal.is_settled() && !self.owes_checkpoint {
+            return Ok(());
+        }
+        self.settle_journal().map_err(|error| error.into_store_error("commit"))?;
         if self.owes_checkpoint {
-            if !self.is_in_checkpoint() {
-                self.plan_checkpoint();
-            }
+            self.begin_checkpoint_of(true)?;
             while self.is_in_checkpoint() {
                 self.step()?;
             }
         }
-        if !self.journal.is_settled() {
-            self.settle_journal().map_err(|error| error.into_store_error("commit"))?;
-        }
+        self.journal.take_found_away();
         Ok(())
     }
 }

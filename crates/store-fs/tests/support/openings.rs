@@ -42,6 +42,50 @@ pub(super) fn failed_syncs(setup: Setup, bases: &Bases) {
     }
 }
 
+/// A commit whose frame may not be durable gets into the files wholly or not at all: a checkpoint does not begin before
+/// the frame is settled, also where that failed at the opening.
+pub(super) fn checkpoints_of_what_is_not_settled(setup: Setup, bases: &Bases) {
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open(&tree);
+    let before = content(&core);
+    tree.record();
+    // Two version documents.
+    let mut change = alias("one", 1);
+    change.operations.extend(alias("two", 2).operations);
+    commit(&mut core, &change).unwrap();
+    let after = content(&core);
+    drop(core);
+    // It is killed before the sync.
+    let is_unsynced = |left: &ModelVfs| {
+        content(&setup.open(&left.copy())) == after && content(&setup.open(&left.crash(&[]))) == before
+    };
+    let Some(killed) = tree.moments().into_iter().find(is_unsynced) else { return };
+    let mut n_unsettled = 0;
+    for call in 0.. {
+        let tree = killed.moments().remove(0);
+        let faults = FaultVfs::new(setup.vfs(&tree));
+        faults.set_fault(Some(Fault { call, error: Io::Other, mode: FaultMode::Once }));
+        let opened = Core::open(Arc::new(faults.clone()), options());
+        if !faults.struck() {
+            break;
+        }
+        let Ok(mut core) = opened else { continue };
+        if !core.shared().status().warnings.concat().contains("could not be made durable") {
+            continue;
+        }
+        n_unsettled += 1;
+        tree.record();
+        core.checkpoint().unwrap();
+        for moment in tree.moments() {
+            for fates in fates(&moment.pending()) {
+                let found = content(&setup.open(&moment.crash(&fates)));
+                assert!(found == before || found == after, "half of a commit is in the files:\n{found}");
+            }
+        }
+    }
+    assert!(n_unsettled > 3, "{n_unsettled}");
+}
+
 /// What an opening repaired is not repaired in another way by the next one.
 pub(super) fn unwritten_repairs(setup: Setup, bases: &Bases) {
     for call in 0.. {

@@ -59,6 +59,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("failed calls change nothing", failures),
     ("a failed checkpoint is made good", failed_checkpoint),
     ("a repair is written before a commit", openings::unwritten_repairs),
+    ("what is not settled gets into no file", openings::checkpoints_of_what_is_not_settled),
     ("a reader beside an opening finds everything", openings::reading_beside_an_opening),
     ("segments that come back change nothing", openings::segments_that_come_back),
     ("commits in a checkpoint stay in the journal", commits_in_a_checkpoint),
@@ -184,7 +185,7 @@ fn files_in_use(setup: Setup, bases: &Bases) {
     let mut core = setup.open(&tree);
     commit(&mut core, &publish("a", 9)).unwrap();
     check_files(&mut core);
-    core.begin_checkpoint();
+    core.begin_checkpoint().unwrap();
     while core.is_in_checkpoint() {
         check_files(&mut core);
         core.step().unwrap();
@@ -235,7 +236,7 @@ fn damaged_files(setup: Setup, bases: &Bases) {
     let tree = bases.small.tree.copy();
     let mut core = setup.open(&tree);
     commit(&mut core, &put(9)).unwrap();
-    core.begin_checkpoint();
+    core.begin_checkpoint().unwrap();
     while !tree.files().contains_key(&image_path(9)) {
         core.step().unwrap();
     }
@@ -523,7 +524,7 @@ fn commits_in_a_checkpoint(setup: Setup, bases: &Bases) {
     let tree = bases.small.tree.copy();
     let mut core = setup.open(&tree);
     commit(&mut core, &publish("before", 90)).unwrap();
-    core.begin_checkpoint();
+    core.begin_checkpoint().unwrap();
     for number in 91..100 {
         commit(&mut core, &publish("during", number)).unwrap();
     }

@@ -261,7 +261,7 @@ pub(crate) fn run(setup: Setup, base: &Base, steps: &[Step]) -> Run {
                 core = setup.open_with(&vfs, options.clone());
             }
             Step::CommitDuringCheckpoint(after) => {
-                core.begin_checkpoint();
+                core.begin_checkpoint().unwrap();
                 for _ in 0..*after {
                     core.step().unwrap();
                 }
