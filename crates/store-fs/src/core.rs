@@ -36,7 +36,7 @@ use self::work::UnderWay;
 pub use self::work::Work;
 use crate::error::{FileError, in_one_line};
 use crate::journal::{Journal, SegmentSizes};
-use crate::layout::{JOURNAL, LOCK};
+use crate::layout::LOCK;
 use crate::manifest::{Manifest, new_id};
 use crate::seeded::{self, SeededBug};
 use crate::vfs::{Vfs, VfsLock};
@@ -197,9 +197,8 @@ impl Core {
         files.sweep(reading.catalogue.is_some());
         reading.quarantine(&files);
         let is_new = reading.manifest.is_none();
-        // With `store.json` there was an opening that made it durable.
-        let made = if is_new { files.make_journal() } else { files.keep_directory(JOURNAL) };
-        made.map_err(failed)?;
+        // Where the catalogue is believed there was an opening that made it durable. A `store.json` alone may be a copy.
+        files.make_journal(reading.catalogue.is_some()).map_err(failed)?;
         let manifest = reading.manifest.take().unwrap_or_else(|| reading.new_manifest(options.clock.now()));
         let recovery::Reading { state, found, catalogue, dirty, warnings, is_repaired, .. } = reading;
         let epoch = found.epoch.max(manifest.epoch).saturating_add(1);

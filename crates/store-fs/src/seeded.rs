@@ -63,8 +63,10 @@ pub enum SeededBug {
     JournalReadOnce,
     /// Segments that are not needed are removed without a sync in between.
     SegmentsRemovedTogether,
-    /// A store gets a new id although segments of its old one may come back.
-    NewIdBesideRemovals,
+    /// A directory stays whose entry could not be synced, so that the next sync is taken for its own.
+    UnsyncedDirectoryKept,
+    /// Segments that somebody removed may come back after the opening.
+    RemovalsBelieved,
     /// The journal is not applied.
     JournalIgnored,
     /// The first frame after the checkpoint is not applied.
@@ -183,7 +185,8 @@ mod switch {
             Self::MissingFramesNotTold,
             Self::JournalReadOnce,
             Self::SegmentsRemovedTogether,
-            Self::NewIdBesideRemovals,
+            Self::UnsyncedDirectoryKept,
+            Self::RemovalsBelieved,
             Self::JournalIgnored,
             Self::ReplayedTooLate,
             Self::ForeignJournalApplied,

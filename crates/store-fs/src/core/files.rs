@@ -149,20 +149,28 @@ impl Files {
 
     /// Makes a directory below the root, durably, unless it is there, which takes no room then.
     pub(crate) fn keep_directory(&self, path: &str) -> Result<(), FileError> {
-        match self.vfs.create_directory(path) {
-            Ok(()) => {}
+        let is_made = match self.vfs.create_directory(path) {
+            Ok(()) => true,
             // It may be there without being durable, so it is synced in either case.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => false,
             Err(error) => return Err(FileError::new("create", path, error)),
+        };
+        let synced = self.sync_directory("");
+        if synced.is_err() && is_made && !seeded::is_on(SeededBug::UnsyncedDirectoryKept) {
+            // A later sync would prove nothing, so that whoever needs it next is to make it anew.
+            let _ = self.vfs.remove_directory(path);
         }
-        self.sync_directory("")
+        synced
     }
 
-    /// Makes the directory of the journal of a store that may get a new id. A segment of the old one whose removal is
-    /// not durable would come back as that of another store, so the removal is made durable before.
-    pub(crate) fn make_journal(&self) -> Result<(), FileError> {
-        self.ensure_directory(JOURNAL)?;
-        if seeded::is_on(SeededBug::NewIdBesideRemovals) { Ok(()) } else { self.sync_directory(JOURNAL) }
+    /// Makes the directory of the journal. One that `is_known` was there at a checkpoint of this directory, and stays
+    /// if it is empty, so that an opening takes no room.
+    ///
+    /// What others removed from it is made durable: a segment that came back would be applied, to files that are newer
+    /// or of another store.
+    pub(crate) fn make_journal(&self, is_known: bool) -> Result<(), FileError> {
+        if is_known { self.keep_directory(JOURNAL) } else { self.ensure_directory(JOURNAL) }?;
+        if seeded::is_on(SeededBug::RemovalsBelieved) { Ok(()) } else { self.sync_directory(JOURNAL) }
     }
 
     pub(crate) fn sync_directory(&self, path: &str) -> Result<(), FileError> {

@@ -7,7 +7,7 @@ use constellation_store_core::{ErrorKind, Operation};
 use constellation_store_fs::core::{Core, CoreOptions};
 use constellation_store_fs::vfs::{Fate, Fault, FaultMode, FaultVfs, ModelVfs, RealVfs, Vfs};
 
-use super::Bases;
+use super::{Bases, segments};
 use crate::support::crashes::fates;
 use crate::support::workloads::{Base, Setup};
 use crate::support::{
@@ -17,7 +17,10 @@ use crate::support::{
 
 /// A sync of a directory failed, and the system takes it for done. Another one proves nothing.
 pub(super) fn failed_syncs(setup: Setup, bases: &Bases) {
-    for base in [&Base::empty(), &bases.with_journal] {
+    // Of which the catalogue is believed, so that an empty `journal` stays.
+    let without_journal = Base { tree: bases.small.tree.copy(), state: bases.small.state.clone() };
+    without_journal.tree.discard("journal");
+    for base in [&Base::empty(), &bases.with_journal, &without_journal] {
         for call in 0.. {
             let tree = base.tree.copy();
             let faults = FaultVfs::forgetting(setup.vfs(&tree), &tree);
@@ -35,6 +38,7 @@ pub(super) fn failed_syncs(setup: Setup, bases: &Bases) {
             assert_same(&content(&setup.open(&tree.crash(&[]))), &content(&again));
             commit(&mut again, &publish("later", 51)).unwrap();
             let lost = setup.open(&tree.crash(&[]));
+            assert_same(&content(&lost), &content(&again));
             assert_eq!(lost.shared().status().warnings, [""; 0]);
             again.checkpoint().unwrap();
             assert_same(&content(&setup.open(&tree.crash(&[]))), &content(&again));
@@ -212,6 +216,19 @@ pub(super) fn segments_that_come_back(setup: Setup, bases: &Bases) {
     }
     tree.discard("store.json");
     drop(setup.open(&tree));
+    assert_same(&content(&setup.open(&tree.crash(&[]))), &expected);
+}
+
+/// Whoever puts an older copy in the place of a store removes its segments first. They stay away, also if that was not
+/// durable by itself.
+pub(super) fn segments_that_were_removed(setup: Setup, bases: &Bases) {
+    let tree = bases.with_journal.tree.copy();
+    for (path, _) in segments(&tree) {
+        tree.remove(&path).unwrap();
+    }
+    let core = setup.open(&tree);
+    let expected = content(&core);
+    assert_same(&expected, &content_of(&bases.small.state));
     assert_same(&content(&setup.open(&tree.crash(&[]))), &expected);
 }
 
