@@ -89,6 +89,8 @@ pub enum SeededBug {
     LostActiveKept,
     /// `aliases.json` is believed whatever the version documents say.
     AliasesTrusted,
+    /// `aliases.json` is read after the documents, which a checkpoint writes before it.
+    AliasesReadLast,
     /// Flat maps that do not fit are left as they are.
     FlatMapsNotRebuilt,
     /// Index entries stay whose images are not there.
@@ -198,6 +200,7 @@ mod switch {
             Self::DeletedNamesNotWritten,
             Self::LostActiveKept,
             Self::AliasesTrusted,
+            Self::AliasesReadLast,
             Self::FlatMapsNotRebuilt,
             Self::DanglingIndexKept,
             Self::DocumentsNotChecked,

@@ -167,59 +167,64 @@ fn active(core: &Core) -> u64 {
 }
 
 /// What a writer does while somebody reads.
-type Write = fn(&ModelVfs);
+#[derive(Debug, Clone, Copy)]
+enum Write {
+    Opening,
+    OpeningAndClosing,
+    CommitsAndCheckpoints,
+    /// A new name, and so many steps of a checkpoint.
+    PartOfCheckpoint(usize),
+}
 
-const WRITES: [(&str, Write); 4] = [
-    ("an opening", |tree| drop(open(tree))),
-    ("an opening and a closing", |tree| open(tree).close().unwrap()),
-    ("commits and checkpoints", |tree| {
+impl Write {
+    fn run(self, tree: &ModelVfs) {
         let mut core = open(tree);
-        for number in 80..83 {
-            commit(&mut core, &publish("beside", number)).unwrap();
-            core.checkpoint().unwrap();
+        match self {
+            Self::Opening => {}
+            Self::OpeningAndClosing => core.close().unwrap(),
+            Self::CommitsAndCheckpoints => {
+                for number in 80..83 {
+                    commit(&mut core, &publish("beside", number)).unwrap();
+                    core.checkpoint().unwrap();
+                }
+            }
+            Self::PartOfCheckpoint(steps) => {
+                commit(&mut core, &publish("beside", 80)).unwrap();
+                core.begin_checkpoint().unwrap();
+                for _ in 0..steps {
+                    core.step().unwrap();
+                }
+            }
         }
-    }),
-    ("a checkpoint that is not over", |tree| {
-        commit_and_step(tree, commit_and_step(&tree.copy(), usize::MAX) - 1);
-    }),
-];
-
-/// Commits, and does up to so many steps of a checkpoint. Returns how many.
-fn commit_and_step(tree: &ModelVfs, most: usize) -> usize {
-    let mut core = open(tree);
-    commit(&mut core, &publish("beside", 80)).unwrap();
-    core.begin_checkpoint();
-    let mut n_done = 0;
-    while core.is_in_checkpoint() && n_done < most {
-        core.step().unwrap();
-        n_done += 1;
     }
-    n_done
 }
 
 /// Lets a writer come before each call of `read`, and gives what was read with what was there before and after.
 fn beside_writers<T>(read: impl Fn(&Arc<dyn Vfs>) -> Result<T>, check: impl Fn(&T, &str, [&str; 2])) {
-    let with_catalogue = small_store_with_journal();
-    let without = with_catalogue.copy();
-    without.discard("pack");
-    let before = content(&open(&with_catalogue.copy()));
-    for (what, write) in WRITES {
-        let written = with_catalogue.copy();
-        write(&written);
-        let after = content(&open(&written));
-        for base in [&with_catalogue, &without] {
+    let without_catalogue = small_store_with_journal();
+    without_catalogue.discard("pack");
+    let closed = small_store();
+    closed.discard("pack");
+    let bases = [small_store_with_journal(), without_catalogue, closed];
+    let whole = [Write::Opening, Write::OpeningAndClosing, Write::CommitsAndCheckpoints];
+    for write in whole.into_iter().chain((1..12).map(Write::PartOfCheckpoint)) {
+        for base in &bases {
+            let before = content(&open(&base.copy()));
+            let written = base.copy();
+            write.run(&written);
+            let after = content(&open(&written));
             for call in 0.. {
                 let tree = base.copy();
                 let faults = FaultVfs::new(as_vfs(&tree));
                 let writer = tree.clone();
-                faults.interrupt(call, move || write(&writer));
+                faults.interrupt(call, move || write.run(&writer));
                 let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
                 let found = read(&vfs).unwrap();
                 if faults.calls() <= call {
-                    assert!(call > 5, "{what}: {call}");
+                    assert!(call > 5, "{write:?}: {call}");
                     break;
                 }
-                check(&found, &format!("{what} before call {call}"), [&before, &after]);
+                check(&found, &format!("{write:?} before call {call}"), [&before, &after]);
             }
         }
     }

@@ -299,13 +299,18 @@ impl Reader<'_> {
     }
 
     /// What the JSON files hold, where the catalogue does not tell.
+    ///
+    /// The flat maps come first. A checkpoint writes what they refer to before them, so that a reader beside it finds
+    /// the documents of all names that it found in `aliases.json`, and makes no versions up for them.
     fn json(&mut self, manifest: Option<&Manifest>) -> Result<Json> {
+        let mut aliases = self.flat_map(ALIASES, decode_aliases)?.unwrap_or_default();
+        let index = self.flat_map(INDEX, decode_index)?.unwrap_or_default();
         let images = self.images()?;
         let sources = self.sources()?;
-        // Before the version documents, which a checkpoint writes first: so each name in it has one.
-        let aliases = self.flat_map(ALIASES, decode_aliases)?.unwrap_or_default();
         let (mut histories, salvaged) = self.histories()?;
-        let index = self.flat_map(INDEX, decode_index)?.unwrap_or_default();
+        if seeded::is_on(SeededBug::AliasesReadLast) {
+            aliases = self.flat_map(ALIASES, decode_aliases)?.unwrap_or_default();
+        }
         let mut is_repaired = !salvaged.is_empty();
         let last_revision = manifest.map_or(Revision(0), |manifest| manifest.revision);
         is_repaired |= self.adopt_aliases(

@@ -61,6 +61,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("a repair is written before a commit", openings::unwritten_repairs),
     ("what is not settled gets into no file", openings::checkpoints_of_what_is_not_settled),
     ("a reader beside an opening finds everything", openings::reading_beside_an_opening),
+    ("a reader beside a checkpoint makes nothing up", openings::reading_beside_a_checkpoint),
     ("segments that come back change nothing", openings::segments_that_come_back),
     ("segments that were removed stay away", openings::segments_that_were_removed),
     ("commits in a checkpoint stay in the journal", commits_in_a_checkpoint),
