@@ -83,6 +83,8 @@ pub enum SeededBug {
     NumbersFromVersions,
     /// After a version document was damaged, numbers start again.
     NumbersOfDamagedReused,
+    /// A version whose document is lost gets the number that the journal gives to another one.
+    AdoptedBelowJournal,
     /// The version documents of names that are deleted are not written.
     DeletedNamesNotWritten,
     /// That a version was lost which the journal had made active is not noticed.
@@ -197,6 +199,7 @@ mod switch {
             Self::RevisionForgotten,
             Self::NumbersFromVersions,
             Self::NumbersOfDamagedReused,
+            Self::AdoptedBelowJournal,
             Self::DeletedNamesNotWritten,
             Self::LostActiveKept,
             Self::AliasesTrusted,

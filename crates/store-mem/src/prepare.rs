@@ -8,6 +8,7 @@ use constellation_store_core::{
     Result, Revision, SourceHash, StoreError, StructuralHash, Timestamp, Version, prunable,
 };
 
+use crate::state::revision_of_number;
 use crate::view::View;
 use crate::{Change, Pending, Prepared, State};
 
@@ -110,7 +111,7 @@ impl State {
             .iter()
             .map(|operation| preparation.operation(operation))
             .collect::<Result<Vec<_>>>()?;
-        let changes = preparation.changes;
+        let mut changes = preparation.changes;
         if changes.is_empty() {
             return Ok(Prepared { revision: latest, changes, outcomes });
         }
@@ -118,8 +119,26 @@ impl State {
             let message = "the store has no revision left; export it to a new one";
             return Err(StoreError::new(ErrorKind::Unavailable, "commit", message));
         }
+        let revision = cover_numbers(revision, &mut changes);
         Ok(Prepared { revision, changes, outcomes })
     }
+}
+
+/// Raises the revision of a commit to the version numbers that it gives, which may be several of a name.
+fn cover_numbers(revision: Revision, changes: &mut [Change]) -> Revision {
+    let mut recorded: Vec<&mut Version> = changes
+        .iter_mut()
+        .filter_map(|change| match change {
+            Change::VersionRecorded { name: _, version } => Some(version),
+            _ => None,
+        })
+        .collect();
+    let given = recorded.iter().map(|version| revision_of_number(version.version)).max();
+    let covering = revision.max(given.unwrap_or_default());
+    for version in &mut recorded {
+        version.revision = covering;
+    }
+    covering
 }
 
 struct Preparation<'a> {

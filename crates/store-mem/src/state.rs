@@ -133,8 +133,7 @@ impl State {
         for history in state.names.values_mut() {
             // Copies the history only if somebody else has it, too.
             Arc::make_mut(history).normalize();
-            let newest = history.versions.iter().map(|version| version.revision).max();
-            state.revision = state.revision.max(newest.unwrap_or_default());
+            state.revision = state.revision.max(least_revision(history));
             state.n_active += u64::from(history.active_version.is_some());
         }
         state
@@ -186,8 +185,7 @@ impl State {
     /// Puts a history in the place of what is known of its name, as a backend does that reads a better one.
     pub fn put_history(&mut self, mut history: VersionHistory) {
         history.normalize();
-        let newest = history.versions.iter().map(|version| version.revision).max();
-        self.revision = self.revision.max(newest.unwrap_or_default());
+        self.revision = self.revision.max(least_revision(&history));
         let name = history.pipeline_name.clone();
         if let Some(before) = self.names.remove(&name) {
             self.n_active -= u64::from(before.active_version.is_some());
@@ -527,6 +525,7 @@ impl State {
     }
 
     fn record_version(&mut self, name: &PipelineName, version: &Version) {
+        self.revision = self.revision.max(revision_of_number(version.version));
         let replaced = self.change_name(name, |history| {
             history.next_version = history.next_version.max(version.version.saturating_add(1));
             history.active_version = Some(version.version);
@@ -574,6 +573,22 @@ impl State {
             relations.release(name, version);
         }
     }
+}
+
+/// The revision that a store has at the least which has this history: that of its newest version, and the greatest
+/// number that was given.
+fn least_revision(history: &VersionHistory) -> Revision {
+    let newest = history.versions.iter().map(|version| version.revision).max().unwrap_or_default();
+    newest.max(revision_of_number(history.next_version.saturating_sub(1)))
+}
+
+/// The revision that a store has at the least when this version number was given.
+///
+/// So the revision bounds the numbers of all names, also of one whose history is lost: numbers above it were never
+/// given. A number far beyond was put there by hand, and is not to use up the revisions.
+pub(crate) fn revision_of_number(number: u64) -> Revision {
+    const MAX_GIVEN: u64 = u64::MAX / 2;
+    Revision(if number <= MAX_GIVEN { number } else { 0 })
 }
 
 fn page<'a, K: Ord + Clone, V>(

@@ -294,6 +294,36 @@ fn a_state_goes_on_after_the_greatest_revision_of_its_parts() {
 }
 
 #[test]
+fn no_version_number_is_above_the_revision() {
+    let a = name("a");
+    // A commit that gives several numbers, the first of the store.
+    let mut state = State::new();
+    let (first, second) = (image(1, None), image(2, None));
+    let mut operations = vec![Operation::PutImage(first.clone()), Operation::PutImage(second.clone())];
+    operations.extend([&first, &second, &first, &second, &first].map(|image| record(&a, image)));
+    let prepared = state.prepare(&commit_of(operations), NOW).unwrap();
+    assert_eq!(prepared.revision, Revision(5));
+    // A journal of before may have a smaller one.
+    let mut replayed = State::new();
+    replayed.replay(Revision(1), &prepared.changes);
+    assert_eq!(replayed.revision(), Revision(5));
+    state.apply(prepared);
+    assert_eq!(state, replayed);
+    let history = state.versions(&a).unwrap();
+    assert!(history.versions.iter().all(|version| version.revision == Revision(5)));
+    // Documents of which the newest versions were pruned.
+    apply(&mut state, [Operation::SetActive { name: a.clone(), version: 1 }]);
+    apply(&mut state, [Operation::PruneVersions { name: a.clone(), keep: 0 }]);
+    let mut pruned = VersionHistory::clone(state.versions(&a).unwrap());
+    pruned.versions[0].revision = Revision(1);
+    let parts = Parts { histories: by_name([Arc::new(pruned.clone())]), ..Parts::default() };
+    assert_eq!(State::from_parts(parts).revision(), Revision(5));
+    let mut put = State::new();
+    put.put_history(pruned);
+    assert_eq!(put.revision(), Revision(5));
+}
+
+#[test]
 fn histories_written_by_hand_are_put_in_order() {
     let a = name("a");
     let mut history = VersionHistory::new(a.clone());

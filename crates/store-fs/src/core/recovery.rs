@@ -26,6 +26,7 @@ use crate::manifest::{Manifest, new_id};
 use crate::record;
 use crate::seeded::{self, SeededBug};
 use crate::vfs::{EntryKind, Vfs};
+use json::{Histories, Lost};
 
 const OPERATION: &str = "open store";
 /// How many single findings of a kind are told in the status. All are logged.
@@ -151,9 +152,9 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         }
         None => (Parts::default(), None),
     };
-    let Json { mut parts, aliases, index, mut is_repaired } = match end {
+    let Json { mut parts, histories, salvaged, aliases, index } = match end {
         Some(_) => Json { parts: content, ..Json::default() },
-        None => reader.json(manifest.as_ref())?,
+        None => reader.json()?,
     };
     parts.revision = manifest.as_ref().map_or(Revision(0), |manifest| manifest.revision);
     if seeded::is_on(SeededBug::RevisionForgotten) {
@@ -171,9 +172,15 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
             .with("storeId", manifest.store_id)
             .with("journalOf", store));
     }
+    let mut is_repaired = !found.damaged.is_empty();
     for segment in &found.damaged {
-        is_repaired = true;
         reader.damaged(&segment.path, &segment.reason, segment.is_readable);
+    }
+    if end.is_none() {
+        let lost = Lost { histories, salvaged, aliases: &aliases };
+        let (histories, is_adopted) = reader.adopt(manifest.as_ref(), &found, lost, &parts.summaries)?;
+        is_repaired |= is_adopted;
+        parts.histories = histories.into_iter().map(|(name, history)| (name, Arc::new(history))).collect();
     }
 
     let mut state = State::from_parts(parts);
@@ -207,10 +214,12 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
 /// What the JSON files hold.
 #[derive(Default)]
 struct Json {
+    /// Without histories.
     parts: Parts,
+    histories: Histories,
+    salvaged: Vec<DamagedHistory>,
     aliases: BTreeMap<PipelineName, StructuralHash>,
     index: BTreeMap<SyntacticKey, StructuralHash>,
-    is_repaired: bool,
 }
 
 impl Reading {
@@ -302,33 +311,17 @@ impl Reader<'_> {
     ///
     /// The flat maps come first. A checkpoint writes what they refer to before them, so that a reader beside it finds
     /// the documents of all names that it found in `aliases.json`, and makes no versions up for them.
-    fn json(&mut self, manifest: Option<&Manifest>) -> Result<Json> {
+    fn json(&mut self) -> Result<Json> {
         let mut aliases = self.flat_map(ALIASES, decode_aliases)?.unwrap_or_default();
         let index = self.flat_map(INDEX, decode_index)?.unwrap_or_default();
         let images = self.images()?;
         let sources = self.sources()?;
-        let (mut histories, salvaged) = self.histories()?;
+        let (histories, salvaged) = self.histories()?;
         if seeded::is_on(SeededBug::AliasesReadLast) {
             aliases = self.flat_map(ALIASES, decode_aliases)?.unwrap_or_default();
         }
-        let mut is_repaired = !salvaged.is_empty();
-        let last_revision = manifest.map_or(Revision(0), |manifest| manifest.revision);
-        is_repaired |= self.adopt_aliases(
-            manifest.is_none(),
-            last_revision,
-            &aliases,
-            salvaged,
-            &mut histories,
-            &images,
-        );
-        let parts = Parts {
-            summaries: images,
-            sources,
-            index: index.clone(),
-            histories: histories.into_iter().map(|(name, history)| (name, Arc::new(history))).collect(),
-            ..Parts::default()
-        };
-        Ok(Json { parts, aliases, index, is_repaired })
+        let parts = Parts { summaries: images, sources, index: index.clone(), ..Parts::default() };
+        Ok(Json { parts, histories, salvaged, aliases, index })
     }
 
     /// Applies the frames that are not in the files. Returns whether there are any.

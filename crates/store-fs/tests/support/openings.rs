@@ -118,6 +118,61 @@ pub(super) fn unwritten_repairs(setup: Setup, bases: &Bases) {
     }
 }
 
+/// The version numbers of a name whose document is lost go on above all that were ever given.
+pub(super) fn lost_documents(setup: Setup, bases: &Bases) {
+    let lose = |tree: &ModelVfs| {
+        for path in ["versions/a.json", "pack"] {
+            tree.discard(path);
+        }
+    };
+    let next = |core: &Core| core.shared().state().versions(&name("a")).unwrap().next_version;
+    // What leaves numbers above the revisions that are still in the files: many versions in one commit, and histories
+    // without their newest versions in a directory that has no `store.json`.
+    let tree = ModelVfs::new();
+    let mut core = setup.open(&tree);
+    let mut many = publish("a", 1);
+    for number in [2, 1, 2, 1, 2, 1] {
+        many.operations.extend(publish("a", number).operations);
+    }
+    commit(&mut core, &many).unwrap();
+    core.close().unwrap();
+    lose(&tree);
+    let mut core = setup.open(&tree);
+    assert!(next(&core) > 8, "a number is given twice");
+    commit(&mut core, &one(Operation::PruneVersions { name: name("a"), keep: 0 })).unwrap();
+    core.close().unwrap();
+    let pruned = json_files_alone(&tree);
+    let mut core = setup.open(&pruned);
+    let mut last = next(&core);
+    // Whatever is lost afterwards, also what a repair made.
+    core.close().unwrap();
+    for _ in 0..3 {
+        lose(&pruned);
+        let mut core = setup.open(&pruned);
+        assert!(next(&core) > last, "a number is given twice");
+        last = next(&core);
+        core.close().unwrap();
+    }
+    // The journal gives the number that would be the next one of the lost document.
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open(&tree);
+    let active = core.shared().state().resolve(&name("a")).unwrap();
+    let revision = core.shared().state().revision().0;
+    while next(&core) <= revision + 1 {
+        let number = i64::try_from(next(&core)).unwrap();
+        commit(&mut core, &publish("a", 100 + number)).unwrap();
+    }
+    let newest = core.shared().state().resolve(&name("a")).unwrap();
+    drop(core);
+    lose(&tree);
+    let core = setup.open(&tree);
+    let state = core.shared().state();
+    assert_eq!(state.resolve(&name("a")), Some(newest));
+    let kept = &state.versions(&name("a")).unwrap().versions;
+    let is_kept = kept.iter().any(|version| version.structural_hash == active.structural_hash);
+    assert!(is_kept, "the version that 'aliases.json' tells of is gone");
+}
+
 /// Files that somebody else put there, and did not sync, are durable before a commit refers to them.
 pub(super) fn files_of_others(setup: Setup, bases: &Bases) {
     let tree = ModelVfs::new();

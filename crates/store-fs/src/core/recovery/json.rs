@@ -7,14 +7,17 @@ use constellation_store_core::{
     CheckedImage, ErrorKind, ExtraMembers, ImageSummary, Origin, PipelineName, Result, Revision, SourceHash,
     StructuralHash, Timestamp, Version, VersionHistory,
 };
-use constellation_store_mem::StoredSource;
+use constellation_store_mem::{Change, StoredSource};
 
 use super::{DamagedHistory, OPERATION, Reader, read_file};
 use crate::core::health::Warning;
 use crate::documents::{FlatMap, decode_history, salvage_history};
 use crate::error::{FileError, in_one_line};
+use crate::journal::Found;
 use crate::layout::{ALIASES, IMAGES, SOURCES, VERSIONS, escape};
+use crate::manifest::Manifest;
 use crate::parallel::{self, MANY_FILES};
+use crate::record::{self, Record};
 use crate::seeded::{self, SeededBug};
 use crate::vfs::EntryKind;
 
@@ -27,6 +30,14 @@ struct Listed {
 }
 
 pub(super) type Histories = BTreeMap<PipelineName, VersionHistory>;
+
+/// What there is to make histories of that are lost.
+pub(super) struct Lost<'a> {
+    /// Those that are not.
+    pub(super) histories: Histories,
+    pub(super) salvaged: Vec<DamagedHistory>,
+    pub(super) aliases: &'a BTreeMap<PipelineName, StructuralHash>,
+}
 
 /// How many threads read files at the least, since they wait for the disk in turns.
 const MIN_THREADS: usize = 4;
@@ -186,29 +197,31 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    /// Makes histories of names that have none but an alias, and of damaged version documents.
+    /// Makes histories of names that have none but an alias, and of damaged version documents. Returns them with the
+    /// others, and whether there are such.
     ///
     /// In a store of the plain form every name is such. In another one a name without a document is believed only
     /// if `aliases.json` agrees with all documents that are there: otherwise it is older than they are, or damaged.
-    pub(super) fn adopt_aliases(
+    pub(super) fn adopt(
         &mut self,
-        is_plain: bool,
-        last_revision: Revision,
-        aliases: &BTreeMap<PipelineName, StructuralHash>,
-        salvaged: Vec<DamagedHistory>,
-        histories: &mut Histories,
+        manifest: Option<&Manifest>,
+        found: &Found,
+        lost: Lost<'_>,
         images: &BTreeMap<StructuralHash, Arc<ImageSummary>>,
-    ) -> bool {
+    ) -> Result<(Histories, bool)> {
+        let Lost { mut histories, salvaged, aliases } = lost;
+        let mut adopted = !salvaged.is_empty();
+        if !adopted && aliases.keys().all(|name| histories.contains_key(name)) {
+            return Ok((histories, false));
+        }
+        let is_plain = manifest.is_none();
+        let newest = greatest_number(manifest, &histories, found)?;
         let agrees = histories.values().all(|history| {
             let mut history = history.clone();
             history.normalize();
             let active = history.active().map(|active| active.structural_hash);
             aliases.get(&history.pipeline_name).copied() == active
         });
-        // Each version took a commit of its own, so its number is no greater than the revision of that.
-        let versions = histories.values().flat_map(|history| &history.versions);
-        let newest = versions.map(|version| version.revision).max().unwrap_or_default().max(last_revision);
-        let mut adopted = false;
         for DamagedHistory { stem, bytes } in salvaged {
             let Some(mut history) = salvage_history(&stem, &bytes, aliases.keys()) else {
                 self.warn(format!(
@@ -220,7 +233,7 @@ impl Reader<'_> {
             if histories.contains_key(&name) {
                 continue;
             }
-            history.next_version = history.next_version.max(newest.0.saturating_add(1));
+            history.next_version = history.next_version.max(newest.saturating_add(1));
             if seeded::is_on(SeededBug::NumbersOfDamagedReused) {
                 history.next_version = 1;
             }
@@ -234,7 +247,6 @@ impl Reader<'_> {
             self.warn(format!("{known}; numbers go on at {}", history.next_version));
             self.dirty.names.insert(name.clone());
             histories.insert(name, history);
-            adopted = true;
         }
         for (name, hash) in aliases {
             if histories.contains_key(name) {
@@ -243,7 +255,7 @@ impl Reader<'_> {
             if is_plain || agrees || seeded::is_on(SeededBug::AliasesTrusted) {
                 let mut history = VersionHistory::new(name.clone());
                 if !is_plain && !seeded::is_on(SeededBug::NumbersOfDamagedReused) {
-                    history.next_version = newest.0.saturating_add(1);
+                    history.next_version = newest.saturating_add(1);
                     self.warn(format!(
                         "the version document of '{name}' is gone, and of its versions only the active one is known, \
                          from '{ALIASES}'; numbers go on at {}",
@@ -260,8 +272,34 @@ impl Reader<'_> {
                 ));
             }
         }
-        adopted
+        Ok((histories, adopted))
     }
+}
+
+/// A number that no version number of a lost history is above.
+///
+/// The latest revision bounds all numbers that were given by then, and so does that of each commit. The journal counts,
+/// too, also where it is applied afterwards: a number that it gives is not to be that of another version.
+fn greatest_number(manifest: Option<&Manifest>, histories: &Histories, found: &Found) -> Result<u64> {
+    let mut greatest = manifest.map_or(0, |manifest| manifest.revision.0);
+    for history in histories.values() {
+        let newest = history.versions.iter().map(|version| version.revision.0).max().unwrap_or(0);
+        greatest = greatest.max(newest);
+    }
+    if seeded::is_on(SeededBug::AdoptedBelowJournal) {
+        return Ok(greatest);
+    }
+    for payload in found.frames.values() {
+        for Record { revision, changes } in record::decode(payload)? {
+            greatest = greatest.max(revision.0);
+            for change in changes {
+                if let Change::VersionRecorded { name: _, version } = change {
+                    greatest = greatest.max(version.version);
+                }
+            }
+        }
+    }
+    Ok(greatest)
 }
 
 /// Makes the image the active version.
