@@ -31,7 +31,7 @@ pub(crate) use self::files::Files;
 use self::health::{Content, Health, Warning};
 pub(crate) use self::links::refuse_links;
 pub use self::load::{Loaded, Loader, Lost};
-use self::recovery::CatalogueEnd;
+use self::recovery::{CatalogueEnd, Damage};
 use self::work::UnderWay;
 pub use self::work::Work;
 use crate::error::{FileError, in_one_line};
@@ -156,6 +156,8 @@ pub struct Core {
     wants_catalogue: bool,
     /// Whether the opening read or repaired something that only a checkpoint makes durable. Commits wait for it.
     owes_checkpoint: bool,
+    /// Damaged files that the opening found and could not put into the quarantine.
+    damage: Vec<Damage>,
     /// Whether it writes: it is not read-only, closed, or in doubt of its journal.
     is_writer: bool,
     /// Held until it is closed, also when it does not write any more: its readers rely on nobody else writing.
@@ -195,12 +197,11 @@ impl Core {
         let files = Files::new(Arc::clone(&vfs));
         let confirmed = files.confirm(&reading.files);
         files.sweep(reading.catalogue.is_some());
-        reading.quarantine(&files);
         let is_new = reading.manifest.is_none();
         // Where the catalogue is believed there was an opening that made it durable. A `store.json` alone may be a copy.
         files.make_journal(reading.catalogue.is_some()).map_err(failed)?;
         let manifest = reading.manifest.take().unwrap_or_else(|| reading.new_manifest(options.clock.now()));
-        let recovery::Reading { state, found, catalogue, dirty, warnings, is_repaired, .. } = reading;
+        let recovery::Reading { state, found, catalogue, dirty, warnings, is_repaired, damage, .. } = reading;
         let epoch = found.epoch.max(manifest.epoch).saturating_add(1);
         let epoch = if seeded::is_on(SeededBug::EpochNotRaised) { (epoch - 1).max(1) } else { epoch };
         let journal =
@@ -219,6 +220,7 @@ impl Core {
             wants_catalogue: catalogue.is_none(),
             catalogue,
             owes_checkpoint: false,
+            damage,
             is_writer: true,
             lock: Some(lock),
         };
@@ -271,6 +273,7 @@ impl Core {
                 catalogue: None,
                 wants_catalogue: false,
                 owes_checkpoint: false,
+                damage: Vec::new(),
                 is_writer: false,
                 lock: None,
             });
@@ -373,7 +376,7 @@ impl Core {
     fn begin_checkpoint_of(&mut self, is_due: bool) -> Result<()> {
         if self.checkpoint.is_none() && is_due {
             if !seeded::is_on(SeededBug::CheckpointNotSettled) {
-                self.settle_journal().map_err(|error| error.into_store_error("write files"))?;
+                self.settle().map_err(|error| error.into_store_error("write files"))?;
             }
             self.plan_checkpoint();
         }

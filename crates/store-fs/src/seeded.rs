@@ -105,6 +105,8 @@ pub enum SeededBug {
     SourcesNotChecked,
     /// An image that turned out to be damaged stays, so that it cannot be stored again.
     DamagedImageKept,
+    /// The store goes on although a damaged file could not be put aside.
+    DamageNotKept,
     /// A damaged file is removed instead of put aside.
     QuarantineRemoves,
     /// Unfinished files stay.
@@ -210,6 +212,7 @@ mod switch {
             Self::ImageNamesNotChecked,
             Self::SourcesNotChecked,
             Self::DamagedImageKept,
+            Self::DamageNotKept,
             Self::QuarantineRemoves,
             Self::SweepSkipped,
             Self::CatalogueOfAnyCheckpoint,

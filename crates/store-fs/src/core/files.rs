@@ -227,7 +227,13 @@ impl Files {
             None if seeded::is_on(SeededBug::QuarantineRemoves) => self.remove(path)?,
             None => self.vfs.rename(path, &target).map_err(FileError::at("move", path))?,
         }
-        self.sync_directory(QUARANTINE)?;
+        if let Err(error) = self.sync_directory(QUARANTINE) {
+            // A later sync would prove nothing. From where it was it can be moved again.
+            if keep.is_none() {
+                let _ = self.vfs.rename(&target, path);
+            }
+            return Err(error);
+        }
         if keep.is_none() {
             self.sync_directory(parent(path))?;
         }

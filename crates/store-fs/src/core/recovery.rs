@@ -47,9 +47,10 @@ pub(crate) struct Reading {
     pub(crate) is_repaired: bool,
     /// The files that were read, those of a directory after one another; none where the catalogue was believed.
     pub(crate) files: Vec<String>,
+    /// Files that failed their check.
+    pub(super) damage: Vec<Damage>,
     /// What `store.json` had, damaged or not, to be told from what a checkpoint writes meanwhile.
     manifest_bytes: Option<Vec<u8>>,
-    damage: Vec<Damage>,
 }
 
 /// How long a catalogue is that was read.
@@ -62,7 +63,7 @@ pub(crate) struct CatalogueEnd {
 
 /// A file that failed its check.
 #[derive(Debug)]
-struct Damage {
+pub(super) struct Damage {
     path: String,
     reason: String,
     /// Whether it stays until something takes its place.
@@ -206,8 +207,8 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         warnings,
         is_repaired,
         files,
-        manifest_bytes,
         damage,
+        manifest_bytes,
     })
 }
 
@@ -240,21 +241,34 @@ impl Reading {
         manifest.revision = self.state.revision();
         manifest
     }
+}
 
-    /// Puts damaged files aside. What cannot be put aside stays, and is told.
-    pub(crate) fn quarantine(&mut self, files: &Files) {
-        for Damage { path, reason, stays } in std::mem::take(&mut self.damage) {
-            let kept = if stays { files.vfs.read(&path, MAX_DOCUMENT_BYTES).ok() } else { None };
-            if stays && kept.is_none() {
-                continue;
+/// Puts damaged files aside. Those that cannot be put aside now stay in the list, to be tried again: nothing may take
+/// their place before.
+///
+/// # Errors
+///
+/// The first failure.
+pub(super) fn quarantine(files: &Files, damage: &mut Vec<Damage>) -> Result<(), FileError> {
+    let mut kept = Ok(());
+    damage.retain(|Damage { path, reason, stays }| {
+        let put_aside = if *stays {
+            let bytes = files.vfs.read(path, u64::MAX).map_err(FileError::at("read", path));
+            bytes.and_then(|bytes| files.quarantine(path, reason, Some(&bytes)))
+        } else {
+            files.quarantine(path, reason, None)
+        };
+        match put_aside {
+            Err(error) if !error.is_not_found() => {
+                if kept.is_ok() {
+                    kept = Err(error);
+                }
+                true
             }
-            if let Err(error) = files.quarantine(&path, &reason, kept.as_deref()) {
-                let message = format!("'{path}' cannot be put into the quarantine: {}", in_one_line(&error));
-                tracing::warn!("{message}");
-                self.warnings.push(message.into());
-            }
+            _ => false,
         }
-    }
+    });
+    kept
 }
 
 struct Reader<'a> {

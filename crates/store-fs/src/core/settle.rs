@@ -5,7 +5,7 @@
 
 use constellation_store_core::Result;
 
-use super::Core;
+use super::{Core, recovery};
 use crate::error::FileError;
 use crate::seeded::{self, SeededBug};
 
@@ -14,12 +14,12 @@ impl Core {
     pub(super) fn settle_at_opening(&mut self, is_new: bool, is_repaired: bool) {
         self.owes_checkpoint = is_repaired && !seeded::is_on(SeededBug::RepairNotOwed);
         // Told by the status.
-        let _ = self.settle_journal();
+        let settled = self.settle();
         let confirmed = if is_new { Ok(()) } else { self.confirm_manifest() };
         if confirmed.is_err() {
             // The segments of earlier openings stay until there is another `store.json`.
             self.owes_checkpoint = true;
-        } else {
+        } else if settled.is_ok() {
             self.journal.take_found_away();
         }
         if is_new || is_repaired {
@@ -53,11 +53,31 @@ impl Core {
         confirmed
     }
 
-    /// Makes the frames of earlier openings durable, which is to come before anything that rests on them: a commit, and
-    /// a checkpoint, which would leave some of what a frame says in the files, and the rest of it nowhere.
-    pub(super) fn settle_journal(&mut self) -> Result<(), FileError> {
-        if self.journal.is_settled() {
+    /// Whether there is nothing left to [`Core::settle`].
+    fn is_settled(&self) -> bool {
+        self.damage.is_empty() && self.journal.is_settled()
+    }
+
+    /// Makes the frames of earlier openings durable, and puts aside what is damaged.
+    ///
+    /// That comes before anything that rests on the frames: a commit, and a checkpoint, which would leave some of what a
+    /// frame says in the files, and the rest of it nowhere. And it comes before anything takes the place of what is
+    /// damaged.
+    pub(super) fn settle(&mut self) -> Result<(), FileError> {
+        if self.is_settled() {
             return Ok(());
+        }
+        let kept = recovery::quarantine(&self.files, &mut self.damage);
+        if let Err(error) = &kept {
+            tracing::warn!(%error, "a damaged file cannot be put into the quarantine");
+            self.shared.health().unsettled = Some(format!(
+                "a damaged file could not be put into the quarantine, and no commit is taken before: {error}"
+            ));
+        }
+        if seeded::is_on(SeededBug::DamageNotKept) {
+            self.damage.clear();
+        } else {
+            kept?;
         }
         let settled = self.journal.settle(self.first_sequence);
         match &settled {
@@ -83,10 +103,10 @@ impl Core {
     ///
     /// Those of file access. Nothing changed.
     pub(super) fn make_good(&mut self) -> Result<()> {
-        if self.journal.is_settled() && !self.owes_checkpoint {
+        if self.is_settled() && !self.owes_checkpoint {
             return Ok(());
         }
-        self.settle_journal().map_err(|error| error.into_store_error("commit"))?;
+        self.settle().map_err(|error| error.into_store_error("commit"))?;
         if self.owes_checkpoint {
             self.begin_checkpoint_of(true)?;
             while self.is_in_checkpoint() {

@@ -118,6 +118,46 @@ pub(super) fn unwritten_repairs(setup: Setup, bases: &Bases) {
     }
 }
 
+/// What is damaged is never gone, though it could not be put aside at the opening.
+pub(super) fn damage_that_cannot_be_put_aside(setup: Setup, bases: &Bases) {
+    let base = bases.with_journal.tree.copy();
+    let (path, mut segment) = segments(&base).remove(0);
+    segment[20] ^= 1;
+    let damaged = [
+        (path, segment),
+        ("versions/a.json".to_owned(), b"{ damaged".to_vec()),
+        ("aliases.json".to_owned(), b"{ damaged, too".to_vec()),
+    ];
+    for (path, bytes) in &damaged {
+        base.put(path, bytes.clone());
+    }
+    for mode in [FaultMode::Once, FaultMode::Full] {
+        for call in 0.. {
+            let tree = base.copy();
+            let faults = FaultVfs::new(setup.vfs(&tree));
+            let error = if mode == FaultMode::Full { Io::StorageFull } else { Io::Other };
+            faults.set_fault(Some(Fault { call, error, mode }));
+            let opened = Core::open(Arc::new(faults.clone()), options());
+            let has_struck = faults.struck();
+            // There is room again.
+            faults.set_fault(None);
+            if let Ok(mut core) = opened
+                && core.shared().status().read_only.is_none()
+            {
+                commit(&mut core, &publish("z", 60)).unwrap();
+                core.close().unwrap();
+            }
+            let left = tree.crash(&[]).files();
+            for (path, bytes) in &damaged {
+                assert!(left.values().any(|kept| kept == bytes), "'{path}' is gone, after call {call}");
+            }
+            if !has_struck {
+                break;
+            }
+        }
+    }
+}
+
 /// The version numbers of a name whose document is lost go on above all that were ever given.
 pub(super) fn lost_documents(setup: Setup, bases: &Bases) {
     let lose = |tree: &ModelVfs| {

@@ -49,6 +49,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("temporary names are used once", openings::temporary_names),
     ("files of others are made durable", openings::files_of_others),
     ("damage of the journal is told", damaged_journal),
+    ("what cannot be put aside stays", openings::damage_that_cannot_be_put_aside),
     ("numbers of lost documents are not given again", openings::lost_documents),
     ("stale frames are no frames", stale_frames),
     ("changed files are seen", changed_files),
