@@ -24,7 +24,7 @@ use super::{Entry, EntryKind, Stamp, Vfs, VfsFile, VfsLock};
 /// # Durability
 ///
 /// Files are synced with `fdatasync`, directories with `fsync`, where the system has them. On systems that cannot
-/// open a directory, directory syncs do nothing. On Linux from 5.8 on, many files of an ext, XFS, Btrfs or F2FS file
+/// open a directory, directory syncs do nothing. On Linux from 5.17 on, many files of an ext, XFS, Btrfs or F2FS file
 /// system are synced with one `syncfs`, which waits for everything that was written to it, and reports failures.
 #[derive(Debug)]
 pub struct RealVfs {

@@ -7,8 +7,9 @@ use std::os::unix::fs::MetadataExt as _;
 /// Up to so many files are synced one by one: a sync of the file system waits for everybody's files.
 pub(super) const FEW: usize = 8;
 
-/// Since when `syncfs` returns errors of writing that came since the file was opened.
-const FIRST_KERNEL: (u32, u32) = (5, 8);
+/// Since when `syncfs` returns all errors since the file was opened: those of writing data since 5.8, those of the file
+/// system itself, as of its journal or the flush of the disk, since 5.17.
+const FIRST_KERNEL: (u32, u32) = (5, 17);
 
 /// ext2 to ext4, XFS, Btrfs, F2FS. Others may pass the call on to another file system and its errors not back, or
 /// may take it for done, as FUSE does.
@@ -44,10 +45,10 @@ mod tests {
 
     #[test]
     fn kernels_whose_sync_of_a_file_system_hides_errors_are_told_by_their_release() {
-        for release in ["5.8.0", "5.10.0-28-amd64", "6.1", "10.0.0"] {
+        for release in ["5.17.0", "5.19.0-28-amd64", "6.1", "10.0.0"] {
             assert!(is_new_enough(release), "{release}");
         }
-        for release in ["5.7.19", "4.19.0", "3", "", "x.y"] {
+        for release in ["5.16.20", "5.8.0", "5.10.0-28-amd64", "4.19.0", "3", "", "x.y"] {
             assert!(!is_new_enough(release), "{release}");
         }
     }
