@@ -6,7 +6,9 @@ mod support;
 
 use constellation_store_core::{ErrorKind, Operation, SyntacticKey, open_document, seal_document};
 use constellation_store_fs::core::Core;
-use constellation_store_fs::verify::{Affected, Finding, FindingKind, VerifyOptions, VerifyReport, verify};
+use constellation_store_fs::verify::{
+    Affected, Finding, FindingKind, VerifyOptions, VerifyReport, mend, verify,
+};
 use constellation_store_fs::vfs::{ModelVfs, Vfs};
 use support::{
     alias, commit, image, json_files_alone, key, name, one, open, publish, put, small_store,
@@ -251,6 +253,25 @@ fn a_flat_map_that_says_something_else_is_found() {
     let report = check(&tree);
     assert_eq!(report.findings, []);
     assert_eq!((report.counts.names, report.counts.unreferenced_images), (2, 2));
+}
+
+#[test]
+fn a_repair_loses_no_active_version_though_the_map_that_tells_it_is_wrong_about_another_name() {
+    let tree = small_store();
+    tree.put("versions/%42%2fc.json", "{ damaged");
+    let aliases = String::from_utf8(tree.files()["aliases.json"].clone()).unwrap();
+    let wrong =
+        aliases.replacen(&image(1).structural_hash.to_string(), &image(2).structural_hash.to_string(), 1);
+    assert_ne!(aliases, wrong);
+    tree.put("aliases.json", wrong.clone());
+    let vfs = support::as_vfs(&tree);
+    mend(&vfs, &check(&tree)).unwrap();
+    let mut core = open(&tree);
+    let active = |text| core.shared().state().resolve(&name(text)).unwrap().structural_hash;
+    assert_eq!((active("B/c"), active("a")), (image(3).structural_hash, image(1).structural_hash));
+    core.close().unwrap();
+    assert_eq!(findings(&tree), []);
+    assert_eq!(tree.files()["quarantine/aliases.json"], wrong.into_bytes());
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What a repair does before the store is opened: files whose content is sound are written again as a store writes
-//! them, and maps that say something wrong are put aside, so that the opening makes new ones.
+//! them, and maps that say something wrong are kept in the quarantine, since the opening makes new ones.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use constellation_store_core::{Result, open_document, seal_document};
 use super::files::{read, without_lost_checksum};
 use super::{Finding, FindingKind, OPERATION, VerifyReport};
 use crate::core::{Files, lock, refuse_links};
+use crate::documents::decode_aliases;
 use crate::error::FileError;
 use crate::layout::{ALIASES, CATALOGUE, INDEX};
 use crate::vfs::{Vfs, parent};
@@ -36,10 +37,19 @@ pub fn mend(vfs: &Arc<dyn Vfs>, report: &VerifyReport) -> Result<bool> {
         if done.contains(&path.as_str()) {
             continue;
         }
-        if path == ALIASES || path == INDEX {
+        if path == ALIASES {
+            // It stays for the opening: it may be all that tells the active version of a name whose document is
+            // damaged. One that cannot be read is left to the opening altogether.
+            if let Some(Ok(bytes)) = read(&**vfs, path)?
+                && decode_aliases(&bytes).is_ok()
+            {
+                files.quarantine(path, problem, Some(&bytes)).map_err(failed)?;
+                done.push(path);
+            }
+        } else if path == INDEX {
             if read(&**vfs, path)?.is_some() {
                 files.quarantine(path, problem, None).map_err(failed)?;
-                is_index_gone |= path == INDEX;
+                is_index_gone = true;
                 done.push(path);
             }
         } else if *kind == FindingKind::Rewritten
