@@ -131,20 +131,31 @@ fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the entry durable that leads to a directory which is there. Whoever made it may have been killed before that:
-/// then all that is put into it, however durable, would be lost with it.
-fn sync_entry(directory: &Path) -> io::Result<()> {
-    // Behind a link, where the directory is.
+/// Makes the entries durable that lead to a directory which is there. Whoever made them may have been killed before that:
+/// then all that is put into it, however durable, would be lost with them.
+fn sync_entries(directory: &Path) -> io::Result<()> {
+    for parent in parents(directory)? {
+        match sync_directory(&parent) {
+            // Who may not read it is not who made the entry.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
+/// The directories that have the entries which lead to a directory, from the nearest one up to the root of its file
+/// system. Behind a link, those of where the directory is.
+fn parents(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let directory = fs::canonicalize(directory)?;
-    let Some(parent) = directory.parent() else { return Ok(()) };
-    if is_mounted(&directory, parent)? {
-        return Ok(());
+    let mut parents = Vec::new();
+    for (below, parent) in directory.ancestors().zip(directory.ancestors().skip(1)) {
+        if is_mounted(below, parent)? {
+            break;
+        }
+        parents.push(parent.to_owned());
     }
-    match sync_directory(parent) {
-        // Who may not read it is not who made the entry.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        synced => synced,
-    }
+    Ok(parents)
 }
 
 /// The nanosecond since 1970 in which a file or directory was last changed, in a way that a copy cannot keep: it may not
@@ -188,7 +199,7 @@ impl Vfs for RealVfs {
             missing.push(path);
         }
         if let Some(path) = there {
-            sync_entry(path)?;
+            sync_entries(path)?;
         }
         for path in missing.into_iter().rev() {
             match fs::create_dir(path) {
@@ -371,6 +382,19 @@ mod tests {
                 assert_eq!(vfs.read("file", limit).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
             }
         }
+    }
+
+    #[test]
+    fn every_entry_is_synced_that_leads_to_a_directory_up_to_what_is_mounted() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = fs::canonicalize(directory.path()).unwrap();
+        fs::create_dir_all(path.join("a/b/c")).unwrap();
+        let found = parents(&path.join("a/b/c")).unwrap();
+        let expected = [path.join("a/b"), path.join("a"), path];
+        assert_eq!(found[..3], expected);
+        let top = found.last().unwrap();
+        assert!(top.parent().is_none_or(|above| is_mounted(top, above).unwrap()), "{}", top.display());
+        assert!(parents(&directory.path().join("none")).is_err());
     }
 
     #[cfg(unix)]
