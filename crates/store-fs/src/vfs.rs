@@ -88,7 +88,7 @@ pub trait Vfs: Debug + Display + Send + Sync + 'static {
     /// `NotFound`; `InvalidInput` when it is not a regular file; those of the system.
     fn open(&self, path: &str) -> io::Result<Box<dyn VfsFile>>;
 
-    /// Makes the data of files durable that were written and closed. Many at once take one flush of the disk where
+    /// Makes the data of files durable that were written and closed, also of those that may only be read. Many at once take one flush of the disk where
     /// the system has a call for that.
     ///
     /// # Errors

@@ -77,6 +77,15 @@ impl RealVfs {
         }
     }
 
+    /// Makes the data of a file durable that was written and closed.
+    fn sync_file(&self, path: &str) -> io::Result<()> {
+        // That needs no permission to write, which what somebody restored may not give.
+        #[cfg(unix)]
+        return self.open_regular_file(path)?.0.sync_data();
+        #[cfg(not(unix))]
+        return self.open(path)?.sync();
+    }
+
     /// Whether one sync of the file system of `root` covers all these files.
     #[cfg(target_os = "linux")]
     fn is_one_sync(&self, root: &File, paths: &[String]) -> io::Result<bool> {
@@ -305,7 +314,7 @@ impl Vfs for RealVfs {
         {
             return batch::sync(root);
         }
-        paths.iter().try_for_each(|path| self.open(path)?.sync())
+        paths.iter().try_for_each(|path| self.sync_file(path))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -395,6 +404,24 @@ mod tests {
         let top = found.last().unwrap();
         assert!(top.parent().is_none_or(|above| is_mounted(top, above).unwrap()), "{}", top.display());
         assert!(parents(&directory.path().join("none")).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_nobody_may_write_is_synced() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("sleep");
+        fs::copy("/bin/sleep", &path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).unwrap();
+        // Not even by one who may do anything, while it runs.
+        let mut running = std::process::Command::new(&path).arg("1000").spawn().unwrap();
+        let refused = OpenOptions::new().write(true).open(&path);
+        let synced = RealVfs::new(directory.path()).sync_files(&["sleep".to_owned()]);
+        running.kill().unwrap();
+        running.wait().unwrap();
+        assert!(refused.is_err(), "the file can be written, so that the test tells nothing");
+        synced.unwrap();
     }
 
     #[cfg(unix)]
