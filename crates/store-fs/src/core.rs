@@ -179,7 +179,8 @@ impl Core {
     /// # Errors
     ///
     /// * `Locked`: another process, or another core, has it open for writing.
-    /// * `UnsupportedFormat`: a later version or the reference implementation made it.
+    /// * `UnsupportedFormat`: a later version or the reference implementation made it, or a number of its journal is
+    ///   out of range.
     /// * `Corrupt`: its journal is of another store, or a part of it is a symbolic link.
     /// * `StorageFull`, `Unavailable`: a file access failed.
     ///
@@ -193,6 +194,7 @@ impl Core {
         vfs.create_root().map_err(FileError::at("create", ".")).map_err(failed)?;
         let lock = lock(&*vfs)?;
         let mut reading = recovery::read(&*vfs)?;
+        reading.refuse_spent_numbers()?;
 
         let files = Files::new(Arc::clone(&vfs));
         let confirmed = files.confirm(&reading.files);

@@ -17,7 +17,8 @@ pub(crate) const QUARANTINE: &str = "quarantine";
 /// How the name of a file starts that is not finished. No escaped name and no hash starts so.
 pub(crate) const TEMPORARY_PREFIX: &str = ".tmp-";
 
-/// The greatest epoch or sequence number that is believed, so that counting on from it does not overflow.
+/// The greatest epoch or sequence number that is read. No opening counts on from half of it, so that nothing is written
+/// which is not read.
 pub(crate) const MAX_COUNT: u64 = 1 << 62;
 
 /// The longest escape that is used whole, in bytes.

@@ -492,6 +492,26 @@ fn two_files_of_one_name_and_exchanged_files_are_told_by_the_name_inside() {
 }
 
 #[test]
+fn numbers_that_no_version_counts_to_are_not_counted_on_from() {
+    for segment in
+        ["journal/4000000000000000-0000000000000001.log", "journal/2000000000000000-0000000000000001.log"]
+    {
+        let tree = small_store_with_journal();
+        tree.put(segment, "");
+        let before = tree.files();
+        assert_eq!(kind_of(Core::open(as_vfs(&tree), options())), Some(ErrorKind::UnsupportedFormat));
+        assert!(tree.files() == before, "what is refused is left as it is");
+        // To read it needs no numbers.
+        Core::open_read_only(&as_vfs(&tree), options()).unwrap();
+    }
+    let tree = small_store_with_journal();
+    tree.put("journal/1ffffffffffffff0-0000000000000001.log", "");
+    let mut core = open(&tree);
+    commit(&mut core, &publish("z", 1)).unwrap();
+    assert_same(&content(&open(&tree.crash(&[]))), &content(&core));
+}
+
+#[test]
 fn stray_files_are_left_alone() {
     let tree = small_store();
     let expected = content(&open(&tree.copy()));

@@ -21,7 +21,7 @@ use crate::catalogue::{Catalogue, read_catalogue, stamps};
 use crate::documents::{decode_aliases, decode_index, is_of_the_reference};
 use crate::error::{FileError, in_one_line};
 use crate::journal::{Found, read_journal};
-use crate::layout::{ALIASES, CATALOGUE, IMAGES, INDEX, JOURNAL, MANIFEST};
+use crate::layout::{ALIASES, CATALOGUE, IMAGES, INDEX, JOURNAL, MANIFEST, MAX_COUNT};
 use crate::manifest::{Manifest, new_id};
 use crate::record;
 use crate::seeded::{self, SeededBug};
@@ -228,6 +228,18 @@ impl Reading {
     pub(crate) fn is_current(&self, vfs: &dyn Vfs) -> Result<bool> {
         let bytes = read_file(vfs, MANIFEST)?.and_then(Result::ok);
         Ok(bytes == self.manifest_bytes)
+    }
+
+    /// Refuses to count on from numbers that no version counts to: what is written then would not be read.
+    pub(crate) fn refuse_spent_numbers(&self) -> Result<()> {
+        let manifest = self.manifest.as_ref().map_or(0, |manifest| manifest.epoch.max(manifest.sequence));
+        let sequence = self.found.frames.keys().next_back().copied().unwrap_or(0);
+        let greatest = self.found.epoch.max(sequence).max(manifest);
+        if greatest < MAX_COUNT / 2 {
+            return Ok(());
+        }
+        let message = "its journal has a number that no version counts to; move the segment that has it in its name away, or export the store to a new one";
+        Err(StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, message).with("number", greatest))
     }
 
     /// The manifest of a directory without one: that of the store which its journal is of, else a new one.
