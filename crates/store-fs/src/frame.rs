@@ -41,7 +41,15 @@ pub(crate) struct Scan<'a> {
     /// The live frames in order.
     pub(crate) frames: Vec<Frame<'a>>,
     /// Other bytes that a live frame follows: damage, since a frame is written only when the one before is durable.
-    pub(crate) holes: Vec<Range<usize>>,
+    pub(crate) holes: Vec<Hole>,
+}
+
+/// Bytes that a live frame follows and that are none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hole {
+    pub(crate) bytes: Range<usize>,
+    /// The number of the frame that follows.
+    pub(crate) next_sequence: u64,
 }
 
 /// The bytes of a frame.
@@ -105,7 +113,7 @@ pub(crate) fn scan(bytes: &[u8], epoch: u64, first_sequence: u64) -> Scan<'_> {
             continue;
         };
         if at > end && !seeded::is_on(SeededBug::HolesNotTold) {
-            scan.holes.push(end..at);
+            scan.holes.push(Hole { bytes: end..at, next_sequence: frame.sequence });
         }
         at += length;
         end = at;
@@ -113,7 +121,7 @@ pub(crate) fn scan(bytes: &[u8], epoch: u64, first_sequence: u64) -> Scan<'_> {
         scan.frames.push(frame);
     }
     if seeded::is_on(SeededBug::TornTailIsDamage) && bytes[end..].iter().any(|byte| *byte != 0) {
-        scan.holes.push(end..bytes.len());
+        scan.holes.push(Hole { bytes: end..bytes.len(), next_sequence: u64::MAX });
     }
     scan
 }

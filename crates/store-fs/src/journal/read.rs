@@ -6,7 +6,7 @@ use constellation_store_core::{ErrorKind, StoreError};
 use uuid::Uuid;
 
 use crate::error::FileError;
-use crate::frame::{FRAME_FORMAT, scan};
+use crate::frame::{FRAME_FORMAT, Hole, scan};
 use crate::layout::{JOURNAL, MAX_COUNT, parse_segment_name, segment_path};
 use crate::seeded::{self, SeededBug};
 use crate::vfs::Vfs;
@@ -126,8 +126,10 @@ fn read_listed(vfs: &dyn Vfs, names: &[SegmentName], checkpoint: u64) -> Result<
         {
             found.frames.split_off(&first.sequence);
         }
-        for hole in &scan.holes {
-            let reason = format!("bytes {} to {} are damaged, and valid frames follow", hole.start, hole.end);
+        // Up to the checkpoint nothing is lost.
+        for Hole { bytes, .. } in scan.holes.iter().filter(|hole| hole.next_sequence > checkpoint + 1) {
+            let reason =
+                format!("bytes {} to {} are damaged, and valid frames follow", bytes.start, bytes.end);
             found.damaged.push(DamagedSegment { path: path.clone(), reason, is_readable: true });
         }
         for frame in scan.frames {
@@ -231,6 +233,24 @@ mod tests {
         assert_eq!(damaged(&[(1, &[1, 2, 3]), (1, &[4])], 0), [""; 0]);
         // The next opening goes on where it found the end.
         assert_eq!(damaged(&[(1, &[1, 2]), (2, &[4])], 0), [""; 0]);
+    }
+
+    #[test]
+    fn a_damaged_frame_is_told_unless_the_json_files_have_it() {
+        let damaged = |hurt: usize, checkpoint| {
+            let vfs = journal(&[(1, &[1, 2, 3])]);
+            let path = segment_path(1, 1);
+            let mut bytes = vfs.files()[&path].clone();
+            let length = bytes.len() / 3;
+            bytes[hurt * length] ^= 1;
+            vfs.put(&path, bytes);
+            !read_journal(&vfs, checkpoint).unwrap().damaged.is_empty()
+        };
+        let told = |hurt| (0..4).map(|checkpoint| damaged(hurt, checkpoint)).collect::<Vec<_>>();
+        assert_eq!(told(0), [true, false, false, false]);
+        assert_eq!(told(1), [true, true, false, false]);
+        // The last one cannot be told from a torn one.
+        assert_eq!(told(2), [false; 4]);
     }
 
     #[test]
