@@ -136,7 +136,8 @@ impl Shared {
 /// When [`Core::commit`] returns a result, the commit is durable. When it returns an error, nothing changed, but
 /// for `OutcomeUnknown`: then the core is read-only from there on.
 ///
-/// A core that is dropped without [`Core::close`] leaves its journal; the next opening replays it.
+/// A core that is dropped without [`Core::close`] leaves its journal; the next opening replays it. Dropping it waits
+/// for a step that is done elsewhere.
 pub struct Core {
     files: Files,
     options: CoreOptions,
@@ -504,6 +505,14 @@ impl Core {
             None => Ok(()),
             Some(reason) => Err(StoreError::new(ErrorKind::ReadOnly, operation, reason.clone())),
         }
+    }
+}
+
+impl Drop for Core {
+    /// Nobody else may write before what is done elsewhere is over, also when the thread that commits ended with a
+    /// defect.
+    fn drop(&mut self) {
+        self.under_way.wait();
     }
 }
 

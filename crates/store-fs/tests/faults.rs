@@ -6,7 +6,9 @@
 mod support;
 
 use std::io::ErrorKind as Io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use constellation_store_core::{Commit, ErrorKind, Operation};
 use constellation_store_fs::core::{Core, CoreOptions};
@@ -342,6 +344,31 @@ fn a_lock_is_refused_to_a_second_core_and_free_after_closing() {
     let reader = Core::open_read_only(&vfs, options()).unwrap();
     assert_eq!(content(&reader), content(&first));
     first.close().unwrap();
+    open(&tree);
+}
+
+#[test]
+fn the_lock_is_held_until_a_step_that_is_done_elsewhere_is_over_whatever_becomes_of_the_core() {
+    let tree = small_store();
+    let (faults, mut core) = open_with_faults(&tree);
+    commit(&mut core, &publish("z", 30)).unwrap();
+    core.begin_checkpoint().unwrap();
+    let work = core.next_work().unwrap();
+    let (dropped, is_dropped) = mpsc::channel();
+    let other = tree.clone();
+    faults.interrupt(faults.calls(), move || {
+        // In the middle of the step. Without the wait the core is gone at once.
+        assert!(is_dropped.recv_timeout(Duration::from_millis(200)).is_err(), "the core is gone");
+        assert_eq!(kind_of(Core::open(as_vfs(&other), options())), Some(ErrorKind::Locked));
+    });
+    thread::scope(|scope| {
+        let step = scope.spawn(|| work.run());
+        scope.spawn(move || {
+            drop(core);
+            let _ = dropped.send(());
+        });
+        step.join().unwrap();
+    });
     open(&tree);
 }
 

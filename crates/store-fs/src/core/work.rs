@@ -47,6 +47,15 @@ pub(super) struct UnderWay {
     spare: Option<Receiver<Result<Spare, FileError>>>,
 }
 
+impl UnderWay {
+    /// Waits until all of it is done, whatever comes of it.
+    pub(super) fn wait(&mut self) {
+        let Self { step, spare } = self;
+        let _ = step.take().map(|outcome| outcome.recv());
+        let _ = spare.take().map(|outcome| outcome.recv());
+    }
+}
+
 impl Core {
     /// The next step of the checkpoint that is under way, for any thread to do. None when there is no checkpoint, or
     /// when a step was taken and not taken in.
