@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 use constellation_store_core::{Outcome, PipelineStore as _, StoreError};
 use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_fs::archive::{Archive, ArchiveCounts, CheckedArchive, Occupant, Snapshot, occupant};
-use constellation_store_fs::vfs::RealVfs;
+use constellation_store_fs::vfs::{RealVfs, Vfs as _};
 use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
 
@@ -42,7 +42,10 @@ pub(super) fn export(directory: &Path, file: &Path, json: bool) -> anyhow::Resul
     let failed = || format!("'{}' cannot be written", file.display());
     // A backup that is there is not overwritten.
     let archive = OpenOptions::new().write(true).create_new(true).open(&file).with_context(failed)?;
-    let written = write_archive(&snapshot, &archive).and_then(|()| Ok(archive.sync_all()?));
+    // A backup is one when its entry is durable, too.
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let sync = || archive.sync_all().and_then(|()| RealVfs::new(parent).sync_directory(""));
+    let written = write_archive(&snapshot, &archive).and_then(|()| Ok(sync()?));
     if let Err(error) = written {
         let _ = fs::remove_file(&file);
         return Err(error).with_context(failed);
