@@ -5,8 +5,8 @@
 //! * Data of a file is durable after its sync; until then each write and change of length may be kept, lost or
 //!   torn, independently of the others.
 //! * An entry of a directory is durable after the sync of the directory; until then each creation, removal and
-//!   rename may be kept or lost, independently of the others. A rename is one step. Syncing a file does not make
-//!   its entry durable.
+//!   rename may be kept or lost, independently of the others. A rename within a directory is one step; one of a file
+//!   into another directory is two changes, one of each directory. Syncing a file does not make its entry durable.
 //!
 //! It is stricter than most file systems, which order more than they promise.
 
@@ -414,8 +414,13 @@ impl Vfs for ModelVfs {
             if target.is_some() && tree.live.get(to) == Some(&None) {
                 return Err(io::ErrorKind::IsADirectory.into());
             }
-            let change = EntryChange::Rename { from: from.to_owned(), to: to.to_owned(), target };
-            tree.change_entry(change);
+            if target.is_some() && parent(from) != parent(to) {
+                tree.change_entry(EntryChange::Set { path: to.to_owned(), target });
+                tree.change_entry(EntryChange::Remove { path: from.to_owned() });
+            } else {
+                let change = EntryChange::Rename { from: from.to_owned(), to: to.to_owned(), target };
+                tree.change_entry(change);
+            }
             Ok(())
         })
     }
@@ -575,6 +580,23 @@ mod tests {
         assert_eq!(vfs.crash(&[]).files(), BTreeMap::from([("d/a".to_owned(), b"x".to_vec())]));
         vfs.sync_directory("").unwrap();
         assert_eq!(vfs.crash(&[]).files()["e/a"], b"x");
+    }
+
+    #[test]
+    fn a_file_that_is_moved_may_be_found_in_either_directory_in_both_or_in_none() {
+        let vfs = ModelVfs::new();
+        vfs.put("from/a", "x");
+        vfs.put("to/b", "y");
+        vfs.rename("from/a", "to/a").unwrap();
+        let found = |fates: [Fate; 2]| {
+            let files = vfs.crash(&fates).files();
+            [files.contains_key("from/a"), files.contains_key("to/a")]
+        };
+        assert_eq!(found([Fate::Lose, Fate::Lose]), [true, false]);
+        assert_eq!(found([Fate::Keep, Fate::Lose]), [true, true]);
+        assert_eq!(found([Fate::Lose, Fate::Keep]), [false, false]);
+        assert_eq!(found([Fate::Keep, Fate::Keep]), [false, true]);
+        assert_eq!(vfs.files().into_keys().collect::<Vec<_>>(), ["to/a", "to/b"]);
     }
 
     #[test]
