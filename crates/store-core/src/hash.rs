@@ -42,9 +42,16 @@ macro_rules! hash_type {
             }
         }
 
+        impl $name {
+            /// Its text, without an allocation.
+            pub(crate) fn to_hex(self) -> impl std::ops::Deref<Target = str> {
+                blake3::Hash::from_bytes(self.0).to_hex()
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+                f.write_str(&self.to_hex())
             }
         }
 
@@ -64,7 +71,7 @@ macro_rules! hash_type {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(&self.to_hex())
             }
         }
 

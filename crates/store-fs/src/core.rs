@@ -150,6 +150,8 @@ pub struct Core {
     checkpoint: Option<Checkpoint>,
     /// What is done elsewhere.
     under_way: UnderWay,
+    /// The memory of the last frame, for the next one.
+    frame: Vec<u8>,
     /// The catalogue that fits the manifest.
     catalogue: Option<CatalogueEnd>,
     /// Whether a checkpoint is due for want of a catalogue. One that cannot be written waits for the next
@@ -220,6 +222,7 @@ impl Core {
             dirty,
             checkpoint: None,
             under_way: UnderWay::default(),
+            frame: Vec::new(),
             wants_catalogue: catalogue.is_none(),
             catalogue,
             owes_checkpoint: false,
@@ -273,6 +276,7 @@ impl Core {
                 dirty: Dirty::default(),
                 checkpoint: None,
                 under_way: UnderWay::default(),
+                frame: Vec::new(),
                 catalogue: None,
                 wants_catalogue: false,
                 owes_checkpoint: false,

@@ -54,17 +54,30 @@ pub(crate) struct Hole {
 
 /// The bytes of a frame.
 pub(crate) fn encode_frame(store: Uuid, epoch: u64, sequence: u64, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len());
-    bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&FRAME_FORMAT.to_le_bytes());
-    bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(store.as_bytes());
-    bytes.extend_from_slice(&epoch.to_le_bytes());
-    bytes.extend_from_slice(&sequence.to_le_bytes());
-    let hash = frame_hash(&bytes, payload);
-    bytes.extend_from_slice(hash.as_bytes());
-    bytes.extend_from_slice(payload);
-    bytes
+    let mut frame = start_frame(Vec::new());
+    frame.extend_from_slice(payload);
+    finish_frame(&mut frame, store, epoch, sequence);
+    frame
+}
+
+/// A frame without payload, which is to follow, in the memory of another one.
+pub(crate) fn start_frame(mut memory: Vec<u8>) -> Vec<u8> {
+    memory.clear();
+    memory.resize(HEADER_BYTES, 0);
+    memory
+}
+
+/// Writes the header of a frame that was started and has its payload.
+pub(crate) fn finish_frame(frame: &mut [u8], store: Uuid, epoch: u64, sequence: u64) {
+    let (header, payload) = frame.split_at_mut(HEADER_BYTES);
+    header[..4].copy_from_slice(&MAGIC);
+    header[4..8].copy_from_slice(&FRAME_FORMAT.to_le_bytes());
+    header[8..16].copy_from_slice(&(payload.len() as u64).to_le_bytes());
+    header[16..32].copy_from_slice(store.as_bytes());
+    header[32..40].copy_from_slice(&epoch.to_le_bytes());
+    header[40..HASH_OFFSET].copy_from_slice(&sequence.to_le_bytes());
+    let hash = frame_hash(&header[..HASH_OFFSET], payload);
+    header[HASH_OFFSET..].copy_from_slice(hash.as_bytes());
 }
 
 fn frame_hash(header: &[u8], payload: &[u8]) -> blake3::Hash {

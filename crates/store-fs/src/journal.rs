@@ -11,7 +11,7 @@ pub(crate) use self::read::{Found, read_journal};
 use self::spare::Written;
 pub(crate) use self::spare::{NewSpare, Spare};
 use crate::error::FileError;
-use crate::frame::encode_frame;
+use crate::frame::{encode_frame, finish_frame};
 use crate::layout::{JOURNAL, TEMPORARY_PREFIX, segment_path};
 use crate::seeded::{self, SeededBug};
 use crate::vfs::Vfs;
@@ -259,11 +259,11 @@ impl Journal {
         synced
     }
 
-    /// Appends a frame and makes it durable.
-    pub(crate) fn append(&mut self, payload: &[u8]) -> Result<(), AppendError> {
+    /// Appends a frame that was started and has its payload, and makes it durable.
+    pub(crate) fn append(&mut self, frame: &mut [u8]) -> Result<(), AppendError> {
         use AppendError::{NothingChanged, OutcomeUnknown};
         let sequence = self.sequence + 1;
-        let frame = encode_frame(self.store, self.epoch, sequence, payload);
+        finish_frame(frame, self.store, self.epoch, sequence);
         let length = frame.len() as u64;
         if let Some(active) = &self.active {
             let is_followed = self.is_followed(active, length);
@@ -285,7 +285,7 @@ impl Journal {
             self.give_up(active);
             return Err(NothingChanged(error));
         }
-        if let Err(error) = active.written.file.write_all_at(active.bytes, &frame) {
+        if let Err(error) = active.written.file.write_all_at(active.bytes, frame) {
             let error = FileError::new("write", &active.path, error);
             // A part of a frame is no frame. It is cut off all the same, durably, so that nothing is left of what
             // was refused.

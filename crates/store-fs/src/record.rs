@@ -26,6 +26,8 @@ use constellation_store_core::{
 };
 use constellation_store_mem::Change;
 
+use crate::frame::{HEADER_BYTES, start_frame};
+
 /// How long a count or length is.
 const COUNT_BYTES: usize = 4;
 
@@ -40,15 +42,16 @@ pub(crate) struct Record {
 #[derive(Debug)]
 pub(crate) struct Payload {
     count: usize,
-    bytes: Vec<u8>,
+    /// From the start of the frame on, so that it need not be copied there.
+    frame: Vec<u8>,
 }
 
 impl Payload {
-    /// That of a frame without commits.
-    pub(crate) fn new() -> Self {
-        let mut bytes = Vec::new();
-        put_count(&mut bytes, 0);
-        Self { count: 0, bytes }
+    /// That of a frame without commits, in the memory of another frame.
+    pub(crate) fn new(memory: Vec<u8>) -> Self {
+        let mut frame = start_frame(memory);
+        put_count(&mut frame, 0);
+        Self { count: 0, frame }
     }
 
     /// Adds a commit as the changes that it comes to. `document` tells the documents of its images, as far as they
@@ -59,20 +62,20 @@ impl Payload {
         changes: &[Change],
         document: impl Fn(&Arc<PipelineImage>) -> Option<&'a [u8]>,
     ) -> usize {
-        let before = self.bytes.len();
+        let before = self.frame.len();
         self.count += 1;
-        self.bytes.extend_from_slice(&revision.0.to_le_bytes());
-        put_count(&mut self.bytes, changes.len());
+        self.frame.extend_from_slice(&revision.0.to_le_bytes());
+        put_count(&mut self.frame, changes.len());
         for change in changes {
-            put_change(&mut self.bytes, change, &document);
+            put_change(&mut self.frame, change, &document);
         }
-        self.bytes.len() - before
+        self.frame.len() - before
     }
 
     /// Takes away the commit that was added last, which has so many bytes.
     pub(crate) fn pop(&mut self, bytes: usize) {
         self.count -= 1;
-        self.bytes.truncate(self.bytes.len() - bytes);
+        self.frame.truncate(self.frame.len() - bytes);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -80,13 +83,14 @@ impl Payload {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.frame.len() - HEADER_BYTES
     }
 
-    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+    /// The frame that was started, with this payload.
+    pub(crate) fn into_frame(mut self) -> Vec<u8> {
         let count = u32::try_from(self.count).expect("a frame has fewer commits than it may have bytes");
-        self.bytes[..COUNT_BYTES].copy_from_slice(&count.to_le_bytes());
-        self.bytes
+        self.frame[HEADER_BYTES..HEADER_BYTES + COUNT_BYTES].copy_from_slice(&count.to_le_bytes());
+        self.frame
     }
 }
 
@@ -344,11 +348,11 @@ mod tests {
     }
 
     fn payload() -> Vec<u8> {
-        let mut payload = Payload::new();
+        let mut payload = Payload::new(Vec::new());
         for record in records() {
             payload.push(record.revision, &record.changes, |_| None);
         }
-        payload.into_bytes()
+        payload.into_frame()[HEADER_BYTES..].to_vec()
     }
 
     #[test]
@@ -361,16 +365,16 @@ mod tests {
         let Record { revision, changes } = records().swap_remove(0);
         let Change::ImageAdded { image, .. } = &changes[0] else { panic!("the first change adds an image") };
         let document = image.encode();
-        let mut payload = Payload::new();
+        let mut payload = Payload::new(Vec::new());
         payload.push(revision, &changes, |asked| Arc::ptr_eq(asked, image).then_some(&document));
-        let bytes = payload.into_bytes();
+        let bytes = payload.into_frame()[HEADER_BYTES..].to_vec();
         assert!(bytes.windows(document.len()).any(|window| window == document));
         assert_eq!(decode(&bytes).unwrap(), records()[..1]);
     }
 
     #[test]
     fn a_commit_that_is_taken_away_leaves_nothing() {
-        let mut payload = Payload::new();
+        let mut payload = Payload::new(Vec::new());
         let [first, second] = [0, 1].map(|place| records().swap_remove(place));
         payload.push(first.revision, &first.changes, |_| None);
         let length = payload.len();
@@ -378,7 +382,7 @@ mod tests {
         assert_eq!(payload.len(), length + bytes);
         payload.pop(bytes);
         assert_eq!(payload.len(), length);
-        assert_eq!(decode(&payload.into_bytes()).unwrap(), [first]);
+        assert_eq!(decode(&payload.into_frame()[HEADER_BYTES..]).unwrap(), [first]);
     }
 
     #[test]

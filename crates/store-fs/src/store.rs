@@ -328,8 +328,8 @@ impl FileSystemPipelineStore {
 
     /// Reads what a commit puts and what is stored already, but in its file only: if that decayed, it is put aside, so
     /// that the commit puts it anew instead of being told that it is there.
-    async fn check_stored(&self, commit: &Commit) {
-        for operation in &commit.operations {
+    async fn check_stored(&self, commit: &VerifiedCommit) {
+        for operation in &commit.commit().operations {
             match operation {
                 Operation::PutImage(image) => {
                     let hash = image.structural_hash;
@@ -339,7 +339,7 @@ impl FileSystemPipelineStore {
                     }
                 }
                 Operation::PutSource(text) => {
-                    let hash = SourceHash::of_bytes(text.as_bytes());
+                    let hash = commit.source_hash(text);
                     if self.shared.state().source(&hash) == Lookup::NotLoaded {
                         let _ = self.reader.source(hash).await;
                     }
@@ -405,7 +405,7 @@ impl PipelineStore for FileSystemPipelineStore {
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         const OPERATION: &str = "commit";
         let commit = VerifiedCommit::new(commit)?;
-        self.check_stored(commit.commit()).await;
+        self.check_stored(&commit).await;
         let (reply, answer) = oneshot::channel();
         if !self.send(Request::Commit(commit, reply)) {
             return Err(closed(OPERATION));

@@ -7,7 +7,7 @@ mod support;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Barrier, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use constellation_store_core::{
     Commit, ErrorKind, Operation, PipelineImage, PipelineStore as _, Precondition,
@@ -317,6 +317,32 @@ fn commits_of_many_threads_share_syncs() {
     assert!(syncs <= 2 * ROUNDS + 10, "{syncs} syncs for {} commits", WRITERS * ROUNDS);
     drop(store);
     assert_eq!(open(&gate.inner.crash(&[])).shared().state().revision().0, (WRITERS * ROUNDS) as u64);
+}
+
+#[test]
+fn the_next_segment_is_made_beside_commits_and_gone_when_the_store_is_closed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let tree = ModelVfs::new();
+    let store = FileSystemPipelineStore::options()
+        .checkpoint_after_idle(Duration::from_hours(1))
+        .open_on(as_vfs(&tree))
+        .unwrap();
+    // More than a half of the first segment.
+    let text = "x".repeat(140 << 10);
+    runtime.block_on(store.commit(one(Operation::PutSource(text.into())))).unwrap();
+    let is_made = |tree: &ModelVfs| {
+        let files = tree.files();
+        let mut spares = files.iter().filter(|(path, _)| path.starts_with("journal/.tmp-"));
+        spares.any(|(_, bytes)| bytes.len() == 512 << 10)
+    };
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !is_made(&tree) {
+        assert!(Instant::now() < deadline, "no segment is made");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    runtime.block_on(store.close()).unwrap();
+    let left: Vec<_> = tree.files().into_keys().filter(|path| path.starts_with("journal/")).collect();
+    assert_eq!(left, [""; 0]);
 }
 
 #[test]

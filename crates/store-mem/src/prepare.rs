@@ -15,7 +15,7 @@ use crate::{Change, Pending, Prepared, State};
 /// How many holders an `InUse` error names.
 const HOLDERS_NAMED: usize = 10;
 
-/// A commit whose images are well formed and are what their hashes say.
+/// A commit whose images are well formed and are what their hashes say, and whose sources are hashed.
 ///
 /// That is the costly part of judging a commit, and it depends on nothing but the commit, so a backend does it
 /// before it takes a lock.
@@ -25,6 +25,8 @@ pub struct VerifiedCommit {
     /// By the address of the image, which stays as long as the commit has it. Not by its hash: a commit may have
     /// two images of one graph, with metadata of their own.
     documents: BTreeMap<usize, Document>,
+    /// By the address of the text.
+    sources: BTreeMap<usize, SourceHash>,
 }
 
 /// An image that was verified.
@@ -44,14 +46,26 @@ impl VerifiedCommit {
     /// `InvalidImage` and `HashMismatch`.
     pub fn new(commit: Commit) -> Result<Self> {
         let mut documents = BTreeMap::new();
+        let mut sources = BTreeMap::new();
         for operation in &commit.operations {
-            if let Operation::PutImage(image) = operation {
-                let graph = image.verify()?;
-                let bytes = image.encode_compact(&graph).into();
-                documents.insert(address(image), Document { bytes, graph_bytes: graph.len() as u64 });
+            match operation {
+                Operation::PutImage(image) => {
+                    let graph = image.verify()?;
+                    let bytes = image.encode_compact(&graph).into();
+                    documents.insert(address(image), Document { bytes, graph_bytes: graph.len() as u64 });
+                }
+                Operation::PutSource(text) => {
+                    sources.insert(address(text), SourceHash::of_bytes(text.as_bytes()));
+                }
+                Operation::Index { .. }
+                | Operation::RecordVersion { .. }
+                | Operation::SetActive { .. }
+                | Operation::DeleteName { .. }
+                | Operation::RemoveImage { .. }
+                | Operation::PruneVersions { .. } => {}
             }
         }
-        Ok(Self { commit, documents })
+        Ok(Self { commit, documents, sources })
     }
 
     /// The commit.
@@ -66,13 +80,22 @@ impl VerifiedCommit {
         self.documents.get(&address(image)).map(|document| &*document.bytes)
     }
 
+    /// The hash of a source that the commit puts; the very one, not one that is equal.
+    ///
+    /// # Panics
+    ///
+    /// When the commit does not put it.
+    pub fn source_hash(&self, text: &Arc<str>) -> SourceHash {
+        *self.sources.get(&address(text)).expect("each source of the commit was hashed")
+    }
+
     fn graph_bytes(&self, image: &Arc<PipelineImage>) -> u64 {
         self.documents.get(&address(image)).expect("each image of the commit was verified").graph_bytes
     }
 }
 
-fn address(image: &Arc<PipelineImage>) -> usize {
-    Arc::as_ptr(image).addr()
+fn address<T: ?Sized>(shared: &Arc<T>) -> usize {
+    Arc::as_ptr(shared).addr()
 }
 
 impl State {
@@ -166,7 +189,7 @@ impl Preparation<'_> {
                 Ok(Outcome::Image { added })
             }
             Operation::PutSource(text) => {
-                let source_hash = SourceHash::of_bytes(text.as_bytes());
+                let source_hash = self.commit.source_hash(text);
                 let added = !self.view.has_source(&source_hash);
                 if added {
                     self.push(Change::SourceAdded { source_hash, text: Arc::clone(text) });

@@ -12,7 +12,7 @@ use super::{
     Pattern, Region, Requirement, Throttle, TypeIndex, TypeSpec, Window,
 };
 use crate::SignatureHash;
-use crate::canonical::{write_integer, write_string};
+use crate::canonical::{write_integer, write_plain_string, write_string};
 
 impl DagSpec {
     /// The canonical JSON of the graph, which its hash is taken of.
@@ -143,7 +143,7 @@ impl Canonical for TypeIndex {
 
 impl Canonical for SignatureHash {
     fn write(&self, out: &mut Vec<u8>) {
-        self.to_string().write(out);
+        write_plain_string(&self.to_hex(), out);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The type table of a graph.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use constellation_types::{
@@ -9,7 +9,7 @@ use constellation_types::{
 use serde::{Deserialize, Serialize};
 
 use super::TypeIndex;
-use super::validate::InvalidDag;
+use super::validate::{FEW, InvalidDag, first_repeated};
 
 /// A type whose parts are in the same table, at smaller indices.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -141,15 +141,32 @@ impl TypeTable {
     }
 }
 
+/// The entries of a type table that came before.
+#[derive(Default)]
+struct Seen<'a>(HashMap<&'a TypeSpec, usize>);
+
+impl<'a> Seen<'a> {
+    /// The first one that is the same, among those `before` it. Few are compared, which takes less than to hash one.
+    fn insert(&mut self, before: &'a [TypeSpec], spec: &'a TypeSpec) -> Option<usize> {
+        if before.len() < FEW {
+            return before.iter().position(|known| known == spec);
+        }
+        if before.len() == FEW {
+            self.0.extend(before.iter().enumerate().map(|(index, known)| (known, index)));
+        }
+        self.0.insert(spec, before.len())
+    }
+}
+
 /// The types of a table, in its order.
 pub(super) fn resolve(specs: &[TypeSpec]) -> Result<Vec<Type>, InvalidDag> {
     let mut types: Vec<Type> = Vec::with_capacity(specs.len());
     // Size as a tree and depth, known before the type is built: its parts are older.
     let mut measures: Vec<(u64, u32)> = Vec::with_capacity(specs.len());
-    let mut seen: HashMap<&TypeSpec, usize> = HashMap::with_capacity(specs.len());
+    let mut seen = Seen::default();
     for (index, spec) in specs.iter().enumerate() {
         let invalid = |message: String| InvalidDag { place: format!("types[{index}]"), message };
-        if let Some(first) = seen.insert(spec, index) {
+        if let Some(first) = seen.insert(&specs[..index], spec) {
             return Err(invalid(format!("is the same as types[{first}]")));
         }
         let mut measure = (1_u64, 1_u32);
@@ -176,11 +193,12 @@ pub(super) fn resolve(specs: &[TypeSpec]) -> Result<Vec<Type>, InvalidDag> {
             TypeSpec::Map { key, value } => Type::map(part(key)?, part(value)?),
             TypeSpec::Record(fields) => {
                 let mut parts = Vec::with_capacity(fields.len());
-                let mut names = HashSet::with_capacity(fields.len());
+                let mut names = fields.iter().map(|field| field.name.as_str());
+                let repeated = first_repeated(names.clone());
+                if let Some(name) = names.find(|name| !is_identifier(name)).or(repeated) {
+                    return Err(invalid(format!("has a field '{name}' twice, or not an identifier")));
+                }
                 for FieldSpec { name, ty } in fields {
-                    if !is_identifier(name) || !names.insert(name) {
-                        return Err(invalid(format!("has a field '{name}' twice, or not an identifier")));
-                    }
                     parts.push((name.as_str(), part(ty)?));
                 }
                 Type::record(parts)
@@ -213,6 +231,20 @@ const MAX_UNION_MEMBERS: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_entry_that_came_before_is_told_however_long_the_table_is() {
+        for length in 1..40 {
+            let lists = (1..length).map(|index| TypeSpec::List(TypeIndex(index - 1)));
+            let specs: Vec<_> = std::iter::once(TypeSpec::Int).chain(lists).collect();
+            assert_eq!(resolve(&specs).unwrap().len(), specs.len());
+            for (first, spec) in specs.iter().enumerate() {
+                let error = resolve(&[&specs[..], std::slice::from_ref(spec)].concat()).unwrap_err();
+                let expected = (format!("types[{length}]"), format!("is the same as types[{first}]"));
+                assert_eq!((error.place, error.message), expected);
+            }
+        }
+    }
 
     #[test]
     fn a_doubling_type_has_one_entry_a_level() {

@@ -53,12 +53,14 @@ fn invalid<T>(place: Place, message: impl Into<String>) -> Result<T, InvalidDag>
     Err(InvalidDag { place: place.to_string(), message: message.into() })
 }
 
-/// Up to this many names, comparing each with each is faster than a set.
-const FEW_NAMES: usize = 16;
+/// Of up to this many, comparing each with each is faster than a set.
+pub(super) const FEW: usize = 16;
 
 /// The first name that came before.
-fn first_repeated<'a>(mut names: impl ExactSizeIterator<Item = &'a str> + Clone) -> Option<&'a str> {
-    if names.len() <= FEW_NAMES {
+pub(super) fn first_repeated<'a>(
+    mut names: impl ExactSizeIterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
+    if names.len() <= FEW {
         let all = names.clone();
         names.enumerate().find(|(index, name)| all.clone().take(*index).any(|n| n == *name)).map(|(_, n)| n)
     } else {

@@ -14,6 +14,8 @@ use crate::seeded::{self, SeededBug};
 const OPERATION: &str = "commit";
 /// The most bytes that a commit may take in the journal.
 const MAX_COMMIT_BYTES: usize = 64 << 20;
+/// The memory of a frame is used for the next one if it is not larger.
+const KEPT_BYTES: usize = 1 << 20;
 
 /// Why a frame was not written. It is the answer to every commit in it, and to every one that was judged after
 /// one in it.
@@ -98,8 +100,14 @@ impl Core {
             let failure = Failure::Unsettled(Arc::new(error));
             return commits.iter().map(|_| Err(failure.to_error())).collect();
         }
-        let Batch { judged, pending: _, payload, first_change } = self.judge(commits);
-        let written = if payload.is_empty() { Ok(()) } else { self.write_frame(&payload.into_bytes()) };
+        let memory = std::mem::take(&mut self.frame);
+        let Batch { judged, pending: _, payload, first_change } = self.judge(commits, memory);
+        let is_empty = payload.is_empty();
+        let mut frame = payload.into_frame();
+        let written = if is_empty { Ok(()) } else { self.write_frame(&mut frame) };
+        if frame.capacity() <= KEPT_BYTES {
+            self.frame = frame;
+        }
         let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
         let mut answers = Vec::with_capacity(judged.len());
         for (place, judged) in judged.into_iter().enumerate() {
@@ -124,14 +132,14 @@ impl Core {
         answers
     }
 
-    /// Judges as many commits as fit into a frame.
-    fn judge(&self, commits: &[VerifiedCommit]) -> Batch {
+    /// Judges as many commits as fit into a frame, which is made in `memory`.
+    fn judge(&self, commits: &[VerifiedCommit], memory: Vec<u8>) -> Batch {
         let bound = usize::try_from(self.options.frame_bytes.min(self.options.backlog_bytes));
         let bound = bound.unwrap_or(usize::MAX);
         let mut batch = Batch {
             judged: Vec::with_capacity(commits.len()),
             pending: Pending::new(),
-            payload: Payload::new(),
+            payload: Payload::new(memory),
             first_change: None,
         };
         let state = self.shared.state();
@@ -167,8 +175,8 @@ impl Core {
         batch
     }
 
-    fn write_frame(&mut self, payload: &[u8]) -> Result<(), Failure> {
-        let written = self.make_room(payload.len() as u64).and_then(|()| self.append(payload));
+    fn write_frame(&mut self, frame: &mut [u8]) -> Result<(), Failure> {
+        let written = self.make_room(frame.len() as u64).and_then(|()| self.append(frame));
         self.shared.health().refused = match &written {
             // Of a commit whose outcome is unknown the store says that it only reads.
             Ok(()) | Err(Failure::OutcomeUnknown(_)) => None,
@@ -179,8 +187,8 @@ impl Core {
         written
     }
 
-    fn append(&mut self, payload: &[u8]) -> Result<(), Failure> {
-        match self.journal.append(payload) {
+    fn append(&mut self, frame: &mut [u8]) -> Result<(), Failure> {
+        match self.journal.append(frame) {
             Ok(()) => Ok(()),
             Err(AppendError::NothingChanged(error)) => Err(Failure::File(error)),
             Err(AppendError::OutcomeUnknown(error)) if seeded::is_on(SeededBug::WritesOnAfterFailedSync) => {

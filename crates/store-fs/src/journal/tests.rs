@@ -4,7 +4,7 @@ use std::io;
 
 use super::spare::ZEROS;
 use super::*;
-use crate::frame::HEADER_BYTES;
+use crate::frame::{HEADER_BYTES, start_frame};
 use crate::vfs::{Fate, Fault, FaultMode, FaultVfs, ModelVfs};
 
 /// The length of a frame without payload.
@@ -45,10 +45,14 @@ fn sequences(vfs: &ModelVfs, checkpoint: u64) -> Vec<u64> {
     read_journal(vfs, checkpoint).unwrap().frames.into_keys().collect()
 }
 
+fn append(journal: &mut Journal, payload: &[u8]) -> Result<(), AppendError> {
+    journal.append(&mut [&start_frame(Vec::new()), payload].concat())
+}
+
 /// Appends frames, each into a segment of its own.
 fn append_alone(journal: &mut Journal, count: usize) {
     for _ in 0..count {
-        journal.append(b"").unwrap();
+        append(journal, b"").unwrap();
         journal.seal();
     }
 }
@@ -66,14 +70,14 @@ fn a_segment_doubles_to_its_greatest_length_and_then_the_next_one_starts() {
     let (vfs, mut journal) = open();
     let mut lengths = Vec::new();
     for count in 1..=5 {
-        journal.append(b"").unwrap();
+        append(&mut journal, b"").unwrap();
         assert_eq!((journal.sequence(), journal.bytes()), (count, count * FRAME));
         lengths.push(segments(&vfs).0.iter().map(|(_, length)| length / FRAME).collect::<Vec<_>>());
     }
     assert_eq!(lengths, [vec![2], vec![2], vec![4], vec![4], vec![4, 2]]);
     assert_eq!(segments(&vfs).0[1].0, segment_path(1, 5));
     // A frame that is longer than a segment grows gets one that has its length.
-    journal.append(&[b'x'; 5 * HEADER_BYTES]).unwrap();
+    append(&mut journal, &[b'x'; 5 * HEADER_BYTES]).unwrap();
     assert_eq!(segments(&vfs).0[2], (segment_path(1, 6), 6 * FRAME));
     assert_eq!(read_journal(&vfs, 0).unwrap().frames.len(), 6);
 }
@@ -83,7 +87,7 @@ fn what_is_written_in_advance_is_zeros_to_the_last_byte() {
     let vfs = directory();
     let first = 5 * ZEROS / 2;
     let mut journal = journal(vfs.clone(), SegmentSizes { first, max: first }, 0);
-    journal.append(b"").unwrap();
+    append(&mut journal, b"").unwrap();
     let segment = &vfs.files()[&segment_path(1, 1)];
     assert_eq!(segment.len() as u64, first);
     assert!(segment[HEADER_BYTES..].iter().all(|byte| *byte == 0));
@@ -109,8 +113,8 @@ fn retired_segments_are_written_over_and_no_more_of_them_are_kept_than_that_need
 #[test]
 fn a_segment_that_is_longer_than_others_grow_is_not_kept() {
     let (vfs, mut journal) = open();
-    journal.append(&[b'x'; 3 * HEADER_BYTES]).unwrap();
-    journal.append(&[b'x'; 5 * HEADER_BYTES]).unwrap();
+    append(&mut journal, &[b'x'; 3 * HEADER_BYTES]).unwrap();
+    append(&mut journal, &[b'x'; 5 * HEADER_BYTES]).unwrap();
     journal.seal();
     journal.retire(2);
     assert_eq!(segments(&vfs), (vec![], 1));
@@ -235,11 +239,11 @@ fn what_a_crash_brings_back_of_segments_that_were_taken_away_is_the_end_of_the_j
 fn a_segment_that_cannot_be_extended_keeps_its_frames_and_gets_no_more() {
     for call in 0..2 {
         let (vfs, failing, mut journal) = open_failing();
-        journal.append(b"").unwrap();
-        journal.append(b"").unwrap();
+        append(&mut journal, b"").unwrap();
+        append(&mut journal, b"").unwrap();
         fail(&failing, call, io::ErrorKind::StorageFull);
-        assert!(matches!(journal.append(b""), Err(AppendError::NothingChanged(_))), "call {call}");
-        journal.append(b"").unwrap();
+        assert!(matches!(append(&mut journal, b""), Err(AppendError::NothingChanged(_))), "call {call}");
+        append(&mut journal, b"").unwrap();
         assert_eq!((journal.bytes(), sequences(&vfs, 0)), (3 * FRAME, vec![1, 2, 3]));
         journal.retire(2);
         assert_eq!(segments(&vfs).0, [(segment_path(1, 3), 2 * FRAME)]);
@@ -252,18 +256,18 @@ fn a_segment_that_got_no_frame_leaves_its_name_to_the_next_one() {
     // The frame has no room, and then the zeros have none in the place of what was cut off.
     for call in [5, 0] {
         fail(&failing, call, io::ErrorKind::StorageFull);
-        assert!(matches!(journal.append(b""), Err(AppendError::NothingChanged(_))), "call {call}");
+        assert!(matches!(append(&mut journal, b""), Err(AppendError::NothingChanged(_))), "call {call}");
         journal.seal();
     }
-    journal.append(b"").unwrap();
+    append(&mut journal, b"").unwrap();
     journal.retire(0);
     assert_eq!((segments(&vfs).0.len(), sequences(&vfs, 0)), (1, vec![1]));
 
     let (vfs, failing, mut journal) = open_failing();
     fail(&failing, 5, io::ErrorKind::StorageFull);
-    assert!(matches!(journal.append(b""), Err(AppendError::NothingChanged(_))));
+    assert!(matches!(append(&mut journal, b""), Err(AppendError::NothingChanged(_))));
     journal.seal();
-    journal.append(b"").unwrap();
+    append(&mut journal, b"").unwrap();
     journal.retire(0);
     assert_eq!(sequences(&vfs, 0), [1]);
 }
@@ -272,9 +276,9 @@ fn a_segment_that_got_no_frame_leaves_its_name_to_the_next_one() {
 fn a_write_that_fails_for_another_reason_than_room_leaves_the_outcome_unknown() {
     for (error, is_known) in [(io::ErrorKind::StorageFull, true), (io::ErrorKind::Other, false)] {
         let (_, failing, mut journal) = open_failing();
-        journal.append(b"").unwrap();
+        append(&mut journal, b"").unwrap();
         fail(&failing, 0, error);
-        let known = matches!(journal.append(b""), Err(AppendError::NothingChanged(_)));
+        let known = matches!(append(&mut journal, b""), Err(AppendError::NothingChanged(_)));
         assert_eq!(known, is_known, "{error}");
     }
 }
@@ -283,13 +287,13 @@ fn a_write_that_fails_for_another_reason_than_room_leaves_the_outcome_unknown() 
 fn a_segment_has_the_room_for_its_first_frame_before_it_has_its_name() {
     let (vfs, failing, mut journal) = open_failing();
     fail(&failing, 4, io::ErrorKind::Other);
-    assert!(matches!(journal.append(b""), Err(AppendError::OutcomeUnknown(_))));
+    assert!(matches!(append(&mut journal, b""), Err(AppendError::OutcomeUnknown(_))));
     assert_eq!(segments(&vfs), (vec![(segment_path(1, 1), 2 * FRAME)], 0));
 
     // A retired one that has just this room is not extended.
     let (vfs, mut journal) = open();
     for sequence in 1..3 {
-        journal.append(&[b'x'; HEADER_BYTES]).unwrap();
+        append(&mut journal, &[b'x'; HEADER_BYTES]).unwrap();
         journal.seal();
         assert_eq!(segments(&vfs).0, [(segment_path(1, sequence), 2 * FRAME)]);
         journal.retire(sequence);
@@ -306,21 +310,21 @@ fn make_spare(journal: &mut Journal) -> bool {
 fn the_next_segment_is_made_when_half_of_the_last_one_is_used_and_not_twice() {
     let (vfs, mut journal) = open();
     assert!(!make_spare(&mut journal), "nothing was written");
-    journal.append(b"").unwrap();
+    append(&mut journal, b"").unwrap();
     assert!(!make_spare(&mut journal), "a half is left");
-    journal.append(b"").unwrap();
+    append(&mut journal, b"").unwrap();
     let spare = journal.plan_spare().unwrap();
     assert!(journal.plan_spare().is_none(), "one is being made");
     journal.take_in(spare.write());
     assert!(!make_spare(&mut journal), "one is there");
-    journal.append(b"").unwrap();
+    append(&mut journal, b"").unwrap();
     let followed = [(segment_path(1, 1), 2 * FRAME), (segment_path(1, 3), 4 * FRAME)];
     assert_eq!(segments(&vfs), (followed.to_vec(), 0));
     assert_eq!(journal.bytes(), 3 * FRAME);
     // After a checkpoint began, of the same length.
     journal.seal();
     assert!(make_spare(&mut journal));
-    journal.append(b"").unwrap();
+    append(&mut journal, b"").unwrap();
     assert_eq!(segments(&vfs).0[2], (segment_path(1, 4), 4 * FRAME));
     journal.retire(4);
     assert_eq!(segments(&vfs).0.len(), 1);
@@ -331,11 +335,11 @@ fn the_next_segment_is_made_when_half_of_the_last_one_is_used_and_not_twice() {
 fn a_frame_for_which_the_next_segment_is_too_short_goes_behind_the_last_one() {
     let (vfs, mut journal) = open();
     for _ in 0..2 {
-        journal.append(b"").unwrap();
+        append(&mut journal, b"").unwrap();
     }
     assert!(make_spare(&mut journal));
-    journal.append(&[b'x'; 4 * HEADER_BYTES]).unwrap();
-    journal.append(b"").unwrap();
+    append(&mut journal, &[b'x'; 4 * HEADER_BYTES]).unwrap();
+    append(&mut journal, b"").unwrap();
     assert_eq!(sequences(&vfs, 0), [1, 2, 3, 4]);
     assert_eq!(journal.bytes(), 8 * FRAME);
 }
@@ -357,17 +361,17 @@ fn a_segment_that_cannot_be_made_is_tried_again_with_the_next_one_and_commits_go
     for call in 0..3 {
         let (vfs, failing, mut journal) = open_failing();
         for _ in 0..2 {
-            journal.append(b"").unwrap();
+            append(&mut journal, b"").unwrap();
         }
         fail(&failing, call, io::ErrorKind::StorageFull);
         assert!(make_spare(&mut journal) && failing.struck(), "call {call}");
         assert!(!make_spare(&mut journal), "call {call}");
         assert_eq!(segments(&vfs), (vec![(segment_path(1, 1), 2 * FRAME)], 0), "call {call}");
         for _ in 0..3 {
-            journal.append(b"").unwrap();
+            append(&mut journal, b"").unwrap();
         }
         assert_eq!((segments(&vfs).0.len(), sequences(&vfs, 0)), (2, vec![1, 2, 3, 4, 5]));
-        journal.append(b"").unwrap();
+        append(&mut journal, b"").unwrap();
         assert!(make_spare(&mut journal), "call {call}");
     }
 }
