@@ -101,10 +101,16 @@ pub(crate) const BANS: &[Ban] = &[
         paths: &["std::env"],
         methods: &[],
         instead: "take the value as configuration; the binary alone reads the environment",
-        exceptions: &[Exception {
-            place: "crates/constellation/src/main.rs",
-            reason: "hands the environment to the configuration",
-        }],
+        exceptions: &[
+            Exception {
+                place: "crates/constellation/src/main.rs",
+                reason: "hands the environment to the configuration",
+            },
+            Exception {
+                place: "crates/constellation/src/logging.rs",
+                reason: "reads RUST_LOG, also for commands without a configuration",
+            },
+        ],
     },
     Ban {
         rule: "sockets and processes",
