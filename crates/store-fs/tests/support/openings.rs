@@ -20,11 +20,17 @@ pub(super) fn failed_syncs(setup: Setup, bases: &Bases) {
     // Of which the catalogue is believed, so that an empty `journal` stays.
     let without_journal = Base { tree: bases.small.tree.copy(), state: bases.small.state.clone() };
     without_journal.tree.discard("journal");
-    for base in [&Base::empty(), &bases.with_journal, &without_journal] {
+    // In the last case the process is killed right after the failure, and cleans nothing up.
+    for (base, mode) in [
+        (&Base::empty(), FaultMode::Once),
+        (&bases.with_journal, FaultMode::Once),
+        (&without_journal, FaultMode::Once),
+        (&Base::empty(), FaultMode::Sticky),
+    ] {
         for call in 0.. {
             let tree = base.tree.copy();
             let faults = FaultVfs::forgetting(setup.vfs(&tree), &tree);
-            faults.set_fault(Some(Fault { call, error: Io::Other, mode: FaultMode::Once }));
+            faults.set_fault(Some(Fault { call, error: Io::Other, mode }));
             if let Ok(mut core) = Core::open(Arc::new(faults.clone()), options()) {
                 let _ = commit(&mut core, &publish("again", 50));
                 // No file but `store.json` has its revision.
