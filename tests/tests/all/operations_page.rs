@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 /// Commands that no test can run, by their beginnings.
 const NOT_RUN: [(&str, &str); 5] = [
-    ("cargo build --profile dist ", "the binary that is tested is built already"),
+    ("cargo xtask dist", "the binary that is tested is built already"),
     ("sudo install ", "`deploy.rs` runs them for another root"),
     ("sudo systemctl ", "it takes systemd; `deploy.rs` has it look at the unit"),
     (
