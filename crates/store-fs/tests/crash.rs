@@ -29,7 +29,7 @@ const SHARD_VARIABLE: &str = "CONSTELLATION_CRASH_SHARD";
 
 /// Triples of which one in so many is tried without [`VARIABLE`]. No divisor of their number, so that the sample
 /// has every step in every place.
-const SAMPLE: usize = 97;
+const SAMPLE: usize = 151;
 
 fn crashes(stride: usize) -> Crashes {
     Crashes::new(Setup::default(), Depth { crashes: 1, stride, is_exhaustive: false })
