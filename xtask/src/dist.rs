@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: the server as it is delivered, optimized by what it does when it works.
 //!
 //! It is built twice: first so that it counts, then, when it has worked, so that what it did often stands together and
-//! is fast. Most of the time of a request is waiting for instructions that are far apart, so this halves it.
+//! is fast: the instructions of a request are far apart otherwise, and it waits for them (see docs/decisions.md, 83).
 
 use std::path::{Path, PathBuf};
 

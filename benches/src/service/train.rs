@@ -113,7 +113,7 @@ fn openings(settings: &Settings, store: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes requests over several connections, whatever is answered.
+/// Makes requests over several connections. One that is refused would teach nothing, so it is an error.
 fn all(host: &str, n_requests: u64, request: impl Fn(u64) -> Vec<u8> + Sync) -> anyhow::Result<()> {
     let request = &request;
     thread::scope(|scope| {
@@ -121,7 +121,9 @@ fn all(host: &str, n_requests: u64, request: impl Fn(u64) -> Vec<u8> + Sync) -> 
             scope.spawn(move || -> anyhow::Result<()> {
                 let mut connection = Connection::open(host)?;
                 for number in (first..n_requests).step_by(CONNECTIONS) {
-                    connection.ask(&request(number))?;
+                    let request = request(number);
+                    let status = connection.ask(&request)?;
+                    ensure!(status == 200, "{status} is the answer to {}", String::from_utf8_lossy(&request));
                 }
                 Ok(())
             })
