@@ -1,17 +1,18 @@
 //! Logs to standard error.
 
 use std::env::VarError;
-use std::error::Error;
-use std::fmt::{self, Debug};
+use std::fmt::{self, Write as _};
 use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
-use tracing::field::{Field, Visit};
-use tracing_subscriber::field::{RecordFields, VisitOutput as _};
+use constellation_server::CurrentRequest;
+use serde_json::json;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt::FormatFields;
-use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, JsonFields, Writer};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
@@ -54,141 +55,74 @@ fn targets_of(directives: &str, default: LevelFilter) -> Option<Targets> {
 
 /// Starts logging.
 pub(crate) fn start(format: LogFormat, default: LevelFilter) -> anyhow::Result<()> {
+    let ansi = format == LogFormat::Text && std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        .with_ansi(ansi)
         // It would tell on standard error that standard error cannot be written, and panic over that.
         .log_internal_errors(false);
+    let format_lines = tracing_subscriber::fmt::format();
     let lines = match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).fmt_fields(TextFields).boxed(),
-        LogFormat::Json => lines.json().boxed(),
+        LogFormat::Text => {
+            let format_lines = OfRequest { lines: format_lines.with_ansi(ansi), tell: tell_in_text };
+            lines.event_format(format_lines).boxed()
+        }
+        LogFormat::Json => {
+            let format_lines = OfRequest { lines: format_lines.json(), tell: tell_in_json };
+            lines.fmt_fields(JsonFields::new()).event_format(format_lines).boxed()
+        }
     };
     tracing_subscriber::registry().with(filter(default)?).with(lines).init();
     Ok(())
 }
 
-/// How much room the texts of a span get at first.
-const TYPICAL_BYTES: usize = 192;
+/// Lines that end with the request which they are of, if it is that of one.
+struct OfRequest<E> {
+    lines: E,
+    /// Puts a request at the end of a line.
+    tell: fn(&mut String, &CurrentRequest) -> fmt::Result,
+}
 
-/// Fields as the default formatter writes them, but plain texts in fewer steps: the fields of a span are written when it
-/// begins, so that each request pays for those of its spans, whether something is logged in them or not.
-#[derive(Debug)]
-struct TextFields;
-
-impl<'writer> FormatFields<'writer> for TextFields {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut visitor = TextVisitor { writer, plain: String::new(), is_empty: true, result: Ok(()) };
-        fields.record(&mut visitor);
-        visitor.flush();
-        visitor.result
+impl<S, N, E> FormatEvent<S, N> for OfRequest<E>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    E: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let Some(request) = CurrentRequest::get() else {
+            return self.lines.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.lines.format_event(context, Writer::new(&mut line), event)?;
+        line.truncate(line.trim_end_matches('\n').len());
+        (self.tell)(&mut line, &request)?;
+        writeln!(writer, "{line}")
     }
 }
 
-struct TextVisitor<'writer> {
-    writer: Writer<'writer>,
-    /// What is not yet written: the writer is one for all kinds, and the text behind it would grow with every part.
-    plain: String,
-    is_empty: bool,
-    result: fmt::Result,
+fn tell_in_text(line: &mut String, request: &CurrentRequest) -> fmt::Result {
+    let (id, method, route) = (request.id(), request.method(), request.route());
+    write!(line, " request.id={id:?} request.method={method:?} request.route={route:?}")
 }
 
-impl TextVisitor<'_> {
-    fn flush(&mut self) {
-        if !self.plain.is_empty() && self.result.is_ok() {
-            self.result = self.writer.write_str(&self.plain);
-        }
-        self.plain.clear();
-    }
-
-    fn write_as_default(&mut self, record: impl FnOnce(&mut DefaultVisitor<'_>)) {
-        self.flush();
-        if self.result.is_ok() {
-            let mut visitor = DefaultVisitor::new(self.writer.by_ref(), std::mem::take(&mut self.is_empty));
-            record(&mut visitor);
-            self.result = visitor.finish();
-        }
-    }
-}
-
-impl Visit for TextVisitor<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        let name = field.name();
-        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-        if self.writer.has_ansi_escapes() || name == "message" || !value.bytes().all(is_plain) {
-            return self.write_as_default(|visitor| visitor.record_str(field, value));
-        }
-        if self.plain.is_empty() {
-            self.plain.reserve(TYPICAL_BYTES);
-        }
-        if !std::mem::take(&mut self.is_empty) {
-            self.plain.push(' ');
-        }
-        for part in [name, "=\"", value, "\""] {
-            self.plain.push_str(part);
-        }
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.write_as_default(|visitor| visitor.record_error(field, value));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.write_as_default(|visitor| visitor.record_debug(field, value));
-    }
+fn tell_in_json(line: &mut String, request: &CurrentRequest) -> fmt::Result {
+    let request = json!({ "id": request.id(), "method": request.method(), "route": request.route() });
+    // A line is an object with members; it is open again without its last character.
+    line.pop();
+    write!(line, ",\"request\":{request}}}")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use tracing::Level;
-    use tracing_subscriber::fmt::MakeWriter;
-    use tracing_subscriber::fmt::format::DefaultFields;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'a> MakeWriter<'a> for Lines {
-        type Writer = Self;
-
-        fn make_writer(&'a self) -> Self {
-            self.clone()
-        }
-    }
-
-    fn logged(fields: impl for<'a> FormatFields<'a> + Send + Sync + 'static, ansi: bool) -> String {
-        let lines = Lines::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(ansi)
-            .without_time()
-            .with_writer(lines.clone())
-            .fmt_fields(fields)
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
-            for text in
-                ["plain", "", "two words", "a \"quote\"", "back\\slash", "line\nline", "\u{1b}[31m", "\u{e9}"]
-            {
-                let span = tracing::info_span!("outer", text, r#type = text, late = tracing::field::Empty);
-                let _entered = span.enter();
-                span.record("late", text);
-                let error = std::io::Error::other(text);
-                tracing::info!(text, number = 1, error = &error as &dyn Error, ?text, %text, "{text}");
-                tracing::info!(message = text, first = text);
-            }
-        });
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
-    }
 
     #[test]
     fn a_filter_without_spans_is_told_by_targets_alone() {
@@ -220,14 +154,5 @@ mod tests {
             assert!(filter_of(directives, LevelFilter::INFO).is_ok(), "{directives}");
         }
         assert!(filter_of("a=b=c", LevelFilter::INFO).is_err());
-    }
-
-    #[test]
-    fn fields_are_written_as_the_default_formatter_does() {
-        for ansi in [false, true] {
-            let text = logged(TextFields, ansi);
-            assert_eq!(text, logged(DefaultFields::new(), ansi));
-            assert!(text.contains("plain") && text.lines().count() >= 16, "{text}");
-        }
     }
 }

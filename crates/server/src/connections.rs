@@ -3,6 +3,7 @@
 //! `axum::serve` sets no time limit on the head of a request, so that a client who sends nothing holds a
 //! connection for ever.
 
+mod alarm;
 mod stream;
 
 use std::future::poll_fn;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::config::Limits;
+use alarm::Alarm;
 use stream::ImpatientStream;
 
 /// Heads of requests have at most so many bytes. They have at most 100 headers, which is hyper's default: when it is
@@ -97,26 +99,30 @@ struct Connections {
     serving: watch::Sender<()>,
     builder: http1::Builder,
     router: Router,
-    first_byte_timeout: Duration,
+    header_read_timeout: Duration,
     write_timeout: Duration,
 }
 
 impl Connections {
     fn new(router: Router, limits: &Limits) -> Self {
         let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_read_timeout)
-            .max_buf_size(MAX_HEAD_BYTES);
+        builder.header_read_timeout(limits.header_read_timeout).max_buf_size(MAX_HEAD_BYTES);
         Self {
             tasks: JoinSet::new(),
             graceful: GracefulShutdown::new(),
             serving: watch::Sender::new(()),
             builder,
             router,
-            first_byte_timeout: limits.header_read_timeout,
+            header_read_timeout: limits.header_read_timeout,
             write_timeout: limits.write_timeout,
         }
+    }
+
+    /// What serves one connection.
+    fn http(&self) -> http1::Builder {
+        let mut builder = self.builder.clone();
+        builder.timer(Alarm::new(self.header_read_timeout));
+        builder
     }
 
     /// Serves a connection. It holds its permit until it ends.
@@ -125,9 +131,9 @@ impl Connections {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
-        let (builder, service) = (self.builder.clone(), TowerToHyperService::new(self.router.clone()));
+        let (builder, service) = (self.http(), TowerToHyperService::new(self.router.clone()));
         let (watcher, serving) = (self.graceful.watcher(), self.serving.subscribe());
-        let (first_byte_timeout, write_timeout) = (self.first_byte_timeout, self.write_timeout);
+        let (first_byte_timeout, write_timeout) = (self.header_read_timeout, self.write_timeout);
         self.tasks.spawn(async move {
             let _permit = permit;
             // Who has said nothing costs no more than a socket.

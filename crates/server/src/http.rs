@@ -6,6 +6,7 @@ mod body_budget;
 mod changes;
 mod conditions;
 mod cors;
+mod current;
 mod diff;
 mod health;
 mod invoke;
@@ -42,6 +43,7 @@ use pipelines::Interface;
 use routes::{Access, Guarded, Routes};
 
 pub(crate) use auth::Auth;
+pub use current::CurrentRequest;
 pub use openapi::openapi;
 pub use sites::{AllowedSites, InvalidSite};
 

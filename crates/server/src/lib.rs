@@ -35,7 +35,7 @@ pub use builder::{Builder, ConstellationServer, StartError, check_access, shutdo
 pub use config::{AliasStrategy, InvalidAliasStrategy, Limits, LoaderConfig};
 pub use error::ServiceError;
 pub use example::{ExampleRequest, StoredPipeline};
-pub use http::{AllowedSites, InvalidSite, openapi};
+pub use http::{AllowedSites, CurrentRequest, InvalidSite, openapi};
 pub use loader::{FailedFile, LoadError, LoadReport, LoadedFile, UnreadableSource, read_source};
 pub use service::{Found, Mode, PipelineService, Pointed, Published, Target};
 pub use wire::DiagnosticBody;

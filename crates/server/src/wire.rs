@@ -1,6 +1,7 @@
 //! The JSON of the HTTP API: member names, their order and explicit nulls are those of the reference
 //! implementation. What this server adds stands last.
 
+mod completed;
 mod lifecycle;
 mod members;
 mod modules;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+pub(crate) use completed::Completed;
 pub(crate) use lifecycle::{
     ChangeParameters, CurrentBody, DeleteResponse, DiffResponse, DiffSide, ErrorDetails, PruneParameters,
     PruneResponse, ReloadRequest, ReloadResponse, RollbackResponse, VersionBody, VersionDetail, VersionList,

@@ -133,21 +133,48 @@ fn json_logs_are_one_object_a_line() {
     }
 }
 
-#[test]
-fn what_is_logged_of_a_run_carries_the_ids_of_the_request_and_the_run() {
-    let directory = TempDir::new().unwrap();
-    let launch = Launch::new(directory.path()).args(["--log-format", "json", "--memory"]);
-    let server = launch.env("RUST_LOG", "debug").start();
+/// A part of what is logged of [`run_with_a_warning`].
+const WARNING: &str = "no cache backend of this name";
+
+/// Runs a program of whose run a warning is logged, as the request `order-17`. The answer.
+fn run_with_a_warning(address: &str) -> Value {
     // A cache that is not there is told of from within the run.
     let source = "in a: String\nb = Uppercase(a) with cache: 1min, cache_backend: \"nowhere\"\nout b";
     let body = json!({ "source": source, "inputs": { "a": "x" } }).to_string();
-    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
     let head = "POST /run HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-request-id: order-17";
     write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("x-request-id: order-17\r\n"), "{answer}");
-    let answer: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[test]
+fn a_line_that_is_logged_of_a_request_tells_which() {
+    let directory = TempDir::new().unwrap();
+    let logged = |format: &str| {
+        let launch = Launch::new(directory.path()).args(["--log-format", format, "--memory"]);
+        let server = launch.start();
+        run_with_a_warning(server.address());
+        let exited = server.signal("TERM");
+        let line = exited.stderr.lines().find(|line| line.contains(WARNING));
+        line.unwrap_or_else(|| panic!("{WARNING} is not in {}", exited.stderr)).to_owned()
+    };
+    let text = logged("text");
+    let request = "request.id=\"order-17\" request.method=\"POST\" request.route=\"/run\"";
+    assert!(text.ends_with(request) && text.contains(" WARN "), "{text}");
+    let line: Value = serde_json::from_str(&logged("json")).unwrap();
+    assert_eq!(line["request"], json!({ "id": "order-17", "method": "POST", "route": "/run" }));
+    assert!(line["fields"]["message"].as_str().unwrap().contains(WARNING), "{line}");
+}
+
+#[test]
+fn what_is_logged_of_a_run_carries_the_ids_of_the_request_and_the_run() {
+    let directory = TempDir::new().unwrap();
+    let launch = Launch::new(directory.path()).args(["--log-format", "json", "--memory"]);
+    let server = launch.env("RUST_LOG", "debug").start();
+    let answer = run_with_a_warning(server.address());
     let run_id = &answer["executionId"];
     assert!(run_id.is_string(), "{answer}");
 
@@ -158,7 +185,7 @@ fn what_is_logged_of_a_run_carries_the_ids_of_the_request_and_the_run() {
             lines.iter().find(|line| line["fields"]["message"].as_str().is_some_and(|m| m.contains(text)));
         line.unwrap_or_else(|| panic!("{text} is not in {}", exited.stderr))
     };
-    let spans = line_with("no cache backend of this name")["spans"].as_array().unwrap();
+    let spans = line_with(WARNING)["spans"].as_array().unwrap();
     assert_eq!((&spans[0]["name"], &spans[0]["id"]), (&json!("request"), &json!("order-17")));
     assert!(spans.iter().any(|span| span["name"] == "run" && span["run_id"] == *run_id), "{spans:?}");
     assert_eq!(line_with("answered")["spans"][0]["id"], "order-17");

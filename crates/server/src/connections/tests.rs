@@ -237,7 +237,7 @@ async fn a_head_that_is_whole_in_time_is_answered_and_one_a_moment_later_is_not(
         let service = TowerToHyperService::new(router.clone());
         let connections = Connections::new(router.clone(), &limits);
         let stream = TokioIo::new(ImpatientStream::new(stream, limits.write_timeout));
-        let served = tokio::spawn(connections.builder.serve_connection(stream, service));
+        let served = tokio::spawn(connections.http().serve_connection(stream, service));
         client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         sleep(delay).await;
         let rest = client.write_all(b"host: x\r\nconnection: close\r\n\r\n").await;

@@ -12,6 +12,7 @@ use axum::response::Response;
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
+use super::current::CurrentRequest;
 use super::respond::{ANSWER_DROPPED, Failure};
 use super::routes::{Guarded, Route};
 use crate::stopwatch::{NewId, Stopwatch};
@@ -30,7 +31,7 @@ impl RequestId {
         Self(HeaderValue::from_str(NewId::new().as_str()).expect("an id is made of visible ASCII characters"))
     }
 
-    fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         self.0.to_str().expect("an id is made of visible ASCII characters")
     }
 
@@ -65,8 +66,8 @@ pub(super) async fn around<F: Future<Output = Response>>(
     let request_id = RequestId::of(&request);
     request.extensions_mut().insert(request_id.clone());
     let method = method_label(request.method());
-    let span = tracing::info_span!("request", id = request_id.as_str(), method, route = route.pattern);
-    // All of it within the span: to enter it takes as long as to look for a header.
+    let current = CurrentRequest::new(request_id.clone(), method, route.pattern);
+    let span = tracing::debug_span!("request", id = request_id.as_str(), method, route = route.pattern);
     let answered = async {
         let Guarded { app, gate } = guarded.clone();
         let refusal = target_too_long(&request, app.max_uri_bytes)
@@ -98,7 +99,7 @@ pub(super) async fn around<F: Future<Output = Response>>(
         tracing::debug!(status, ?elapsed, "answered");
         response
     };
-    answered.instrument(span).await
+    current.answer(answered.instrument(span)).await
 }
 
 fn target_too_long(request: &Request, limit: usize) -> Option<Failure> {

@@ -16,13 +16,13 @@ use super::body::read_json;
 use super::conditions;
 use super::layer::RequestId;
 use super::query::Parameters;
-use super::respond::{Failure, json, tagged};
+use super::respond::{Failure, json, tagged, written_json};
 use super::runs::run_pipeline;
 use crate::error::ServiceError;
 use crate::service::{Mode, ProgramOf, Published, Target};
 use crate::wire::{
-    ChangeParameters, CompileRequest, CompileResponse, DiagnosticBody, ErrorResponse, ExecuteRequest,
-    ExecuteResponse, InputsBody, RunErrorBody, RunRequest, RunResponse, ToldBody, unknown,
+    ChangeParameters, CompileRequest, CompileResponse, Completed, DiagnosticBody, ErrorResponse,
+    ExecuteRequest, ExecuteResponse, InputsBody, RunErrorBody, RunRequest, RunResponse, ToldBody, unknown,
 };
 
 /// Compiles a source and stores it, under a name if it has one.
@@ -270,8 +270,12 @@ pub(super) async fn run(State(app): State<Arc<App>>, request_id: RequestId, requ
         }
         Err(refused) => (StatusCode::BAD_REQUEST, refused.into()),
     };
+    let structural_hash = found.structural_hash().to_string();
+    if let Some(completed) = Completed::of(&executed).filter(|_| found.warnings.is_empty()) {
+        return written_json(status, completed.ran(&structural_hash));
+    }
     let body = RunResponse {
-        structural_hash: Some(found.structural_hash().to_string()),
+        structural_hash: Some(structural_hash),
         diagnostics: DiagnosticBody::of(&found.warnings),
         ..RunResponse::new(identified(status, executed, &request_id))
     };
@@ -279,7 +283,10 @@ pub(super) async fn run(State(app): State<Arc<App>>, request_id: RequestId, requ
 }
 
 fn answered(status: StatusCode, body: ExecuteResponse, request_id: &RequestId) -> Response {
-    json(status, &identified(status, body, request_id))
+    match Completed::of(&body) {
+        Some(completed) => written_json(status, completed.executed()),
+        None => json(status, &identified(status, body, request_id)),
+    }
 }
 
 /// A refusal tells what names the request in the log, as all others do.

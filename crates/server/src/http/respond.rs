@@ -16,7 +16,7 @@ const MAY_BE_DONE: [&str; 2] = [ANSWER_DROPPED, OUTCOME_UNKNOWN];
 /// The code of an answer that was made and is not sent.
 pub(super) const ANSWER_DROPPED: &str = "AnswerDropped";
 
-/// How much room an answer gets at first.
+/// How much room an answer gets at first. Most fit, so that they are not copied while they are written.
 const TYPICAL_BYTES: usize = 1024;
 
 const OUTCOME_UNKNOWN: &str = "OutcomeUnknown";
@@ -127,14 +127,22 @@ pub(super) fn tagged(body: &impl Serialize, active: Option<ActiveVersion>) -> Re
     response
 }
 
-/// A body as JSON. Who is told that the server cannot do it now is told when to try again.
+/// A body as JSON.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    // Most answers fit, so that they are not copied while they are written.
     let mut bytes = Vec::with_capacity(TYPICAL_BYTES);
-    if let Err(error) = serde_json::to_writer(&mut bytes, body) {
-        tracing::error!(%error, "an answer cannot be written as JSON");
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    }
+    let written = serde_json::to_writer(&mut bytes, body);
+    written_json(status, written.map(|()| bytes))
+}
+
+/// A body that was written as JSON. Who is told that the server cannot do it now is told when to try again.
+pub(super) fn written_json(status: StatusCode, body: serde_json::Result<Vec<u8>>) -> Response {
+    let bytes = match body {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
