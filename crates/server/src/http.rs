@@ -39,7 +39,7 @@ use crate::metrics::Metrics;
 use crate::service::{PipelineService, Recent};
 use auth::Gate;
 use body_budget::BodyBudget;
-use pipelines::Interface;
+use pipelines::Description;
 use routes::{Access, Guarded, Routes};
 
 pub(crate) use auth::Auth;
@@ -61,7 +61,7 @@ pub(crate) struct App {
     draining: AtomicBool,
     /// Whether the store was given to the server to be read only.
     is_for_reading: bool,
-    interfaces: Recent<StructuralHash, Interface>,
+    descriptions: Recent<StructuralHash, Arc<Description>>,
     /// Where a name is reloaded from when the request has no source.
     loader: Option<LoaderConfig>,
 }
@@ -85,7 +85,7 @@ impl App {
             body_read_timeout: limits.body_read_timeout,
             draining: AtomicBool::new(false),
             is_for_reading,
-            interfaces: Recent::new(limits.max_loaded_pipelines),
+            descriptions: Recent::new(limits.max_loaded_pipelines),
             loader: None,
         }
     }

@@ -19,7 +19,6 @@ use constellation_types::{Json, Value};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 pub(crate) use completed::Completed;
@@ -333,9 +332,6 @@ pub(crate) struct PipelineSummary {
     pub(crate) load_error: Option<String>,
 }
 
-/// JSON that was written before.
-pub(crate) type Written = Arc<RawValue>;
-
 /// The answer to `GET /pipelines/{ref}`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -344,14 +340,10 @@ pub(crate) struct PipelineDetail {
     pub(crate) syntactic_hash: Option<String>,
     pub(crate) aliases: Vec<String>,
     pub(crate) compiled_at: String,
-    #[schema(value_type = Vec<ModuleInfo>)]
-    pub(crate) modules: Written,
-    #[schema(value_type = Vec<String>)]
-    pub(crate) declared_outputs: Written,
-    #[schema(value_type = BTreeMap<String, String>)]
-    pub(crate) input_schema: Written,
-    #[schema(value_type = BTreeMap<String, String>)]
-    pub(crate) output_schema: Written,
+    pub(crate) modules: Vec<ModuleInfo>,
+    pub(crate) declared_outputs: Vec<String>,
+    pub(crate) input_schema: BTreeMap<String, String>,
+    pub(crate) output_schema: BTreeMap<String, String>,
     /// Why it cannot be run; null when nothing is known to be wrong.
     pub(crate) load_error: Option<String>,
 }

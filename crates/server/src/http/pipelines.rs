@@ -1,6 +1,5 @@
 //! `/pipelines/{ref}`: what is stored under a name or a hash.
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -9,27 +8,64 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use constellation_store_core::{
-    ActiveVersion, InvalidDag, PipelineImage, Reference, Requirement, StoreError,
+    ActiveVersion, ImageMetadata, InvalidDag, PipelineImage, PipelineName, Reference, Requirement, StoreError,
 };
 use serde::Serialize;
-use serde_json::value::to_raw_value;
 
 use super::App;
 use super::layer::RequestId;
 use super::listing::LOST;
 use super::modules;
 use super::programs::invalid_name;
-use super::respond::{self, Failure, tagged};
+use super::respond::{self, Failure, with_tag, written_json};
 use crate::error::ServiceError;
-use crate::wire::{ErrorResponse, ModuleInfo, PipelineDetail, TypesBody, Written, type_text};
+use crate::wire::{ErrorResponse, ModuleInfo, PipelineDetail, TypesBody, type_text};
 
-/// What follows from the graph of an image and the modules of the server.
-#[derive(Debug, Clone)]
-pub(super) struct Interface {
-    modules: Written,
-    declared_outputs: Written,
-    input_schema: Written,
-    output_schema: Written,
+/// The answer that tells of an image, around what may change while the image is stored: its names and what is wrong.
+#[derive(Debug)]
+pub(super) struct Description {
+    /// An image that is removed and stored again has the same graph, and may have other metadata.
+    metadata: ImageMetadata,
+    before_aliases: String,
+    before_load_error: String,
+}
+
+impl Description {
+    fn new(app: &App, image: &PipelineImage) -> Result<Self, InvalidDag> {
+        let spec = &image.dag_spec;
+        let types = spec.validate()?;
+        let inputs =
+            spec.inputs.iter().map(|input| (input.name.clone(), type_text(&types[input.ty.index()])));
+        let outputs = spec.outputs.iter().map(|output| {
+            let ty = &types[spec.nodes[output.node.index()].ty.index()];
+            (output.name.clone(), type_text(ty))
+        });
+        let detail = PipelineDetail {
+            structural_hash: image.structural_hash.to_string(),
+            syntactic_hash: image.metadata.syntactic_hash.map(|hash| hash.to_string()),
+            aliases: Vec::new(),
+            compiled_at: image.metadata.compiled_at.to_string(),
+            modules: modules(app, image),
+            declared_outputs: spec.outputs.iter().map(|output| output.name.clone()).collect(),
+            input_schema: inputs.collect(),
+            output_schema: outputs.collect(),
+            load_error: None,
+        };
+        let text = written(&detail);
+        let (before_aliases, rest) = text.split_once("[]").expect("the aliases are the first list");
+        let before_load_error = rest.strip_suffix("null}").expect("what is wrong is the last member");
+        Ok(Self {
+            metadata: image.metadata.clone(),
+            before_aliases: before_aliases.to_owned(),
+            before_load_error: before_load_error.to_owned(),
+        })
+    }
+
+    fn answer(&self, aliases: &[PipelineName], load_error: Option<&str>) -> String {
+        let Self { metadata: _, before_aliases, before_load_error } = self;
+        let (aliases, load_error) = (written(&aliases), written(&load_error));
+        [before_aliases, &aliases, before_load_error, &load_error, "}"].concat()
+    }
 }
 
 /// Tells what is stored under a name or a hash.
@@ -57,7 +93,7 @@ pub(super) async fn show(
 ) -> Response {
     respond::answer(&request_id, async {
         let (detail, active) = detail(&app, &parse_path(path)?).await?;
-        Ok(tagged(&detail, active))
+        Ok(with_tag(written_json(StatusCode::OK, Ok(detail.into_bytes())), active))
     })
     .await
 }
@@ -104,56 +140,31 @@ pub(super) async fn stored(
     Ok((image, active))
 }
 
-async fn detail(
-    app: &App,
-    reference: &Reference,
-) -> Result<(PipelineDetail, Option<ActiveVersion>), ServiceError> {
+/// What is told of a pipeline, as JSON.
+async fn detail(app: &App, reference: &Reference) -> Result<(String, Option<ActiveVersion>), ServiceError> {
     let (image, active) = stored(app, reference).await?;
-    let hash = image.structural_hash;
-    let aliases = app.service.store().names_of(&hash).await?;
-    let Interface { modules, declared_outputs, input_schema, output_schema } = interface(app, &image)
-        .map_err(|error| ServiceError::NotLoadable {
-            reference: reference.to_string(),
-            reason: error.to_string(),
-        })?;
-    let detail = PipelineDetail {
-        structural_hash: hash.to_string(),
-        syntactic_hash: image.metadata.syntactic_hash.map(|hash| hash.to_string()),
-        aliases: aliases.iter().map(ToString::to_string).collect(),
-        compiled_at: image.metadata.compiled_at.to_string(),
-        modules,
-        declared_outputs,
-        input_schema,
-        output_schema,
-        load_error: aliases.iter().find_map(|name| app.service.problem_of(name)),
-    };
-    Ok((detail, active))
+    let aliases = app.service.store().names_of(&image.structural_hash).await?;
+    let description = description(app, &image).map_err(|error| ServiceError::NotLoadable {
+        reference: reference.to_string(),
+        reason: error.to_string(),
+    })?;
+    let load_error = aliases.iter().find_map(|name| app.service.problem_of(name));
+    Ok((description.answer(&aliases, load_error.as_deref()), active))
 }
 
-/// The interface of an image. To work it out takes longer than everything else, so it is kept for a while.
-fn interface(app: &App, image: &PipelineImage) -> Result<Interface, InvalidDag> {
-    if let Some(interface) = app.interfaces.get(&image.structural_hash) {
-        return Ok(interface);
+/// The description of an image. To work it out takes longer than everything else, so it is kept for a while.
+fn description(app: &App, image: &PipelineImage) -> Result<Arc<Description>, InvalidDag> {
+    let known = app.descriptions.get(&image.structural_hash);
+    if let Some(known) = known.filter(|known| known.metadata == image.metadata) {
+        return Ok(known);
     }
-    let spec = &image.dag_spec;
-    let types = spec.validate()?;
-    let inputs = spec.inputs.iter().map(|input| (&input.name, type_text(&types[input.ty.index()])));
-    let outputs = spec.outputs.iter().map(|output| {
-        let ty = &types[spec.nodes[output.node.index()].ty.index()];
-        (&output.name, type_text(ty))
-    });
-    let interface = Interface {
-        modules: written(&modules(app, image)),
-        declared_outputs: written(&spec.outputs.iter().map(|output| &output.name).collect::<Vec<_>>()),
-        input_schema: written(&inputs.collect::<BTreeMap<_, _>>()),
-        output_schema: written(&outputs.collect::<BTreeMap<_, _>>()),
-    };
-    app.interfaces.insert(image.structural_hash, interface.clone());
-    Ok(interface)
+    let description = Arc::new(Description::new(app, image)?);
+    app.descriptions.insert(image.structural_hash, Arc::clone(&description));
+    Ok(description)
 }
 
-fn written(value: &impl Serialize) -> Written {
-    to_raw_value(value).expect("texts, lists and maps with texts as keys can be written as JSON").into()
+fn written(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("texts, lists and maps with texts as keys can be written as JSON")
 }
 
 fn modules(app: &App, image: &PipelineImage) -> Vec<ModuleInfo> {

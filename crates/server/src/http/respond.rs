@@ -115,12 +115,16 @@ pub(super) fn status_of(kind: ErrorKind) -> (StatusCode, &'static str) {
 
 /// `ETag` is the active version.
 pub(super) fn version_tag(version: u64) -> HeaderValue {
-    HeaderValue::from_str(&format!("\"{version}\"")).expect("digits and quotes are visible ASCII characters")
+    HeaderValue::try_from(format!("\"{version}\"")).expect("digits and quotes are visible ASCII characters")
 }
 
 /// An answer with the active version of the name that it is about, if there is one.
 pub(super) fn tagged(body: &impl Serialize, active: Option<ActiveVersion>) -> Response {
-    let mut response = json(StatusCode::OK, body);
+    with_tag(json(StatusCode::OK, body), active)
+}
+
+/// The same, of an answer that is made.
+pub(super) fn with_tag(mut response: Response, active: Option<ActiveVersion>) -> Response {
     if let Some(active) = active {
         response.headers_mut().insert(header::ETAG, version_tag(active.version));
     }

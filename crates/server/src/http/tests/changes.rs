@@ -3,7 +3,10 @@
 use std::fs;
 use std::sync::Arc;
 
-use constellation_store_core::{Commit, ImageMetadata, Operation, PipelineImage, PipelineStore};
+use constellation_store_core::{
+    Commit, ImageMetadata, Operation, PipelineImage, PipelineName, PipelineStore, Timestamp,
+};
+use constellation_store_mem::InMemoryPipelineStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -367,6 +370,29 @@ async fn an_image_that_nothing_refers_to_is_deleted_by_its_hash() {
     assert_eq!(metric(&router, "constellation_store_images").await, 0);
     assert_eq!(call(&router, "DELETE", &path, &[], "").await.status, 404);
     assert_eq!(call(&router, "DELETE", &format!("{path}?dry_run=true"), &[], "").await.status, 404);
+}
+
+#[tokio::test]
+async fn an_image_that_is_stored_again_is_told_with_its_new_metadata() {
+    let store: Arc<dyn PipelineStore> = Arc::new(InMemoryPipelineStore::new());
+    let router = server_over(&store).await.router();
+    let hash = publish(&router, "n", SHOUT).await;
+    let first = get(&router, "/pipelines/n").await.json();
+    let image = store.get(&hash.parse().unwrap()).await.unwrap().unwrap();
+    let compiled_at = Timestamp::from_milliseconds(1).unwrap();
+    let metadata = ImageMetadata { compiled_at, ..image.metadata.clone() };
+    let again = PipelineImage { metadata, ..(*image).clone() };
+    let name: PipelineName = "n".parse().unwrap();
+    let remove = Commit::new()
+        .then(Operation::DeleteName { name: name.clone() })
+        .then(Operation::PruneVersions { name, keep: 0 })
+        .then(Operation::RemoveImage { structural_hash: image.structural_hash });
+    store.commit(remove).await.unwrap();
+    store.commit(Commit::new().then(Operation::PutImage(Arc::new(again)))).await.unwrap();
+    let second = get(&router, &format!("/pipelines/{hash}")).await.json();
+    assert_eq!(second["compiledAt"], "1970-01-01T00:00:00.001Z");
+    assert_eq!((&first["aliases"], &second["aliases"]), (&json!(["n"]), &json!([])));
+    assert_eq!(first["outputSchema"], second["outputSchema"]);
 }
 
 #[tokio::test]
