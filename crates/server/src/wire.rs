@@ -2,6 +2,7 @@
 //! implementation. What this server adds stands last.
 
 mod completed;
+mod error_code;
 mod lifecycle;
 mod members;
 mod modules;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 pub(crate) use completed::Completed;
+pub(crate) use error_code::ErrorCode;
 pub(crate) use lifecycle::{
     ChangeParameters, CurrentBody, DeleteResponse, DiffResponse, DiffSide, ErrorDetails, PruneParameters,
     PruneResponse, ReloadRequest, ReloadResponse, RollbackResponse, VersionBody, VersionDetail, VersionList,
@@ -38,7 +40,7 @@ pub(crate) use type_text::type_text;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ErrorResponse {
-    pub(crate) error: &'static str,
+    pub(crate) error: ErrorCode,
     pub(crate) message: String,
     pub(crate) request_id: Option<String>,
     #[serde(flatten)]

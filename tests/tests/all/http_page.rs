@@ -58,3 +58,18 @@ fn every_command_of_the_page_answers_as_it_shows() {
         assert!(has(&answer, &expected), "{command}\nanswered {answer}\nand not    {expected}");
     }
 }
+
+#[test]
+fn the_page_lists_every_code_of_an_error() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let page = fs::read_to_string(docs.join("http.md")).unwrap();
+    let document: Value =
+        serde_json::from_str(&fs::read_to_string(docs.join("openapi.json")).unwrap()).unwrap();
+    let codes = document["components"]["schemas"]["ErrorCode"]["enum"].as_array().unwrap();
+    assert!(codes.len() > 30, "{codes:?}");
+    for code in codes {
+        let code = code.as_str().unwrap();
+        let rows = page.lines().filter(|line| line.starts_with('|') && line.contains(&format!("`{code}`")));
+        assert_ne!(rows.count(), 0, "{code}");
+    }
+}

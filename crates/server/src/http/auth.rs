@@ -11,6 +11,7 @@ use super::respond::Failure;
 use super::routes::Access;
 use super::sites::{AllowedSites, Foreign, SiteCheck};
 use crate::auth::{ApiKeys, Role};
+use crate::wire::ErrorCode;
 
 /// What a server asks of requests before a handler sees them.
 #[derive(Debug, Clone, Default)]
@@ -80,39 +81,39 @@ impl Refusal {
         let (status, code, message, challenge) = match self {
             Self::Foreign(Foreign::NoHost) => (
                 StatusCode::BAD_REQUEST,
-                "InvalidHost",
+                ErrorCode::InvalidHost,
                 "The request needs exactly one Host header".to_owned(),
                 None,
             ),
             Self::Foreign(Foreign::Host) => (
                 StatusCode::FORBIDDEN,
-                "ForbiddenHost",
+                ErrorCode::ForbiddenHost,
                 "The Host header names no host of this server; whoever runs it can allow more with 'allowed_hosts'"
                     .to_owned(),
                 None,
             ),
             Self::Foreign(Foreign::Origin) => (
                 StatusCode::FORBIDDEN,
-                "ForbiddenOrigin",
+                ErrorCode::ForbiddenOrigin,
                 "The request comes from another web site; whoever runs the server can allow it with 'allowed_origins' or 'cors_origins'"
                     .to_owned(),
                 None,
             ),
             Self::NoKey => (
                 StatusCode::UNAUTHORIZED,
-                "Unauthorized",
+                ErrorCode::Unauthorized,
                 "Missing or invalid Authorization header. Expected: Bearer <api-key>".to_owned(),
                 Some("Bearer realm=\"constellation\""),
             ),
             Self::UnknownKey => (
                 StatusCode::UNAUTHORIZED,
-                "Unauthorized",
+                ErrorCode::Unauthorized,
                 "Invalid API key".to_owned(),
                 Some("Bearer realm=\"constellation\", error=\"invalid_token\""),
             ),
             Self::Role { has, needs } => (
                 StatusCode::FORBIDDEN,
-                "Forbidden",
+                ErrorCode::Forbidden,
                 format!(
                     "Role '{has}' does not permit {} {}, which needs '{needs}'",
                     request.method(),
@@ -121,7 +122,7 @@ impl Refusal {
                 Some("Bearer realm=\"constellation\", error=\"insufficient_scope\""),
             ),
         };
-        tracing::debug!(code, message, "a request was not let in");
+        tracing::debug!(?code, message, "a request was not let in");
         let mut response = Failure::new(status, code, message).respond(request_id);
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));

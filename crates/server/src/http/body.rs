@@ -8,7 +8,7 @@ use super::App;
 use super::body_budget::ReadError;
 use super::json_size::has_too_many_values;
 use super::respond::Failure;
-use crate::wire::{Names, members, unfit};
+use crate::wire::{ErrorCode, Names, members, unfit};
 
 /// Why a body is not what a route needs.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ async fn read_bytes(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes,
         // A few bytes could unpack to gigabytes.
         return Err(BodyError::Refused(Failure::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "UnsupportedMediaType",
+            ErrorCode::UnsupportedMediaType,
             "Encoded bodies are not accepted; send the body as it is, without Content-Encoding",
         )));
     }
@@ -87,7 +87,7 @@ async fn read_bytes(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes,
             Some(length) => format!("Request body too large: {length} bytes (max {limit})"),
             None => format!("Request body too large: more than {limit} bytes"),
         };
-        BodyError::Refused(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message))
+        BodyError::Refused(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::PayloadTooLarge, message))
     };
     let announced = headers
         .get(header::CONTENT_LENGTH)
@@ -104,7 +104,7 @@ async fn read_bytes(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes,
         Ok(Err(ReadError::TooLarge)) => return Err(too_large(None)),
         Ok(Err(error @ ReadError::NoBytesLeft)) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            return Err(BodyError::Refused(Failure::new(status, "Overloaded", error.to_string())));
+            return Err(BodyError::Refused(Failure::new(status, ErrorCode::Overloaded, error.to_string())));
         }
         Ok(Err(ReadError::Body(error))) => {
             return Err(BodyError::Malformed(format!("the body did not arrive whole: {error}")));
@@ -112,14 +112,14 @@ async fn read_bytes(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes,
         Err(_) => {
             return Err(BodyError::Refused(Failure::new(
                 StatusCode::REQUEST_TIMEOUT,
-                "RequestTimeout",
+                ErrorCode::RequestTimeout,
                 format!("The body did not arrive within {} seconds", app.body_read_timeout.as_secs()),
             )));
         }
     };
     if has_too_many_values(&collected, app.max_json_values) {
         let message = format!("Request body too large: more than {} JSON values", app.max_json_values);
-        let failure = Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message);
+        let failure = Failure::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::PayloadTooLarge, message);
         return Err(BodyError::Refused(failure));
     }
     Ok(collected)

@@ -24,7 +24,7 @@ use crate::error::ServiceError;
 use crate::loader;
 use crate::service::{Mode, Target};
 use crate::wire::{
-    AliasRequest, AliasResponse, ChangeParameters, DeleteResponse, DiagnosticBody, ErrorDetails,
+    AliasRequest, AliasResponse, ChangeParameters, DeleteResponse, DiagnosticBody, ErrorCode, ErrorDetails,
     ErrorResponse, ReloadRequest, ReloadResponse, RollbackResponse, shown,
 };
 
@@ -66,13 +66,13 @@ pub(super) async fn alias(
             let message = format!(
                 "'structuralHash' is 64 lower-case hexadecimal digits, alone or after 'blake3:', got '{shown}'"
             );
-            return Err(Failure::new(StatusCode::BAD_REQUEST, "InvalidRequest", message));
+            return Err(Failure::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, message));
         };
         let pointed = match app.service.alias(&name, hash, precondition, mode).await {
             Ok(pointed) => pointed,
             Err(ServiceError::NotFound(_)) => {
                 let message = format!("Pipeline with hash '{hash}' not found");
-                return Err(Failure::new(StatusCode::NOT_FOUND, "NotFound", message));
+                return Err(Failure::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message));
             }
             Err(error) => return Err(conditions::failed(&app, error, &name, precondition).await),
         };
@@ -128,7 +128,7 @@ pub(super) async fn reload(
         if canary.is_some() {
             // Without this the new version would get all requests, where only some were meant.
             let message = "There are no canary releases; leave 'canary' out to release to everybody at once";
-            return Err(Failure::new(StatusCode::BAD_REQUEST, "CanaryNotEnabled", message));
+            return Err(Failure::new(StatusCode::BAD_REQUEST, ErrorCode::CanaryNotEnabled, message));
         }
         let (source, origin) = match source {
             Some(source) => (source.into(), Origin::Reload),
@@ -251,7 +251,7 @@ pub(super) async fn delete(
             }
             Reference::Hash(_) => {
                 let message = "A condition is about a name; an image has no versions";
-                Err(Failure::new(StatusCode::BAD_REQUEST, "InvalidCondition", message))
+                Err(Failure::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidCondition, message))
             }
         }
     })
@@ -270,7 +270,7 @@ async fn rolled_back(
         Ok(pointed) => pointed,
         Err(error @ ServiceError::NotLoadable { .. }) => {
             let message = format!("{error}; reload its source to compile it for the modules of this server");
-            return Err(Failure::new(StatusCode::CONFLICT, "PipelineNotLoadable", message));
+            return Err(Failure::new(StatusCode::CONFLICT, ErrorCode::PipelineNotLoadable, message));
         }
         Err(error) => return Err(conditions::failed(app, error, name, precondition).await),
     };
@@ -329,7 +329,7 @@ async fn deleted_image(app: &App, hash: StructuralHash, mode: Mode) -> Result<Re
 
 /// The text of the file that the startup loader has for a name.
 async fn source_of_file(app: &App, name: &PipelineName) -> Result<Arc<str>, Failure> {
-    let no_source = |message| Failure::new(StatusCode::BAD_REQUEST, "NoSource", message);
+    let no_source = |message| Failure::new(StatusCode::BAD_REQUEST, ErrorCode::NoSource, message);
     let Some(config) = &app.loader else {
         let message = "The body has no 'source', and this server loads no directory of pipelines";
         return Err(no_source(message.to_owned()));
@@ -354,7 +354,7 @@ async fn source_of_file(app: &App, name: &PipelineName) -> Result<Arc<str>, Fail
 
 fn malformed(error: BodyError, field: &str) -> Failure {
     match error.told(&format!("JSON body with '{field}' field")) {
-        Ok(message) => Failure::new(StatusCode::BAD_REQUEST, "InvalidRequest", message),
+        Ok(message) => Failure::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, message),
         Err(failure) => failure,
     }
 }

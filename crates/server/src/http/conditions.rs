@@ -11,7 +11,7 @@ use super::query::Parameters;
 use super::respond::Failure;
 use crate::error::ServiceError;
 use crate::service::Mode;
-use crate::wire::{ChangeParameters, CurrentBody, ErrorDetails};
+use crate::wire::{ChangeParameters, CurrentBody, ErrorCode, ErrorDetails};
 
 /// The headers and the body of a request that takes no parameters. The extractor of the headers alone copies them.
 pub(super) fn without_parameters(request: Request) -> Result<(HeaderMap, Body), Failure> {
@@ -20,7 +20,7 @@ pub(super) fn without_parameters(request: Request) -> Result<(HeaderMap, Body), 
         return Ok((headers, body));
     }
     let message = format!("{} takes no parameters; what it takes stands in its body", uri.path());
-    Err(Failure::new(StatusCode::BAD_REQUEST, "InvalidParameter", message))
+    Err(Failure::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidParameter, message))
 }
 
 /// Whether the change is made, by `?dry_run=true`.
@@ -68,7 +68,7 @@ pub(super) async fn failed(
         format!("The active version of '{name}' is {active}, not {expected}; read it again and decide anew");
     let current = app.service.store().resolve(name).await.ok();
     let current = current.map(|active| CurrentBody::new(name, active));
-    Failure::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message)
+    Failure::new(StatusCode::PRECONDITION_FAILED, ErrorCode::PreconditionFailed, message)
         .with_details(ErrorDetails { current, ..ErrorDetails::default() })
 }
 
@@ -90,7 +90,7 @@ fn version(tag: &str) -> Option<u64> {
 }
 
 fn invalid(message: String) -> Failure {
-    Failure::new(StatusCode::BAD_REQUEST, "InvalidCondition", message)
+    Failure::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidCondition, message)
 }
 
 #[cfg(test)]

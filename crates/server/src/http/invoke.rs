@@ -20,8 +20,8 @@ use super::respond::{self, Failure, json};
 use super::runs::run_pipeline;
 use crate::service::ProgramOf;
 use crate::wire::{
-    ErrorResponse, ExecuteResponse, InputsBody, InvokeResponse, ModuleInfo, OptionsBody, PublishedModuleInfo,
-    PublishedModuleList, shown,
+    ErrorCode, ErrorResponse, ExecuteResponse, InputsBody, InvokeResponse, ModuleInfo, OptionsBody,
+    PublishedModuleInfo, PublishedModuleList, shown,
 };
 
 /// Lists the modules that can be called by themselves.
@@ -69,7 +69,7 @@ pub(super) async fn invoke(
         let module = app.service.published_module(&name).ok_or_else(|| {
             let shown = shown(&name);
             let message = format!("No module '{shown}' is published");
-            Failure::new(StatusCode::NOT_FOUND, "NotFound", message)
+            Failure::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
         })?;
         let pipeline = module.pipeline()?;
         let given = match read_json(&app, &headers, body).await {

@@ -13,9 +13,10 @@ use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
 use super::current::CurrentRequest;
-use super::respond::{ANSWER_DROPPED, Failure};
+use super::respond::Failure;
 use super::routes::{Guarded, Route};
 use crate::stopwatch::{NewId, Stopwatch};
+use crate::wire::ErrorCode;
 
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -81,7 +82,8 @@ pub(super) async fn around<F: Future<Output = Response>>(
             // The panic itself was printed by the hook, with its place.
             tracing::error!("a handler panicked");
             let message = "The server failed to answer; its log tells more under this request id";
-            Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message).respond(&request_id)
+            Failure::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::InternalError, message)
+                .respond(&request_id)
         });
         let (head, body) = response.into_parts();
         let mut response = match app.answer_budget.hold(body) {
@@ -105,14 +107,14 @@ pub(super) async fn around<F: Future<Output = Response>>(
 fn target_too_long(request: &Request, limit: usize) -> Option<Failure> {
     let length = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     let message = || format!("The target of the request is too long: {length} bytes (max {limit})");
-    (length > limit).then(|| Failure::new(StatusCode::URI_TOO_LONG, "UriTooLong", message()))
+    (length > limit).then(|| Failure::new(StatusCode::URI_TOO_LONG, ErrorCode::UriTooLong, message()))
 }
 
 /// What was asked for was done, so this is not `Overloaded`.
 fn answer_dropped() -> Failure {
     let message = "The request was done, but its answer is large and too many others are still being taken; try again \
                    later if doing it twice does no harm";
-    Failure::new(StatusCode::SERVICE_UNAVAILABLE, ANSWER_DROPPED, message)
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::AnswerDropped, message)
 }
 
 fn is_harmless(id: &[u8]) -> bool {

@@ -21,7 +21,7 @@ use super::App;
 use super::layer::RequestId;
 use super::query::Parameters;
 use super::respond::{self, Failure, json};
-use crate::wire::{ErrorResponse, PipelineList, PipelineSummary, shown};
+use crate::wire::{ErrorCode, ErrorResponse, PipelineList, PipelineSummary, shown};
 
 /// How many entries a page has unless it is told.
 const DEFAULT_LIMIT: usize = 100;
@@ -186,5 +186,5 @@ fn summarized(
 }
 
 fn invalid(message: String) -> Failure {
-    Failure::new(StatusCode::BAD_REQUEST, "InvalidParameter", message)
+    Failure::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidParameter, message)
 }

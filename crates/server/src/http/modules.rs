@@ -15,8 +15,8 @@ use super::layer::RequestId;
 use super::pipelines::undecodable;
 use super::respond::{Failure, json};
 use crate::wire::{
-    ErrorResponse, FunctionBody, FunctionList, ModuleInfo, ModuleList, NamespaceList, TypesBody, shown,
-    type_text,
+    ErrorCode, ErrorResponse, FunctionBody, FunctionList, ModuleInfo, ModuleList, NamespaceList, TypesBody,
+    shown, type_text,
 };
 
 /// Lists the modules that programs can call.
@@ -82,7 +82,8 @@ pub(super) async fn functions(
     if functions.is_empty() {
         let shown = shown(&namespace);
         let message = format!("Namespace '{shown}' not found");
-        return Failure::new(StatusCode::NOT_FOUND, "NamespaceNotFound", message).respond(&request_id);
+        return Failure::new(StatusCode::NOT_FOUND, ErrorCode::NamespaceNotFound, message)
+            .respond(&request_id);
     }
     functions.sort_by(|left, right| left.qualified_name.cmp(&right.qualified_name));
     json(StatusCode::OK, &FunctionList { namespace, functions })

@@ -19,7 +19,7 @@ use super::modules;
 use super::programs::invalid_name;
 use super::respond::{self, Failure, with_tag, written_json};
 use crate::error::ServiceError;
-use crate::wire::{ErrorResponse, ModuleInfo, PipelineDetail, TypesBody, type_text};
+use crate::wire::{ErrorCode, ErrorResponse, ModuleInfo, PipelineDetail, TypesBody, type_text};
 
 /// The answer that tells of an image, around what may change while the image is stored: its names and what is wrong.
 #[derive(Debug)]
@@ -108,12 +108,13 @@ pub(super) fn parse_path<T: FromStr<Err = StoreError>>(
 
 /// The name or reference of a part of a path.
 pub(super) fn parse_segment<T: FromStr<Err = StoreError>>(text: &str) -> Result<T, Failure> {
-    text.parse().map_err(|error| Failure::new(StatusCode::BAD_REQUEST, "InvalidName", invalid_name(&error)))
+    text.parse()
+        .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidName, invalid_name(&error)))
 }
 
 /// A path that is not UTF-8.
 pub(super) fn undecodable(rejection: &PathRejection) -> Failure {
-    Failure::new(StatusCode::BAD_REQUEST, "InvalidName", rejection.body_text())
+    Failure::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidName, rejection.body_text())
 }
 
 /// The image that a reference leads to; with the active version, if it is a name.

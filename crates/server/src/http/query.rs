@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::respond::Failure;
-use crate::wire::{members, unfit};
+use crate::wire::{ErrorCode, members, unfit};
 
 /// The parameters of a request, or why they are not taken.
 pub(super) struct Parameters<T>(Result<T, String>);
@@ -17,7 +17,8 @@ pub(super) struct Parameters<T>(Result<T, String>);
 impl<T> Parameters<T> {
     pub(super) fn get(self) -> Result<T, Failure> {
         let Self(parameters) = self;
-        parameters.map_err(|message| Failure::new(StatusCode::BAD_REQUEST, "InvalidParameter", message))
+        parameters
+            .map_err(|message| Failure::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidParameter, message))
     }
 }
 

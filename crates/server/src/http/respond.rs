@@ -8,30 +8,22 @@ use serde::Serialize;
 
 use super::layer::RequestId;
 use crate::error::ServiceError;
-use crate::wire::{DiagnosticBody, ErrorDetails, ErrorResponse};
-
-/// The codes by which what was asked for was done, or may have been: who sends the same again does it twice.
-const MAY_BE_DONE: [&str; 2] = [ANSWER_DROPPED, OUTCOME_UNKNOWN];
-
-/// The code of an answer that was made and is not sent.
-pub(super) const ANSWER_DROPPED: &str = "AnswerDropped";
+use crate::wire::{DiagnosticBody, ErrorCode, ErrorDetails, ErrorResponse};
 
 /// How much room an answer gets at first. Most fit, so that they are not copied while they are written.
 const TYPICAL_BYTES: usize = 1024;
-
-const OUTCOME_UNKNOWN: &str = "OutcomeUnknown";
 
 /// What goes into an [`ErrorResponse`], before the request's id is known.
 #[derive(Debug)]
 pub(super) struct Failure {
     status: StatusCode,
-    code: &'static str,
+    code: ErrorCode,
     message: String,
     details: Box<ErrorDetails>,
 }
 
 impl Failure {
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), details: Box::default() }
     }
 
@@ -46,7 +38,7 @@ impl Failure {
         let request_id = Some(request_id.to_string());
         let body = ErrorResponse { error: code, message, request_id, details: *details };
         let mut response = json(status, &body);
-        if MAY_BE_DONE.contains(&code) {
+        if code.may_be_done() {
             response.headers_mut().remove(header::RETRY_AFTER);
         }
         if let Some(tag) = tag {
@@ -61,20 +53,24 @@ impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
         let message = error.to_string();
         match error {
-            ServiceError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "NotFound", message),
+            ServiceError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message),
             ServiceError::Compile(diagnostics) => {
                 let diagnostics = Some(DiagnosticBody::of(&diagnostics));
-                Self::new(StatusCode::BAD_REQUEST, "CompilationError", message)
+                Self::new(StatusCode::BAD_REQUEST, ErrorCode::CompilationError, message)
                     .with_details(ErrorDetails { diagnostics, ..ErrorDetails::default() })
             }
-            ServiceError::Unsupported(_) => Self::new(StatusCode::BAD_REQUEST, "UnsupportedProgram", message),
-            ServiceError::NotLoadable { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "PipelineNotLoadable", message)
+            ServiceError::Unsupported(_) => {
+                Self::new(StatusCode::BAD_REQUEST, ErrorCode::UnsupportedProgram, message)
             }
-            ServiceError::Overloaded(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Overloaded", message),
+            ServiceError::NotLoadable { .. } => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::PipelineNotLoadable, message)
+            }
+            ServiceError::Overloaded(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Overloaded, message)
+            }
             ServiceError::Store(error) => error.into(),
             ServiceError::Internal(_) => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::InternalError, message)
             }
         }
     }
@@ -92,24 +88,24 @@ impl From<StoreError> for Failure {
 }
 
 /// The status and the code of a store's error.
-pub(super) fn status_of(kind: ErrorKind) -> (StatusCode, &'static str) {
+pub(super) fn status_of(kind: ErrorKind) -> (StatusCode, ErrorCode) {
     match kind {
-        ErrorKind::NotFound => (StatusCode::NOT_FOUND, "NotFound"),
-        ErrorKind::InvalidName => (StatusCode::BAD_REQUEST, "InvalidName"),
-        ErrorKind::InvalidImage => (StatusCode::BAD_REQUEST, "InvalidImage"),
-        ErrorKind::HashMismatch => (StatusCode::BAD_REQUEST, "HashMismatch"),
+        ErrorKind::NotFound => (StatusCode::NOT_FOUND, ErrorCode::NotFound),
+        ErrorKind::InvalidName => (StatusCode::BAD_REQUEST, ErrorCode::InvalidName),
+        ErrorKind::InvalidImage => (StatusCode::BAD_REQUEST, ErrorCode::InvalidImage),
+        ErrorKind::HashMismatch => (StatusCode::BAD_REQUEST, ErrorCode::HashMismatch),
         // A condition of the request itself is answered with 412, see `conditions`.
-        ErrorKind::Conflict => (StatusCode::CONFLICT, "Conflict"),
-        ErrorKind::InUse => (StatusCode::CONFLICT, "InUse"),
-        ErrorKind::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "StorageFull"),
-        ErrorKind::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "ReadOnly"),
-        ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Unavailable"),
-        ErrorKind::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, OUTCOME_UNKNOWN),
-        ErrorKind::Locked => (StatusCode::SERVICE_UNAVAILABLE, "Locked"),
-        ErrorKind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "Corrupt"),
-        ErrorKind::UnsupportedFormat => (StatusCode::INTERNAL_SERVER_ERROR, "UnsupportedFormat"),
+        ErrorKind::Conflict => (StatusCode::CONFLICT, ErrorCode::Conflict),
+        ErrorKind::InUse => (StatusCode::CONFLICT, ErrorCode::InUse),
+        ErrorKind::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::StorageFull),
+        ErrorKind::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::ReadOnly),
+        ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
+        ErrorKind::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::OutcomeUnknown),
+        ErrorKind::Locked => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Locked),
+        ErrorKind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Corrupt),
+        ErrorKind::UnsupportedFormat => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::UnsupportedFormat),
         // The kinds may grow; a new one is not the client's fault until somebody decides.
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::InternalError),
     }
 }
 
@@ -174,7 +170,7 @@ pub(super) fn no_route(request_id: &RequestId, uri: &Uri) -> Response {
         None => String::new(),
     };
     let message = format!("There is no route {path}{hint}");
-    Failure::new(StatusCode::NOT_FOUND, "NotFound", message).respond(request_id)
+    Failure::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message).respond(request_id)
 }
 
 /// The path has routes, but none for this method.
@@ -185,7 +181,7 @@ pub(super) fn method_not_allowed(
     allowed: &str,
 ) -> Response {
     let message = format!("{} does not take {method}; it takes {allowed}", uri.path());
-    let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
+    let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::MethodNotAllowed, message);
     let mut response = failure.respond(request_id);
     let allowed = HeaderValue::from_str(allowed).expect("methods are visible ASCII characters");
     response.headers_mut().insert(header::ALLOW, allowed);

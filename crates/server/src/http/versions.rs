@@ -16,7 +16,7 @@ use super::query::Parameters;
 use super::respond::{self, Failure, tagged};
 use crate::error::ServiceError;
 use crate::service::is_damage;
-use crate::wire::{ErrorResponse, VersionBody, VersionDetail, VersionList, shown};
+use crate::wire::{ErrorCode, ErrorResponse, VersionBody, VersionDetail, VersionList, shown};
 
 /// Lists the versions of a name, the newest first.
 #[utoipa::path(
@@ -86,7 +86,7 @@ pub(super) async fn show(
         let history = history(&app, &name).await?;
         let version = history.get(number).ok_or_else(|| {
             let message = format!("'{name}' has no version {number}; it may have been pruned");
-            Failure::new(StatusCode::NOT_FOUND, "NotFound", message)
+            Failure::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
         })?;
         let source = match &version.source_hash {
             None => None,
@@ -116,7 +116,7 @@ pub(super) fn parse_version(
     let number = version.parse().map_err(|_| {
         let shown = shown(&version);
         let message = format!("A version is a number from 1, got '{shown}'");
-        Failure::new(StatusCode::BAD_REQUEST, "InvalidVersion", message)
+        Failure::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidVersion, message)
     })?;
     Ok((name, number))
 }
