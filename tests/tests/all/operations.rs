@@ -141,13 +141,14 @@ fn run_with_a_warning(address: &str) -> Value {
     // A cache that is not there is told of from within the run.
     let source = "in a: String\nb = Uppercase(a) with cache: 1min, cache_backend: \"nowhere\"\nout b";
     let body = json!({ "source": source, "inputs": { "a": "x" } }).to_string();
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut stream = TcpStream::connect(address).expect("the server listens");
     let head = "POST /run HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-request-id: order-17";
-    write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).expect("the server reads");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    stream.read_to_string(&mut answer).expect("the server answers");
     assert!(answer.contains("x-request-id: order-17\r\n"), "{answer}");
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    let (_, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    serde_json::from_str(body).expect("the body is JSON")
 }
 
 #[test]
