@@ -40,6 +40,10 @@ use room::Room;
 /// A graph of at most so many nodes is bound where the request runs.
 const INLINE_REHYDRATE_NODES: usize = 2_000;
 
+/// Sources up to so many bytes are known by their text. BLAKE3 works on four kibibytes at a time, so that for less it takes
+/// several times as long for each byte, and a tenth of a run of a known kilobyte.
+const MAX_KNOWN_BYTES: usize = 4096;
+
 /// Finds a program's image or compiles it, publishes it, and hands out pipelines that are ready to run.
 ///
 /// * A source is read once: what is compiled, retained and indexed is the same text.
@@ -60,6 +64,8 @@ pub struct PipelineService {
     loaded: Recent<StructuralHash, Arc<LoadedPipeline>>,
     /// The keys of sources that were found or compiled: to work one out takes as long as a small run.
     keys: Recent<SourceHash, SyntacticKey>,
+    /// The hashes of short sources that were found or compiled.
+    hashes: Recent<Arc<str>, SourceHash>,
     compilations: Pool,
     executions: Pool,
     room: Room,
@@ -117,6 +123,7 @@ impl PipelineService {
             metrics,
             loaded: Recent::new(limits.max_loaded_pipelines),
             keys: Recent::new(limits.max_loaded_pipelines),
+            hashes: Recent::new(limits.max_loaded_pipelines),
             compilations: Pool::of_compilations(limits),
             executions: Pool::of_executions(limits),
             room: Room::new(limits),
@@ -168,13 +175,17 @@ impl PipelineService {
     }
 
     async fn find_or_compile_as(&self, asker: Asker, source: Arc<str>) -> Result<Found, ServiceError> {
-        let source_hash = SourceHash::of_bytes(source.as_bytes());
+        let known = if source.len() <= MAX_KNOWN_BYTES { self.hashes.get(&source) } else { None };
+        let source_hash = known.unwrap_or_else(|| SourceHash::of_bytes(source.as_bytes()));
         if let Some(key) = self.keys.get(&source_hash) {
             return self.find_or_compile_by(asker, key, source_hash, source).await;
         }
         let key = self.key_of(asker, &source).await?;
         let found = self.find_or_compile_by(asker, key, source_hash, source).await?;
         self.keys.insert(source_hash, key);
+        if found.source.len() <= MAX_KNOWN_BYTES {
+            self.hashes.insert(Arc::clone(&found.source), source_hash);
+        }
         Ok(found)
     }
 
