@@ -422,6 +422,8 @@ pub struct LoadedCall {
     /// Whether a result is the value of the node as the module gave it, in the only attempt that is made of values, and
     /// nothing but the module is waited for.
     pub is_plain: bool,
+    /// Whether the module is pure.
+    pub is_pure: bool,
 }
 
 impl fmt::Debug for LoadedCall {
@@ -441,6 +443,7 @@ impl fmt::Debug for LoadedCall {
             fallback,
             recovery,
             is_plain,
+            is_pure,
         } = self;
         f.debug_struct("LoadedCall")
             .field("name", name)
@@ -456,6 +459,7 @@ impl fmt::Debug for LoadedCall {
             .field("fallback", fallback)
             .field("recovery", recovery)
             .field("is_plain", is_plain)
+            .field("is_pure", is_pure)
             .finish_non_exhaustive()
     }
 }
@@ -477,7 +481,9 @@ pub struct LoadedLambda {
     pub parameters: Box<[Type]>,
     /// The node whose value is that of the body; it may be one of the captures.
     pub result: NodeIndex,
-    /// The nodes of the body that every call needs, in ascending order.
+    /// The constants among the nodes of the body that every call needs, whose values are the same in each call.
+    pub constants: Box<[NodeIndex]>,
+    /// The others of these nodes, in ascending order.
     pub certain: Box<[NodeIndex]>,
     /// How many lambdas it stands in.
     pub lambdas_around: u32,

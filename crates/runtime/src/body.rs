@@ -11,7 +11,7 @@ use constellation_types::{Type, Value};
 use smallvec::SmallVec;
 
 use crate::RunError;
-use crate::budget::Budget;
+use crate::budget::SharedBudget;
 use crate::deep::BODIES_ON_A_STACK;
 use crate::driver::{Driver, Frame};
 use crate::run::Run;
@@ -22,7 +22,7 @@ pub(crate) fn function(
     run: &Arc<Run>,
     lambda: &Arc<LoadedLambda>,
     captured: Captured,
-    budget: Budget,
+    budget: SharedBudget,
 ) -> Function {
     let closure = Arc::new(Closure {
         run: Arc::clone(run),
@@ -38,7 +38,7 @@ struct Closure {
     run: Arc<Run>,
     lambda: Arc<LoadedLambda>,
     captured: Captured,
-    budget: Budget,
+    budget: SharedBudget,
     /// Frames of calls that have ended, for further calls: one, unless several calls are in flight at the same time.
     spare: Mutex<Vec<Frame>>,
 }
@@ -104,14 +104,14 @@ impl Closure {
     }
 
     fn frame(&self) -> Frame {
-        let LoadedLambda { start, end, certain, .. } = &*self.lambda;
+        let LoadedLambda { start, end, constants, .. } = &*self.lambda;
         let mut states = States::new(*start, end.index() - start.index(), Arc::clone(&self.captured));
-        for node in certain {
+        for node in constants {
             if let Operation::Constant(value) = &self.run.pipeline.nodes[node.index()].operation {
                 states.keep(*node, value.clone());
             }
         }
-        Frame::of_body(states, self.budget.share())
+        Frame::new(states, self.budget.for_part())
     }
 
     /// The answer of a call whose frame has nothing left to go on.
@@ -126,7 +126,7 @@ impl Closure {
                 Err(BodyError::module_error(errors))
             }
         };
-        frame.reset();
+        frame.reset(&self.lambda.certain);
         self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
         answer
     }

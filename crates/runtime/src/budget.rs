@@ -17,12 +17,33 @@ const ALLOCATION: u64 = 32;
 /// still held.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    /// Shared by all parts of a run.
-    left: Arc<AtomicU64>,
+    left: Left,
     limit: u64,
     /// The tags of unions that were met, by the address of the union: printing a type for each value is slow. The
     /// types are those of the pipeline, which outlives its run.
     tags: HashMap<usize, Vec<String>>,
+}
+
+#[derive(Debug)]
+enum Left {
+    /// For the only part of a run.
+    Alone(u64),
+    /// For all parts of a run.
+    Shared(Arc<AtomicU64>),
+}
+
+/// The budget of a run for any number of its parts.
+#[derive(Debug)]
+pub(crate) struct SharedBudget {
+    left: Arc<AtomicU64>,
+    limit: u64,
+}
+
+impl SharedBudget {
+    /// For one more part.
+    pub(crate) fn for_part(&self) -> Budget {
+        Budget { left: Left::Shared(Arc::clone(&self.left)), limit: self.limit, tags: HashMap::new() }
+    }
 }
 
 /// The budget is used up.
@@ -44,12 +65,24 @@ impl From<Exhausted> for Refused {
 
 impl Budget {
     pub(crate) fn new(limit: u64) -> Self {
-        Self { left: Arc::new(AtomicU64::new(limit)), limit, tags: HashMap::new() }
+        Self { left: Left::Alone(limit), limit, tags: HashMap::new() }
     }
 
-    /// The same budget for another part of the run.
-    pub(crate) fn share(&self) -> Self {
-        Self { left: Arc::clone(&self.left), limit: self.limit, tags: HashMap::new() }
+    /// The same budget for other parts of the run. From then on it takes an atomic operation to charge it.
+    pub(crate) fn share(&mut self) -> SharedBudget {
+        let left = match &self.left {
+            Left::Alone(left) => Arc::new(AtomicU64::new(*left)),
+            Left::Shared(left) => Arc::clone(left),
+        };
+        self.left = Left::Shared(Arc::clone(&left));
+        SharedBudget { left, limit: self.limit }
+    }
+
+    fn left(&self) -> u64 {
+        match &self.left {
+            Left::Alone(left) => *left,
+            Left::Shared(left) => left.load(Ordering::Relaxed),
+        }
     }
 
     pub(crate) fn limit(&self) -> u64 {
@@ -58,7 +91,12 @@ impl Budget {
 
     fn charge(&mut self, bytes: u64) -> Result<(), Exhausted> {
         let charge = |left: u64| left.checked_sub(bytes);
-        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, charge).map_err(|_| Exhausted)?;
+        match &mut self.left {
+            Left::Alone(left) => *left = charge(*left).ok_or(Exhausted)?,
+            Left::Shared(left) => {
+                left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, charge).map_err(|_| Exhausted)?;
+            }
+        }
         Ok(())
     }
 
@@ -75,7 +113,7 @@ impl Budget {
     pub(crate) fn measure(value: &Value, ty: &Type, limit: u64) -> Result<u64, Refused> {
         let mut budget = Self::new(limit);
         budget.admit(value, ty)?;
-        Ok(limit - budget.left.load(Ordering::Relaxed))
+        Ok(limit - budget.left())
     }
 
     fn member<'t>(&mut self, union: &'t Arc<UnionType>, tag: &str) -> Option<&'t Type> {
@@ -89,21 +127,26 @@ impl Budget {
 
     /// Text within the budget, charged when it is complete.
     pub(crate) fn text(&self) -> BoundedText {
-        let left = self.left.load(Ordering::Relaxed);
-        BoundedText { text: String::new(), limit: usize::try_from(left).unwrap_or(usize::MAX) }
+        BoundedText { text: String::new(), limit: usize::try_from(self.left()).unwrap_or(usize::MAX) }
+    }
+
+    /// Whether a value is admitted. Why it is not is for [`Budget::admit`] to say, which refuses it again.
+    #[inline]
+    pub(crate) fn admits(&mut self, value: &Value, ty: &Type) -> bool {
+        if let (Value::Int(_), Type::Int) = (value, ty) {
+            return true;
+        }
+        match (value, ty) {
+            (Value::Boolean(_), Type::Boolean) => true,
+            (Value::Float(float), Type::Float) => float.is_finite(),
+            (Value::String(text), Type::String) => self.charge_text(text.len()).is_ok(),
+            _ => self.admit(value, ty).is_ok(),
+        }
     }
 
     /// Checks that a value from outside is one of `ty`, so that nothing that uses it need check again, and charges
     /// its whole size. Recurses as deep as the type.
-    #[inline]
     pub(crate) fn admit(&mut self, value: &Value, ty: &Type) -> Result<(), Refused> {
-        match (value, ty) {
-            (Value::Int(_), Type::Int) | (Value::Boolean(_), Type::Boolean) => Ok(()),
-            _ => self.admit_any(value, ty),
-        }
-    }
-
-    fn admit_any(&mut self, value: &Value, ty: &Type) -> Result<(), Refused> {
         match (value, ty) {
             (Value::Int(_), Type::Int)
             | (Value::Boolean(_), Type::Boolean)

@@ -5,6 +5,7 @@ mod pending;
 use std::any::Any;
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 use std::time::Duration;
 
 use constellation_module::{CallContext, ModuleError, Outcome};
@@ -164,7 +165,17 @@ pub(crate) fn start(
         Some(watch) => watch.within(|| call.module.call(arguments, context)),
     };
     // A module's defect is the failure of its call, not of the server.
-    let result: CallResult = match catch_unwind(AssertUnwindSafe(start)) {
+    started(catch_unwind(AssertUnwindSafe(start)), watch, call, site)
+}
+
+/// What an attempt is after the call of its module, which may have panicked.
+pub(crate) fn started(
+    outcome: thread::Result<Outcome>,
+    watch: Option<Box<CallWatch>>,
+    call: &LoadedCall,
+    site: Site<'_>,
+) -> Started {
+    let result: CallResult = match outcome {
         Ok(Outcome::Pending(future)) => {
             let watch = site.watch_pending(call, watch);
             let future = match &watch {

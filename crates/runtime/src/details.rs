@@ -11,7 +11,7 @@ use constellation_types::Value;
 use crate::budget::Exhausted;
 use crate::driver::Driver;
 use crate::output::OutputBudget;
-use crate::state::{Phase, State};
+use crate::state::{Phase, Progress};
 use crate::{RunOptions, Timer};
 
 /// Bytes that are charged for a node beside its name and value: its status, where its value comes from, times.
@@ -211,15 +211,15 @@ impl Driver<'_> {
         asked: Asked,
         times: Option<&Times>,
     ) -> NodeDetails {
-        let state = self.frame.states.get(node);
+        let progress = self.frame.states.progress(node);
         let operation = &self.pipeline.nodes[node.index()].operation;
-        let (status, value) = match &state.phase {
-            Phase::Done(value) => (NodeStatus::Completed, Some(value)),
-            Phase::HandedOn => (NodeStatus::Completed, None),
-            Phase::Failed(_) => (NodeStatus::Failed { root: self.root_of(node) }, None),
+        let (status, value) = match self.frame.states.phase(node) {
+            Some(Phase::Done(value)) => (NodeStatus::Completed, Some(value)),
+            Some(Phase::HandedOn) => (NodeStatus::Completed, None),
+            Some(Phase::Failed(_)) => (NodeStatus::Failed { root: self.root_of(node) }, None),
             // What is certainly needed is wanted one after the other, and the run may have ended before its turn.
-            Phase::Idle if !self.is_certain(node) => (NodeStatus::NotNeeded, None),
-            Phase::Idle | Phase::Wanted => (NodeStatus::Unfinished, None),
+            Some(Phase::Idle) if !self.is_certain(node) => (NodeStatus::NotNeeded, None),
+            None | Some(Phase::Idle | Phase::Wanted) => (NodeStatus::Unfinished, None),
         };
         NodeDetails {
             node,
@@ -230,7 +230,7 @@ impl Driver<'_> {
                 Operation::Call(call) => Provenance::Module(Arc::clone(&call.name)),
                 _ => Provenance::Operation,
             },
-            resolution: value.map(|_| self.resolution(operation, state)),
+            resolution: value.map(|_| self.resolution(operation, progress)),
             duration: times.and_then(|times| times.of(node)),
             value: value.filter(|_| asked.values).cloned(),
         }
@@ -240,13 +240,13 @@ impl Driver<'_> {
         self.pipeline.certain.binary_search(&node).is_ok()
     }
 
-    fn resolution(&self, operation: &Operation, state: &State) -> Resolution {
-        let follows = state.follows.is_some_and(|target| self.frame.states.value(target).is_some());
+    fn resolution(&self, operation: &Operation, progress: &Progress) -> Resolution {
+        let follows = progress.follows.is_some_and(|target| self.frame.states.value(target).is_some());
         match operation {
             Operation::Input(_) if follows => Resolution::Default,
             Operation::Input(_) => Resolution::Input,
-            Operation::Call(_) if state.own_failure.is_none() && state.is_cached => Resolution::Cache,
-            Operation::Call(_) if state.own_failure.is_none() => Resolution::Module,
+            Operation::Call(_) if progress.own_failure.is_none() && progress.is_cached => Resolution::Cache,
+            Operation::Call(_) if progress.own_failure.is_none() => Resolution::Module,
             Operation::Call(_) if follows => Resolution::Fallback,
             Operation::Call(_) => Resolution::Recovery,
             _ => Resolution::Operation,

@@ -13,7 +13,7 @@ use crate::RunErrorKind;
 use crate::budget::Budget;
 use crate::coerce::coerce;
 use crate::details::Times;
-use crate::evaluate::{self, EvaluationError, as_record, boolean, evaluate, get, wrong_kind};
+use crate::evaluate::{self, Evaluated, EvaluationError, as_record, evaluate, get, taken};
 use crate::in_flight::Calls;
 use crate::run::Run;
 use crate::state::{Captured, Failure, Phase, States};
@@ -55,14 +55,16 @@ pub(crate) struct Frame {
     pub(crate) states: States,
     /// Nodes that can go on, the next one last.
     ready: Vec<NodeIndex>,
-    /// How many of the nodes that are certainly needed have been wanted.
-    n_wanted: usize,
+    /// How many of the nodes that are certainly needed were passed so far.
+    n_passed: usize,
+    /// The node whose module is being called on the straight way.
+    calling: Option<NodeIndex>,
     pub(crate) failures: Vec<Failure>,
-    budget: Budget,
+    pub(crate) budget: Budget,
     /// The inputs of the run; a body has none.
-    inputs: Vec<Option<Value>>,
+    pub(crate) inputs: Vec<Option<Value>>,
     pub(crate) calls: Calls,
-    /// Room for the arguments of a call.
+    /// Room for the arguments of calls that take the long way, or have many.
     arguments: Vec<Value>,
     /// When calls began and how long they took, if a run is to tell; a body has none.
     pub(crate) times: Option<Box<Times>>,
@@ -73,37 +75,27 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// For the whole graph of a pipeline.
-    pub(crate) fn of_graph(pipeline: &LoadedPipeline, inputs: Vec<Option<Value>>, budget: Budget) -> Self {
+    pub(crate) fn of_graph(pipeline: &LoadedPipeline, budget: Budget) -> Self {
         let states = States::new(NodeIndex(0), pipeline.nodes.len(), Captured::default());
-        Self::new(states, inputs, budget)
+        Self::new(states, budget)
     }
 
-    /// The frame of another graph, whose evaluation has ended, for this one.
-    pub(crate) fn again(
-        mut self,
-        pipeline: &LoadedPipeline,
-        inputs: Vec<Option<Value>>,
-        budget: Budget,
-    ) -> Self {
+    /// Makes the frame of another graph, whose evaluation has ended, fit for this one.
+    pub(crate) fn again(&mut self, pipeline: &LoadedPipeline, budget: Budget) {
         self.states.grow(pipeline.nodes.len());
-        self.inputs = inputs;
         self.budget = budget;
-        self
     }
 
-    /// For the body of a lambda.
-    pub(crate) fn of_body(states: States, budget: Budget) -> Self {
-        Self::new(states, Vec::new(), budget)
-    }
-
-    fn new(states: States, inputs: Vec<Option<Value>>, budget: Budget) -> Self {
+    /// For a graph or the body of a lambda, without inputs so far.
+    pub(crate) fn new(states: States, budget: Budget) -> Self {
         Self {
             states,
             ready: Vec::new(),
-            n_wanted: 0,
+            n_passed: 0,
+            calling: None,
             failures: Vec::new(),
             budget,
-            inputs,
+            inputs: Vec::new(),
             calls: Calls::default(),
             arguments: Vec::new(),
             times: None,
@@ -111,12 +103,12 @@ impl Frame {
         }
     }
 
-    /// Makes it as it was when it was new. No call may be in flight.
-    pub(crate) fn reset(&mut self) {
+    /// Makes it as it was when it was new; the nodes are those of [`Driver::advance_up_to`]. No call may be in flight.
+    pub(crate) fn reset(&mut self, certain: &[NodeIndex]) {
         self.calls.reset();
-        self.states.reset();
+        self.states.reset(&certain[..self.n_passed]);
         self.ready.clear();
-        self.n_wanted = 0;
+        self.n_passed = 0;
         self.failures.clear();
         self.arguments.clear();
         self.inputs.clear();
@@ -144,29 +136,16 @@ impl<'a> Driver<'a> {
         while steps < limit && !self.run.is_stopped() {
             if let Some(node) = self.frame.ready.pop() {
                 self.advance(node);
-            } else if let Some(node) = self.next_idle(certain) {
-                if !self.call_straight(node) {
-                    self.frame.states.want(node);
-                    self.advance(node);
-                }
-            } else {
+                steps += 1;
+                continue;
+            }
+            let passed = self.go_straight(certain, limit - steps);
+            if passed == 0 {
                 break;
             }
-            steps += 1;
+            steps += passed;
         }
         steps
-    }
-
-    /// The next of the certain nodes that nothing has wanted so far.
-    #[inline]
-    fn next_idle(&mut self, certain: &[NodeIndex]) -> Option<NodeIndex> {
-        while let Some(node) = certain.get(self.frame.n_wanted) {
-            self.frame.n_wanted += 1;
-            if self.frame.states.is_idle(*node) {
-                return Some(*node);
-            }
-        }
-        None
     }
 
     /// Sees to it that a node is evaluated.
@@ -179,12 +158,12 @@ impl<'a> Driver<'a> {
     /// Takes a wanted node as far as it goes.
     #[inline]
     fn advance(&mut self, node: NodeIndex) {
-        let state = self.frame.states.get_mut(node);
-        if !matches!(state.phase, Phase::Wanted) {
+        if !matches!(self.frame.states.phase(node), Some(Phase::Wanted)) {
             // It was woken twice, and decided the first time.
             return;
         }
-        let result = match (state.failed_operand, state.follows) {
+        let progress = self.frame.states.progress(node);
+        let result = match (progress.failed_operand, progress.follows) {
             (Some(operand), _) => Err(Halt::Operand(operand)),
             (None, Some(target)) => self.follow(node, target),
             (None, None) => self.operate(node),
@@ -238,17 +217,10 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Goes on when all the operands that the operation certainly needs have values. All of them are wanted, also
-    /// when one has failed: what runs must not depend on what is ready first.
-    #[inline]
-    fn need_all(&mut self, node: NodeIndex, operation: &Operation) -> Result<(), Halt> {
-        let mut ready = true;
-        operation.for_each_certain_operand(|operand| ready &= self.frame.states.is_done(operand));
-        if ready { Ok(()) } else { self.want_operands(node, operation) }
-    }
-
+    /// Sees to it that the operands are evaluated that the operation certainly needs. All of them are wanted, also when
+    /// one has failed: what runs must not depend on what is ready first.
     fn want_operands(&mut self, node: NodeIndex, operation: &Operation) -> Result<(), Halt> {
-        if std::mem::replace(&mut self.frame.states.get_mut(node).started, true) {
+        if std::mem::replace(&mut self.frame.states.progress_mut(node).started, true) {
             return Ok(());
         }
         let before = self.frame.ready.len();
@@ -271,15 +243,11 @@ impl<'a> Driver<'a> {
 
     /// Takes the value of `target` as the node's own.
     fn follow(&mut self, node: NodeIndex, target: NodeIndex) -> Result<Value, Halt> {
-        self.frame.states.get_mut(node).follows = Some(target);
+        self.frame.states.progress_mut(node).follows = Some(target);
         let value = self.need(node, target)?.clone();
         match &self.pipeline.nodes[node.index()].operation {
-            Operation::Guard { .. } => {
-                self.frame.budget.charge_values(1)?;
-                Ok(Value::some(value))
-            }
             Operation::Call(call) => Ok(self.succeed(call, value)?),
-            _ => Ok(value),
+            operation => Ok(taken(operation, value, &mut self.frame.budget)?),
         }
     }
 
@@ -298,44 +266,6 @@ impl<'a> Driver<'a> {
                     }
                 }
             }
-            Operation::Constant(value) => Ok(value.clone()),
-            Operation::And { left, right } => {
-                if boolean(self.need(node, *left)?)? {
-                    self.follow(node, *right)
-                } else {
-                    Ok(Value::Boolean(false))
-                }
-            }
-            Operation::Or { left, right } => {
-                if boolean(self.need(node, *left)?)? {
-                    Ok(Value::Boolean(true))
-                } else {
-                    self.follow(node, *right)
-                }
-            }
-            Operation::Branch { cases, otherwise } => {
-                let decided = self.frame.states.get(node).cases_decided as usize;
-                for (condition, taken) in &cases[decided..] {
-                    if boolean(self.need(node, *condition)?)? {
-                        return self.follow(node, *taken);
-                    }
-                    self.frame.states.get_mut(node).cases_decided += 1;
-                }
-                self.follow(node, *otherwise)
-            }
-            Operation::Guard { value, condition } => {
-                if boolean(self.need(node, *condition)?)? {
-                    self.follow(node, *value)
-                } else {
-                    Ok(Value::none())
-                }
-            }
-            Operation::Coalesce { value, default, keeps_optional } => match self.need(node, *value)? {
-                Value::Optional(None) => self.follow(node, *default),
-                some @ Value::Optional(Some(_)) if *keeps_optional => Ok(some.clone()),
-                Value::Optional(Some(inner)) => Ok((**inner).clone()),
-                other => Ok(wrong_kind("Optional", other)?),
-            },
             Operation::Match { scrutinee, cases } => {
                 let value = self.need(node, *scrutinee)?.clone();
                 let result = self.bind(&value, cases)?;
@@ -348,34 +278,50 @@ impl<'a> Driver<'a> {
                 Err(EvaluationError::Internal("a lambda where a value is needed".into()).into())
             }
             Operation::Call(call) => {
-                if !(call.functions.is_empty() && self.receive_arguments(call)) {
-                    self.need_all(node, operation)?;
-                    if !self.receive_arguments(call) {
-                        return Err(EvaluationError::Internal("an argument has no value".into()).into());
-                    }
-                }
+                self.want_operands(node, operation)?;
+                self.take_arguments(call)?;
                 if let Some(times) = &mut self.frame.times {
                     times.call_starts(node);
                 }
                 self.call(node, call)
             }
-            Operation::List(_)
+            Operation::Constant(_)
+            | Operation::List(_)
             | Operation::Record { .. }
             | Operation::Interpolate { .. }
             | Operation::Arithmetic { .. }
             | Operation::Negate { .. }
             | Operation::Compare { .. }
+            | Operation::And { .. }
+            | Operation::Or { .. }
             | Operation::Not(_)
+            | Operation::Branch { .. }
+            | Operation::Guard { .. }
+            | Operation::Coalesce { .. }
             | Operation::Field { .. }
             | Operation::Project { .. }
             | Operation::Merge { .. }
-            | Operation::Coerce { .. } => {
-                self.need_all(node, operation)?;
-                let Frame { states, budget, .. } = &mut *self.frame;
-                match evaluate(operation, |operand| value_of(states, operand), budget)? {
-                    Some(value) => Ok(value),
-                    None => Err(EvaluationError::Internal("an operation is not pure".into()).into()),
+            | Operation::Coerce { .. } => self.evaluate(node, operation),
+        }
+    }
+
+    /// The value of a pure operation.
+    fn evaluate(&mut self, node: NodeIndex, operation: &Operation) -> Result<Value, Halt> {
+        self.want_operands(node, operation)?;
+        loop {
+            let Frame { states, budget, .. } = &mut *self.frame;
+            let mut n_decided = states.progress(node).n_decided;
+            let evaluated = evaluate(operation, |operand| states.value(operand), &mut n_decided, budget);
+            states.progress_mut(node).n_decided = n_decided;
+            match evaluated {
+                Ok(Evaluated::Value(value)) => return Ok(value),
+                Ok(Evaluated::Taken(target)) => return self.follow(node, target),
+                Ok(Evaluated::Other) => {
+                    return Err(EvaluationError::Internal("an operation is not pure".into()).into());
                 }
+                // One of those that are not needed whatever the values are.
+                Err(EvaluationError::Missing(operand)) => drop(self.need(node, operand)?),
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -414,8 +360,7 @@ impl<'a> Driver<'a> {
     }
 
     fn operand_failed(&mut self, node: NodeIndex, operand: NodeIndex) {
-        let state = self.frame.states.get(node);
-        if let Some(own) = state.own_failure
+        if let Some(own) = self.frame.states.progress(node).own_failure
             && let Operation::Call(call) = &self.pipeline.nodes[node.index()].operation
         {
             // The operand is the fallback.
@@ -438,6 +383,9 @@ impl<'a> Driver<'a> {
         let (kind, message) = match error {
             EvaluationError::Failed(message) => (RunErrorKind::Evaluation, message),
             EvaluationError::Internal(message) => (RunErrorKind::Internal, message),
+            EvaluationError::Missing(operand) => {
+                (RunErrorKind::Internal, format!("node {} has no value", operand.0))
+            }
             EvaluationError::Exhausted => {
                 let limit = self.frame.budget.limit();
                 let message = format!(
@@ -462,5 +410,5 @@ impl<'a> Driver<'a> {
 }
 
 fn value_of(states: &States, node: NodeIndex) -> evaluate::Result<&Value> {
-    states.value(node).ok_or_else(|| EvaluationError::Internal(format!("node {} has no value", node.0)))
+    states.value(node).ok_or(EvaluationError::Missing(node))
 }

@@ -22,6 +22,8 @@ pub(crate) enum EvaluationError {
     Failed(String),
     /// The run made more values than it may.
     Exhausted,
+    /// An operand has no value so far. Nothing was charged.
+    Missing(NodeIndex),
     /// A defect of this program.
     Internal(String),
 }
@@ -38,25 +40,43 @@ pub(crate) fn wrong_kind<T>(expected: &str, found: &Value) -> Result<T> {
     Err(EvaluationError::Internal(format!("expected a value of kind {expected}, got {}", found.kind())))
 }
 
-/// The value of a pure operation whose operands all have values. None for the operations that decide what they need
-/// as they go.
+/// What a pure operation comes to.
+#[derive(Debug)]
+pub(crate) enum Evaluated {
+    /// This value.
+    Value(Value),
+    /// The value of this node, as [`taken`] makes it.
+    Taken(NodeIndex),
+    /// Nothing: it takes more than the values of its operands.
+    Other,
+}
+
+/// Evaluates a pure operation, as far as the values reach that its operands have.
+///
+/// What was decided before of an operation that decides what it needs as it goes is in `n_decided`.
+#[inline]
 pub(crate) fn evaluate<'v>(
     operation: &Operation,
-    value: impl Fn(NodeIndex) -> Result<&'v Value>,
+    value: impl Fn(NodeIndex) -> Option<&'v Value>,
+    n_decided: &mut u32,
     budget: &mut Budget,
-) -> Result<Option<Value>> {
+) -> Result<Evaluated> {
+    let value = |node: NodeIndex| value(node).ok_or(EvaluationError::Missing(node));
     let all =
         |nodes: &[NodeIndex]| nodes.iter().map(|node| value(*node).cloned()).collect::<Result<Vec<_>>>();
-    Ok(Some(match operation {
+    Ok(Evaluated::Value(match operation {
+        Operation::Constant(value) => value.clone(),
         Operation::List(items) => {
-            budget.charge_values(items.len())?;
-            Value::List(all(items)?.into())
+            let items = all(items)?;
+            charged_list(items, budget)?
         }
         Operation::Record { names, values } => {
+            let values = all(values)?;
             budget.charge_values(values.len())?;
-            record(names, all(values)?)
+            record(names, values)
         }
         Operation::Interpolate { parts, values } => {
+            values.iter().try_for_each(|node| value(*node).map(drop))?;
             let mut text = budget.text();
             let mut parts = parts.iter();
             let mut write = |part: Option<&str>, value: Option<&Value>| {
@@ -92,13 +112,13 @@ pub(crate) fn evaluate<'v>(
             }
         }
         Operation::Project { source, names, fields, each } => {
+            let source = value(*source)?;
             let mut project = |source: &Value| {
                 budget.charge_values(fields.len())?;
                 let source = as_record(source)?;
                 let values = fields.iter().map(|field| get(source, field).cloned()).collect::<Result<_>>()?;
                 Ok(record(names, values))
             };
-            let source = value(*source)?;
             if *each {
                 let items = list(source)?.iter().map(&mut project).collect::<Result<_>>()?;
                 charged_list(items, budget)?
@@ -110,18 +130,54 @@ pub(crate) fn evaluate<'v>(
             merge(value(*left)?, value(*right)?, names, fields, *shape, budget)?
         }
         Operation::Coerce { value: source, coercion } => coerce(coercion, value(*source)?, budget)?,
+        Operation::And { left, right } => {
+            if boolean(value(*left)?)? {
+                return Ok(Evaluated::Taken(*right));
+            }
+            Value::Boolean(false)
+        }
+        Operation::Or { left, right } => {
+            if !boolean(value(*left)?)? {
+                return Ok(Evaluated::Taken(*right));
+            }
+            Value::Boolean(true)
+        }
+        Operation::Branch { cases, otherwise } => {
+            for (condition, taken) in &cases[*n_decided as usize..] {
+                if boolean(value(*condition)?)? {
+                    return Ok(Evaluated::Taken(*taken));
+                }
+                *n_decided += 1;
+            }
+            return Ok(Evaluated::Taken(*otherwise));
+        }
+        Operation::Guard { value: guarded, condition } => {
+            if boolean(value(*condition)?)? {
+                return Ok(Evaluated::Taken(*guarded));
+            }
+            Value::none()
+        }
+        Operation::Coalesce { value: optional, default, keeps_optional } => match value(*optional)? {
+            Value::Optional(None) => return Ok(Evaluated::Taken(*default)),
+            some @ Value::Optional(Some(_)) if *keeps_optional => some.clone(),
+            Value::Optional(Some(inner)) => (**inner).clone(),
+            other => wrong_kind("Optional", other)?,
+        },
         Operation::Input(_)
-        | Operation::Constant(_)
-        | Operation::And { .. }
-        | Operation::Or { .. }
-        | Operation::Branch { .. }
-        | Operation::Guard { .. }
-        | Operation::Coalesce { .. }
         | Operation::Call(_)
         | Operation::Parameter
         | Operation::Lambda(_)
-        | Operation::Match { .. } => return Ok(None),
+        | Operation::Match { .. } => return Ok(Evaluated::Other),
     }))
+}
+
+/// What the value of a node is as that of the operation that takes it.
+pub(crate) fn taken(operation: &Operation, value: Value, budget: &mut Budget) -> Result<Value> {
+    if matches!(operation, Operation::Guard { .. }) {
+        budget.charge_values(1)?;
+        return Ok(Value::some(value));
+    }
+    Ok(value)
 }
 
 pub(crate) fn boolean(value: &Value) -> Result<bool> {

@@ -105,8 +105,8 @@ impl Driver<'_> {
         let mut budget = OutputBudget::new(self.run.shared.config.max_output_bytes);
         let mut oversized = None;
         for output in &pipeline.outputs {
-            match &self.frame.states.get(output.node).phase {
-                Phase::Done(value) => {
+            match self.frame.states.phase(output.node) {
+                Some(Phase::Done(value)) => {
                     let charged = budget.charge_text(&output.name).and_then(|()| budget.charge_value(value));
                     if charged.is_ok() {
                         outputs.push((Arc::clone(&output.name), value.clone()));
@@ -120,7 +120,7 @@ impl Driver<'_> {
                     pending_outputs.push(PendingOutput { name: Arc::clone(&output.name), reason });
                 }
                 phase => {
-                    if matches!(phase, Phase::Failed(_)) {
+                    if matches!(phase, Some(Phase::Failed(_))) {
                         failed.push(output.node);
                     } else {
                         undecided.push(output.node);

@@ -3,7 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 
 use constellation_rehydrate::LoadedPipeline;
-use constellation_types::Value;
 
 use crate::budget::Budget;
 use crate::driver::Frame;
@@ -16,30 +15,28 @@ const MAX_NODES: usize = 4096;
 
 /// Without them a run would make states for all nodes of its graph, also for those that it does not come to need.
 #[derive(Debug, Default)]
-pub(crate) struct Frames(Mutex<Vec<Frame>>);
+pub(crate) struct Frames(Mutex<Vec<Box<Frame>>>);
 
 impl Frames {
     /// A frame for a run that begins.
-    pub(crate) fn take(
-        &self,
-        pipeline: &LoadedPipeline,
-        inputs: Vec<Option<Value>>,
-        budget: Budget,
-    ) -> Frame {
+    pub(crate) fn take(&self, pipeline: &LoadedPipeline, budget: Budget) -> Box<Frame> {
         let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match spare {
-            Some(frame) => frame.again(pipeline, inputs, budget),
-            None => Frame::of_graph(pipeline, inputs, budget),
+            Some(mut frame) => {
+                frame.again(pipeline, budget);
+                frame
+            }
+            None => Box::new(Frame::of_graph(pipeline, budget)),
         }
     }
 
     /// Takes the frame of a run that has ended.
-    pub(crate) fn give_back(&self, mut frame: Frame) {
+    pub(crate) fn give_back(&self, pipeline: &LoadedPipeline, mut frame: Box<Frame>) {
         if frame.states.len() > MAX_NODES {
             return;
         }
         // Outside of the lock: what values hold is dropped here.
-        frame.reset();
+        frame.reset(&pipeline.certain);
         let mut frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if frames.len() < MAX_FRAMES {
             frames.push(frame);

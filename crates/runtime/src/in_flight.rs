@@ -74,7 +74,10 @@ impl Calls {
 
     /// Drops all of them.
     pub(crate) fn clear(&mut self) {
-        self.futures.clear();
+        // To clear none takes the making of a new queue.
+        if !self.futures.is_empty() {
+            self.futures.clear();
+        }
         self.reset();
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use constellation_rehydrate::LoadedPipeline;
 use constellation_types::{Type, Value};
 
-use crate::budget::{Budget, Refused};
+use crate::budget::Refused;
+use crate::driver::Frame;
 use crate::{MissingInput, PendingOutput, RunBudget, RunError, RunErrorKind, RunReport, RunStatus};
 
 /// The inputs of a run by name. Of several values for one name the last counts.
@@ -49,13 +50,15 @@ impl<N: Into<Arc<str>>> FromIterator<(N, Value)> for Inputs {
     }
 }
 
-/// The given inputs at their places; the report of a run that does not start when they are not right.
+/// Puts the given inputs at their places; the report of a run that does not start when they are not right.
 pub(crate) fn take_inputs(
     pipeline: &LoadedPipeline,
     inputs: Inputs,
-    budget: &mut Budget,
-) -> Result<Vec<Option<Value>>, Box<RunReport>> {
-    let mut values: Vec<Option<Value>> = vec![None; pipeline.inputs.len()];
+    frame: &mut Frame,
+) -> Result<(), Box<RunReport>> {
+    let Frame { inputs: values, budget, .. } = frame;
+    values.clear();
+    values.resize(pipeline.inputs.len(), None);
     let mut errors = Vec::new();
     let mut error = |kind, message: String| {
         errors.push(RunError { kind, module: None, label: None, node: None, message, causes: Vec::new() });
@@ -107,7 +110,7 @@ pub(crate) fn take_inputs(
         return Err(Box::new(not_started(RunStatus::Failed, errors, Vec::new())));
     }
     let mut missing = Vec::new();
-    for (input, value) in pipeline.inputs.iter().zip(&mut values) {
+    for (input, value) in pipeline.inputs.iter().zip(values) {
         if value.is_none() && input.default.is_none() {
             match pipeline.ty(input.ty) {
                 Type::Optional(_) => *value = Some(Value::none()),
@@ -116,7 +119,7 @@ pub(crate) fn take_inputs(
         }
     }
     if missing.is_empty() {
-        Ok(values)
+        Ok(())
     } else {
         Err(Box::new(not_started(RunStatus::Suspended, Vec::new(), missing)))
     }

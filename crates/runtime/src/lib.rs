@@ -1,8 +1,9 @@
 //! Runs loaded pipelines: scheduling, call options, budgets, cancellation.
 //!
-//! [`Runtime::run`] evaluates a pipeline by need, from its outputs. One driver walks the graph with a work list; pure
-//! nodes are computed inline, without a task or an allocation each, and asynchronous calls run at the same time,
-//! driven by the future of the run. Dropping that future drops the calls with it.
+//! [`Runtime::run`] evaluates a pipeline by need, from its outputs. What is certain to be needed goes straight: it is
+//! evaluated in the order of the graph, as a program would do it, as long as nothing waits. One driver walks the rest
+//! with a work list; pure nodes are computed inline, without a task or an allocation each, and asynchronous calls run
+//! at the same time, driven by the future of the run. Dropping that future drops the calls with it.
 //!
 //! * A node is evaluated at most once, and only when something that is wanted needs it: the arm that is not taken,
 //!   the fallback that is not needed and the right operand that does not matter are not.

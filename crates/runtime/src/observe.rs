@@ -129,6 +129,38 @@ impl Drop for RunWatch<'_> {
     }
 }
 
+/// The calls of which somebody wants to know each attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Watched {
+    Nothing,
+    /// Calls of modules that are not pure.
+    Impure,
+    All,
+}
+
+impl Watched {
+    /// Those that are watched at this time: the level of tracing may change.
+    #[inline]
+    pub(crate) fn now(config: &RuntimeConfig) -> Self {
+        if LevelFilter::current() >= LevelFilter::DEBUG {
+            Self::All
+        } else if config.observer.is_some() {
+            Self::Impure
+        } else {
+            Self::Nothing
+        }
+    }
+
+    #[inline]
+    pub(crate) fn includes(self, call: &LoadedCall) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Impure => !call.is_pure,
+            Self::All => true,
+        }
+    }
+}
+
 /// Whose call is made.
 #[derive(Clone, Copy)]
 pub(crate) struct Site<'a> {
@@ -140,9 +172,11 @@ impl Site<'_> {
     /// Starts to watch an attempt, if anybody wants to know of it.
     #[inline]
     pub(crate) fn watch(self, call: &LoadedCall, context: &CallContext) -> Option<Box<CallWatch>> {
-        let is_traced = LevelFilter::current() >= LevelFilter::DEBUG;
-        let is_observed = self.run.shared.config.observer.is_some() && !call.module.spec().pure;
-        (is_traced || is_observed).then(|| Box::new(self.watch_for_somebody(call, context, is_observed)))
+        let config = &self.run.shared.config;
+        Watched::now(config).includes(call).then(|| {
+            let is_observed = config.observer.is_some() && !call.is_pure;
+            Box::new(self.watch_for_somebody(call, context, is_observed))
+        })
     }
 
     fn watch_for_somebody(self, call: &LoadedCall, context: &CallContext, is_observed: bool) -> CallWatch {

@@ -40,11 +40,12 @@ async fn evaluate(
     let config = &shared.config;
     let asked = Asked::of(options);
     let RunOptions { max_value_bytes, max_duration, .. } = options;
-    let mut budget = Budget::new(max_value_bytes.unwrap_or(config.max_value_bytes));
-    let inputs = match take_inputs(pipeline, inputs, &mut budget) {
-        Ok(inputs) => inputs,
-        Err(report) => return *report,
-    };
+    let budget = Budget::new(max_value_bytes.unwrap_or(config.max_value_bytes));
+    let mut frame = shared.frames.take(pipeline, budget);
+    if let Err(report) = take_inputs(pipeline, inputs, &mut frame) {
+        shared.frames.give_back(pipeline, frame);
+        return *report;
+    }
     let run = Arc::new(Run {
         pipeline: Arc::clone(pipeline),
         shared: Arc::clone(shared),
@@ -54,14 +55,13 @@ async fn evaluate(
         turn: AtomicU32::new(0),
         deep: Deep::default(),
     });
-    let mut frame = shared.frames.take(pipeline, inputs, budget);
     frame.hands_on = !asked.is_anything();
     frame.times = asked.times.then(|| Box::new(Times::start(&config.timer)));
     // After the frame, so that what is in flight is told before it is dropped.
     let _end = EndOfRun(&run);
     drive(&run, &mut frame, max_duration.unwrap_or(config.max_duration)).await;
     let report = Driver::new(&run, &mut frame).report(asked);
-    shared.frames.give_back(frame);
+    shared.frames.give_back(pipeline, frame);
     report
 }
 

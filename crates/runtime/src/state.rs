@@ -23,10 +23,9 @@ pub(crate) enum Phase {
     Failed(usize),
 }
 
-/// The state of a node.
+/// What is known of a node that was wanted, beside its phase: what it waits for, and what was decided so far.
 #[derive(Debug, Default)]
-pub(crate) struct State {
-    pub(crate) phase: Phase,
+pub(crate) struct Progress {
     /// Operands that it waits for.
     pub(crate) missing: u32,
     /// Whether all operands that it certainly needs were wanted.
@@ -34,7 +33,7 @@ pub(crate) struct State {
     /// Whether what its call came to is that of an equal call.
     pub(crate) is_cached: bool,
     /// Cases of a branch whose conditions are false.
-    pub(crate) cases_decided: u32,
+    pub(crate) n_decided: u32,
     /// The node whose value it takes, once that is decided.
     pub(crate) follows: Option<NodeIndex>,
     /// The operand that failed while it waited.
@@ -59,57 +58,81 @@ pub(crate) type Captured = Arc<[(NodeIndex, Value)]>;
 /// many nodes.
 #[derive(Debug)]
 pub(crate) struct States {
-    /// The node that the first state is that of.
+    /// The node that the first phase is that of.
     first: NodeIndex,
-    nodes: Vec<State>,
+    phases: Vec<Phase>,
+    /// By node, as the phases. Apart from them, since a node that is evaluated at once never has any.
+    progress: Vec<Progress>,
     waits: Vec<Wait>,
     /// What nodes before the first are, as far as it is needed.
     captured: Captured,
-    /// Nodes that are not idle any more.
-    touched: Vec<NodeIndex>,
+    /// Nodes that were wanted.
+    wanted: Vec<NodeIndex>,
+    /// Nodes that were given their values and never wanted.
+    given: Vec<NodeIndex>,
 }
 
 impl States {
     pub(crate) fn new(first: NodeIndex, n_nodes: usize, captured: Captured) -> Self {
-        let nodes = std::iter::repeat_with(State::default).take(n_nodes).collect();
-        Self { first, nodes, waits: Vec::new(), captured, touched: Vec::new() }
+        let mut states = Self {
+            first,
+            phases: Vec::new(),
+            progress: Vec::new(),
+            waits: Vec::new(),
+            captured,
+            wanted: Vec::new(),
+            given: Vec::new(),
+        };
+        states.grow(n_nodes);
+        states
     }
 
     /// Sees to it that there are states for so many nodes, all of them idle as the others are.
     pub(crate) fn grow(&mut self, n_nodes: usize) {
-        if self.nodes.len() < n_nodes {
-            self.nodes.resize_with(n_nodes, State::default);
+        if self.phases.len() < n_nodes {
+            self.phases.resize_with(n_nodes, Phase::default);
+            self.progress.resize_with(n_nodes, Progress::default);
         }
     }
 
     /// For how many nodes there are states.
     pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
+        self.phases.len()
     }
 
-    /// Makes all nodes idle again. Takes time linear in the number of nodes that are not.
-    pub(crate) fn reset(&mut self) {
-        for node in self.touched.drain(..) {
-            self.nodes[node.index() - self.first.index()] = State::default();
+    /// Makes all nodes idle again, of which these were passed. Takes time linear in the number of nodes that are not.
+    pub(crate) fn reset(&mut self, passed: &[NodeIndex]) {
+        for node in passed.iter().copied().chain(self.given.drain(..)) {
+            self.phases[node.index() - self.first.index()] = Phase::Idle;
+        }
+        for node in self.wanted.drain(..) {
+            self.phases[node.index() - self.first.index()] = Phase::Idle;
+            self.progress[node.index() - self.first.index()] = Progress::default();
         }
         self.waits.clear();
     }
 
-    /// The state of a node that is not captured.
+    /// The progress of a node that is not captured.
     #[inline]
-    pub(crate) fn get(&self, node: NodeIndex) -> &State {
-        &self.nodes[node.index() - self.first.index()]
+    pub(crate) fn progress(&self, node: NodeIndex) -> &Progress {
+        &self.progress[node.index() - self.first.index()]
     }
 
     #[inline]
-    pub(crate) fn get_mut(&mut self, node: NodeIndex) -> &mut State {
-        &mut self.nodes[node.index() - self.first.index()]
+    pub(crate) fn progress_mut(&mut self, node: NodeIndex) -> &mut Progress {
+        &mut self.progress[node.index() - self.first.index()]
+    }
+
+    #[inline]
+    pub(crate) fn phase_mut(&mut self, node: NodeIndex) -> &mut Phase {
+        &mut self.phases[node.index() - self.first.index()]
     }
 
     /// How far a node is; none for one that is captured, which has its value.
     #[inline]
     pub(crate) fn phase(&self, node: NodeIndex) -> Option<&Phase> {
-        (node >= self.first).then(|| &self.get(node).phase)
+        let place = node.index().checked_sub(self.first.index())?;
+        Some(&self.phases[place])
     }
 
     /// The value of a node, if it has one.
@@ -125,34 +148,49 @@ impl States {
         }
     }
 
+    /// The value of a node, if it has one that is an integer.
+    #[inline]
+    pub(crate) fn int(&self, node: NodeIndex) -> Option<i64> {
+        match self.phase(node) {
+            Some(Phase::Done(Value::Int(int))) => Some(*int),
+            _ => None,
+        }
+    }
+
     /// Sees to it that an idle node is wanted. Whether it was idle.
     #[inline]
     pub(crate) fn want(&mut self, node: NodeIndex) -> bool {
-        let state = self.get_mut(node);
-        let idle = matches!(state.phase, Phase::Idle);
+        let phase = self.phase_mut(node);
+        let idle = matches!(phase, Phase::Idle);
         if idle {
-            state.phase = Phase::Wanted;
-            self.touched.push(node);
+            *phase = Phase::Wanted;
+            self.wanted.push(node);
         }
         idle
     }
 
     /// Gives a node a value that it has for good: it stays when the states are reset.
     pub(crate) fn keep(&mut self, node: NodeIndex, value: Value) {
-        self.get_mut(node).phase = Phase::Done(value);
+        *self.phase_mut(node) = Phase::Done(value);
     }
 
     /// Gives an idle node its value, for which nothing has waited.
     #[inline]
     pub(crate) fn give(&mut self, node: NodeIndex, value: Value) {
-        self.get_mut(node).phase = Phase::Done(value);
-        self.touched.push(node);
+        *self.phase_mut(node) = Phase::Done(value);
+        self.given.push(node);
+    }
+
+    /// The same for one of the nodes that are certain to be needed, which are passed in their order.
+    #[inline]
+    pub(crate) fn pass(&mut self, node: NodeIndex, value: Value) {
+        *self.phase_mut(node) = Phase::Done(value);
     }
 
     /// The value of a node that is not captured, if it has one, for the only one who uses it.
     #[inline]
     pub(crate) fn hand_on(&mut self, node: NodeIndex) -> Option<Value> {
-        let phase = &mut self.get_mut(node).phase;
+        let phase = self.phase_mut(node);
         match std::mem::replace(phase, Phase::HandedOn) {
             Phase::Done(value) => Some(value),
             other => {
@@ -162,32 +200,18 @@ impl States {
         }
     }
 
-    /// Gives a node the value back that it handed on, if it did.
-    pub(crate) fn take_back(&mut self, node: NodeIndex, value: Value) {
-        let phase = &mut self.get_mut(node).phase;
-        if matches!(phase, Phase::HandedOn) {
-            *phase = Phase::Done(value);
-        }
-    }
-
     /// Whether nothing needs a node yet.
     #[inline]
     pub(crate) fn is_idle(&self, node: NodeIndex) -> bool {
-        matches!(self.get(node).phase, Phase::Idle)
+        matches!(self.phases[node.index() - self.first.index()], Phase::Idle)
     }
 
     /// Notes that `waiter` goes on when `operand` is decided.
     pub(crate) fn wait(&mut self, waiter: NodeIndex, operand: NodeIndex) {
         let index = u32::try_from(self.waits.len()).expect("fewer operands than 2^32");
-        let next = self.get_mut(operand).waits.replace(index);
+        let next = self.progress_mut(operand).waits.replace(index);
         self.waits.push(Wait { waiter, next });
-        self.get_mut(waiter).missing += 1;
-    }
-
-    /// Whether a node has its value.
-    #[inline]
-    pub(crate) fn is_done(&self, node: NodeIndex) -> bool {
-        matches!(self.phase(node), None | Some(Phase::Done(_) | Phase::HandedOn))
+        self.progress_mut(waiter).missing += 1;
     }
 
     /// Decides a node, and calls `wake` with each node that can go on now: since nothing is missing any more, or
@@ -195,9 +219,8 @@ impl States {
     #[inline]
     pub(crate) fn decide(&mut self, node: NodeIndex, phase: Phase, wake: impl FnMut(NodeIndex)) {
         let failed = matches!(phase, Phase::Failed(_));
-        let state = self.get_mut(node);
-        state.phase = phase;
-        if let Some(first) = state.waits.take() {
+        *self.phase_mut(node) = phase;
+        if let Some(first) = self.progress_mut(node).waits.take() {
             self.wake(node, failed, first, wake);
         }
     }
@@ -207,15 +230,15 @@ impl States {
         while let Some(index) = next {
             let Wait { waiter, next: after } = self.waits[index as usize];
             next = after;
-            let state = self.get_mut(waiter);
-            if !matches!(state.phase, Phase::Wanted) {
+            if !matches!(self.phase(waiter), Some(Phase::Wanted)) {
                 continue;
             }
-            state.missing -= 1;
+            let progress = self.progress_mut(waiter);
+            progress.missing -= 1;
             if failed {
-                state.failed_operand.get_or_insert(decided);
+                progress.failed_operand.get_or_insert(decided);
                 wake(waiter);
-            } else if state.missing == 0 {
+            } else if progress.missing == 0 {
                 wake(waiter);
             }
         }

@@ -124,6 +124,7 @@ impl<'a> Loader<'a> {
             fallback: *fallback,
             recovery,
             is_plain,
+            is_pure: module.spec().pure,
         })))
     }
 

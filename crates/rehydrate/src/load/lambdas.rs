@@ -4,9 +4,9 @@ use constellation_store_core::{NodeIndex, NodeKind, NodeSpec, Region};
 use constellation_types::Type;
 
 use super::{Loader, Refusal, refuse};
-use crate::LoadedLambda;
 use crate::pipeline::certain;
 use crate::relations::fits;
+use crate::{LoadedLambda, Operation};
 
 /// For each node of a valid graph, how many lambdas it stands in.
 pub(super) fn around(nodes: &[NodeSpec]) -> Vec<u32> {
@@ -52,13 +52,18 @@ impl Loader<'_> {
         for capture in captures {
             self.expect_data(*capture)?;
         }
+        let is_constant =
+            |node: &NodeIndex| matches!(self.nodes[node.index()].operation, Operation::Constant(_));
+        let (constants, certain): (Vec<_>, Vec<_>) =
+            certain([result], start, &self.nodes).into_iter().partition(is_constant);
         Ok(LoadedLambda {
             captures: captures.into(),
             start,
             end,
             parameters: function.parameters.clone(),
             result,
-            certain: certain([result], start, &self.nodes).into(),
+            constants: constants.into(),
+            certain: certain.into(),
             lambdas_around: self.lambdas_around[index],
         })
     }

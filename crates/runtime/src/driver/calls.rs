@@ -8,6 +8,7 @@ use constellation_store_core::NodeIndex;
 use constellation_types::Value;
 use futures_util::future::Either;
 
+use super::straight::receive;
 use super::{Driver, Frame, Halt, value_of};
 use crate::budget::Refused;
 use crate::call::{self, Attempted, Attempts, CallFailure, CallResult, PendingAttempt, Started, Waiting};
@@ -28,7 +29,8 @@ impl<'a> Driver<'a> {
         let started = if call.functions.is_empty() {
             call::start(call, &self.frame.arguments, &self.run.context, site)
         } else {
-            call::start(call, &self.frame.arguments, &self.context(call)?, site)
+            let context = self.context(call)?;
+            call::start(call, &self.frame.arguments, &context, site)
         };
         let is_tried_again = call.retry.further_attempts > 0;
         match started {
@@ -40,22 +42,17 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Puts the arguments of a call into the room that one call after the other uses. Whether all of them have values.
-    #[inline]
-    pub(super) fn take_arguments(&mut self, call: &LoadedCall) -> bool {
-        let Frame { states, arguments, .. } = &mut *self.frame;
-        arguments.clear();
-        for argument in &call.arguments {
-            match states.value(*argument) {
-                Some(value) => arguments.push(value.clone()),
-                None => return false,
-            }
+    /// Puts the arguments of a call, all of which have values, into the room that one call after the other uses.
+    pub(super) fn take_arguments(&mut self, call: &LoadedCall) -> evaluate::Result<()> {
+        let Frame { states, arguments, hands_on, .. } = &mut *self.frame;
+        if receive(call, states, &self.pipeline.uses, *hands_on, arguments) {
+            return Ok(());
         }
-        true
+        Err(EvaluationError::Internal("an argument has no value".into()))
     }
 
     /// What a call may know, with the functions that it is given.
-    fn context(&self, call: &LoadedCall) -> evaluate::Result<CallContext> {
+    fn context(&mut self, call: &LoadedCall) -> evaluate::Result<CallContext> {
         Ok(if call.functions.is_empty() {
             self.run.context.clone()
         } else {
@@ -100,14 +97,15 @@ impl<'a> Driver<'a> {
     }
 
     /// The lambdas that a call is given, with what they capture.
-    fn functions(&self, call: &LoadedCall) -> evaluate::Result<Arc<[Function]>> {
+    fn functions(&mut self, call: &LoadedCall) -> evaluate::Result<Arc<[Function]>> {
+        let Frame { states, budget, .. } = &mut *self.frame;
         let function = |lambda: &Arc<LoadedLambda>| {
             let captured = lambda
                 .captures
                 .iter()
-                .map(|node| Ok((*node, value_of(&self.frame.states, *node)?.clone())))
+                .map(|node| Ok((*node, value_of(states, *node)?.clone())))
                 .collect::<evaluate::Result<_>>()?;
-            Ok(body::function(self.run, lambda, captured, self.frame.budget.share()))
+            Ok(body::function(self.run, lambda, captured, budget.share()))
         };
         call.functions.iter().map(function).collect()
     }
@@ -116,12 +114,12 @@ impl<'a> Driver<'a> {
     pub(crate) fn ended(&mut self, ended: Ended) {
         let Ended::Call(node, result, attempted) = ended else { return };
         let Operation::Call(call) = &self.pipeline.nodes[node.index()].operation else { return };
-        self.frame.states.get_mut(node).is_cached = attempted == Attempted::Elsewhere;
+        self.frame.states.progress_mut(node).is_cached = attempted == Attempted::Elsewhere;
         let result = self.finish_call(node, call, result);
         self.conclude(node, result);
     }
 
-    fn finish_call(
+    pub(super) fn finish_call(
         &mut self,
         node: NodeIndex,
         call: &'a LoadedCall,
@@ -166,7 +164,7 @@ impl<'a> Driver<'a> {
     ) -> Result<Value, Halt> {
         let CallFailure { kind, message, causes } = failure;
         let failure = self.frame.failures.len();
-        self.frame.states.get_mut(node).own_failure = Some(failure);
+        self.frame.states.progress_mut(node).own_failure = Some(failure);
         self.frame.failures.push(Failure::Root {
             kind,
             module: Some(Arc::clone(&call.name)),

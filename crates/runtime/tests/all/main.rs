@@ -17,5 +17,6 @@ mod program;
 mod random;
 mod random_options;
 mod scheduler;
+mod straight;
 mod support;
 mod telling;
