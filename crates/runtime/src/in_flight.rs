@@ -28,6 +28,8 @@ pub(crate) enum Ended {
 #[derive(Default)]
 pub(crate) struct Calls {
     futures: FuturesUnordered<InFlight>,
+    /// Attempts whose time has not begun. It begins when they are waited for, with one look at the clock for all of them.
+    n_new: usize,
     /// Set for the first time at which a call has taken too long, or for that of a call that has ended before.
     alarm: Option<Alarm>,
 }
@@ -44,22 +46,15 @@ impl Alarm {
 }
 
 impl Calls {
-    /// Adds the only attempt of a call, which waits for nothing but its module, and began now.
+    /// Adds the only attempt of a call, which waits for nothing but its module.
     pub(crate) fn push_attempt(
         &mut self,
         node: NodeIndex,
         attempt: PendingAttempt,
         timeout: Option<Duration>,
-        timer: &dyn Timer,
     ) {
-        let timeout = timeout.map(|duration| {
-            let now = timer.now();
-            let at = now.saturating_add(duration);
-            if self.alarm.as_ref().is_none_or(|alarm| at < alarm.at) {
-                self.alarm = Some(Alarm::new(at, now, timer));
-            }
-            Timeout { duration, at, is_over: false, waker: None }
-        });
+        self.n_new += usize::from(timeout.is_some());
+        let timeout = timeout.map(|duration| Timeout { duration, at: None, is_over: false, waker: None });
         self.futures.push(InFlight::Attempt(OnlyAttempt { node, attempt, timeout }));
     }
 
@@ -83,12 +78,16 @@ impl Calls {
 
     /// Makes it as it was when it was new, once nothing is in flight.
     pub(crate) fn reset(&mut self) {
+        self.n_new = 0;
         // It belongs to the executor of its run.
         self.alarm = None;
     }
 
     /// What ends next; none when nothing is in flight.
     pub(crate) fn poll_next(&mut self, timer: &dyn Timer, context: &mut Context<'_>) -> Poll<Option<Ended>> {
+        if self.n_new > 0 {
+            self.begin(timer);
+        }
         loop {
             if let Poll::Ready(ended) = self.futures.poll_next_unpin(context) {
                 return Poll::Ready(ended);
@@ -105,24 +104,51 @@ impl Calls {
         future::poll_fn(|context| self.poll_next(timer, context))
     }
 
+    /// Begins to count the time of the attempts that were added.
+    fn begin(&mut self, timer: &dyn Timer) {
+        let now = timer.now();
+        let mut first = self.alarm.as_ref().map(|alarm| alarm.at);
+        // The newest come first.
+        for timeout in timeouts(&mut self.futures) {
+            if timeout.at.is_none() {
+                let at = now.saturating_add(timeout.duration);
+                timeout.at = Some(at);
+                first = Some(first.map_or(at, |first| first.min(at)));
+                self.n_new -= 1;
+            }
+            if self.n_new == 0 {
+                break;
+            }
+        }
+        if let Some(at) = first
+            && self.alarm.as_ref().is_none_or(|alarm| at < alarm.at)
+        {
+            self.alarm = Some(Alarm::new(at, now, timer));
+        }
+    }
+
     /// Ends the attempts that have taken too long, and sets the alarm for the others. Timers are not exact to the
     /// millisecond, so that this is not done more often than that, however many attempts there are.
     fn time_out(&mut self, now: Duration, timer: &dyn Timer) {
         let mut first = None;
-        let attempts = self.futures.iter_mut().filter_map(|future| match future {
-            InFlight::Attempt(attempt) => attempt.timeout.as_mut(),
-            InFlight::Other(_) => None,
-        });
-        for timeout in attempts {
-            if timeout.at <= now {
+        for timeout in timeouts(&mut self.futures) {
+            let Some(at) = timeout.at else { continue };
+            if at <= now {
                 timeout.is_over = true;
                 timeout.waker.take().into_iter().for_each(Waker::wake);
-            } else if first.is_none_or(|first| timeout.at < first) {
-                first = Some(timeout.at);
+            } else if first.is_none_or(|first| at < first) {
+                first = Some(at);
             }
         }
         self.alarm = first.map(|at| Alarm::new(at, now, timer));
     }
+}
+
+fn timeouts(futures: &mut FuturesUnordered<InFlight>) -> impl Iterator<Item = &mut Timeout> {
+    futures.iter_mut().filter_map(|future| match future {
+        InFlight::Attempt(attempt) => attempt.timeout.as_mut(),
+        InFlight::Other(_) => None,
+    })
 }
 
 impl fmt::Debug for Calls {
@@ -157,7 +183,8 @@ struct OnlyAttempt {
 /// When an attempt has taken too long.
 struct Timeout {
     duration: Duration,
-    at: Duration,
+    /// None as long as its time has not begun.
+    at: Option<Duration>,
     is_over: bool,
     /// Of the attempt, which is polled again when its time is over.
     waker: Option<Waker>,
@@ -191,12 +218,13 @@ mod tests {
     use crate::TokioTimer;
     use crate::call::Waiting;
 
-    /// Counts how often it is set.
+    /// Counts how often it is set, and how often it is asked for the time.
     #[derive(Debug, Default)]
-    struct CountedTimer(TokioTimer, AtomicUsize);
+    struct CountedTimer(TokioTimer, AtomicUsize, AtomicUsize);
 
     impl Timer for CountedTimer {
         fn now(&self) -> Duration {
+            self.2.fetch_add(1, Ordering::Relaxed);
             self.0.now()
         }
 
@@ -209,13 +237,13 @@ mod tests {
     const NEVER: u64 = 1_000_000;
 
     /// Adds an attempt whose module answers after so many milliseconds.
-    fn push(calls: &mut Calls, node: u32, answer: u64, timeout: u64, timer: &dyn Timer) {
+    fn push(calls: &mut Calls, node: u32, answer: u64, timeout: u64) {
         let future = Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(answer)).await;
             Ok(Value::Int(1))
         });
         let attempt = PendingAttempt::new(Waiting { future, watch: None }, None);
-        calls.push_attempt(NodeIndex(node), attempt, Some(Duration::from_millis(timeout)), timer);
+        calls.push_attempt(NodeIndex(node), attempt, Some(Duration::from_millis(timeout)));
     }
 
     /// The node whose call ends next, whether it has an answer, and how many milliseconds have passed by then.
@@ -232,18 +260,18 @@ mod tests {
         for (node, (answer, timeout)) in
             (0..).zip([(10, 30_000), (NEVER, 50), (NEVER, 20), (100, 30_000), (25, 25)])
         {
-            push(&mut calls, node, answer, timeout, &timer);
+            push(&mut calls, node, answer, timeout);
         }
         assert_eq!(next(&mut calls, &timer).await, Some((0, true, 10)));
         // One that begins later, and ends earlier than those that were there.
-        push(&mut calls, 5, NEVER, 5, &timer);
+        push(&mut calls, 5, NEVER, 5);
         let expected = [(5, false, 15), (2, false, 20), (4, true, 25), (1, false, 50), (3, true, 100)];
         for expected in expected {
             assert_eq!(next(&mut calls, &timer).await, Some(expected));
         }
         assert_eq!(next(&mut calls, &timer).await, None);
         // The timer is still set for those that have ended.
-        push(&mut calls, 6, NEVER, 40_000, &timer);
+        push(&mut calls, 6, NEVER, 40_000);
         assert_eq!(next(&mut calls, &timer).await, Some((6, false, 40_100)));
     }
 
@@ -251,12 +279,28 @@ mod tests {
     async fn the_timeouts_of_many_attempts_have_one_timer() {
         let (timer, mut calls) = (CountedTimer::default(), Calls::default());
         for node in 0..1_000 {
-            push(&mut calls, node, NEVER, 30_000, &timer);
+            push(&mut calls, node, NEVER, 30_000);
         }
         for _ in 0..1_000 {
             let (_, has_answer, at) = next(&mut calls, &timer).await.unwrap();
             assert_eq!((has_answer, at), (false, 30_000));
         }
         assert_eq!(timer.1.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_attempts_begins_when_they_are_waited_for_with_one_look_at_the_clock() {
+        let (timer, mut calls) = (CountedTimer::default(), Calls::default());
+        for node in 0..1_000 {
+            push(&mut calls, node, if node == 0 { 10 } else { NEVER }, 50);
+        }
+        tokio::time::advance(Duration::from_millis(200)).await;
+        let ended = calls.next(&timer).await;
+        assert!(matches!(ended, Some(Ended::Call(NodeIndex(0), Ok(_), _))));
+        assert_eq!(timer.2.load(Ordering::Relaxed), 1);
+        // Another one has its own time, and changes nothing about that of the others.
+        push(&mut calls, 1_000, NEVER, 20);
+        assert_eq!(next(&mut calls, &timer).await, Some((1_000, false, 230)));
+        assert_eq!(next(&mut calls, &timer).await.unwrap().2, 250);
     }
 }

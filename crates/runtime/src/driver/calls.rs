@@ -68,7 +68,7 @@ impl<'a> Driver<'a> {
         };
         let timeout = call::timeout_of(call, &shared.config);
         let attempt = PendingAttempt::new(waiting, slot);
-        self.frame.calls.push_attempt(node, attempt, timeout, &*shared.config.timer);
+        self.frame.calls.push_attempt(node, attempt, timeout);
         Halt::Waiting
     }
 

@@ -123,6 +123,13 @@ fn straight<'a>(
                 let arguments = ManuallyDrop::new([Value::Int(one), Value::Int(two)]);
                 call.module.call(&*arguments, &run.context)
             }
+            [one] => {
+                let Some(argument) = receive_one(one, states, &pipeline.uses, *hands_on) else {
+                    *calling = None;
+                    return Some(Detour::Long(node));
+                };
+                call.module.call(&[argument], &run.context)
+            }
             _ => {
                 if !receive(call, states, &pipeline.uses, *hands_on, arguments) {
                     *calling = None;
@@ -162,9 +169,17 @@ fn operate(
     }
 }
 
+/// The value of an argument, if it has one. A value that nothing but a plain call uses is handed on, so that it takes no
+/// room until the run ends.
+fn receive_one(argument: NodeIndex, states: &mut States, uses: &[u8], hands_on: bool) -> Option<Value> {
+    if hands_on && uses[argument.index()] == 1 {
+        states.hand_on(argument)
+    } else {
+        states.value(argument).cloned()
+    }
+}
+
 /// Puts the arguments of a call into their room. Whether all of them have values; otherwise nothing has changed.
-///
-/// A value that nothing but a plain call uses is handed on, so that it takes no room until the run ends.
 pub(super) fn receive(
     call: &LoadedCall,
     states: &mut States,
@@ -178,12 +193,7 @@ pub(super) fn receive(
     }
     let hands_on = hands_on && call.is_plain;
     for argument in &call.arguments {
-        let value = if hands_on && uses[argument.index()] == 1 {
-            states.hand_on(*argument)
-        } else {
-            states.value(*argument).cloned()
-        };
-        room.push(value.expect("it has a value"));
+        room.push(receive_one(*argument, states, uses, hands_on).expect("it has a value"));
     }
     true
 }
