@@ -1,6 +1,7 @@
 //! The hashes that name and compare things. All are BLAKE3, and distinct types, so that one cannot stand for
 //! another.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -22,7 +23,7 @@ macro_rules! hash_type {
         $(#[$doc])*
         ///
         /// 32 bytes in memory, 64 lower-case hexadecimal digits in text.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         pub struct $name([u8; 32]);
 
         impl $name {
@@ -46,6 +47,20 @@ macro_rules! hash_type {
             /// Its text, without an allocation.
             pub(crate) fn to_hex(self) -> impl std::ops::Deref<Target = str> {
                 blake3::Hash::from_bytes(self.0).to_hex()
+            }
+        }
+
+        impl Ord for $name {
+            /// The order of the bytes. Ordered maps of hashes are searched by every commit, and the first eight bytes,
+            /// compared as one number, nearly always tell.
+            fn cmp(&self, other: &Self) -> Ordering {
+                first_number(&self.0).cmp(&first_number(&other.0)).then_with(|| self.0.cmp(&other.0))
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
             }
         }
 
@@ -104,6 +119,11 @@ hash_type! {
 hash_type! {
     /// The hash of a module's signature, by which an image recognises the module it was compiled for.
     SignatureHash
+}
+
+/// The first bytes as a number that is ordered as they are.
+fn first_number([a, b, c, d, e, f, g, h, ..]: &[u8; 32]) -> u64 {
+    u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h])
 }
 
 fn parse_hex(text: &str) -> Result<[u8; 32], InvalidHash> {
@@ -214,6 +234,24 @@ mod tests {
         assert!(hash.to_string().to_uppercase().parse::<StructuralHash>().is_err());
         for text in ["", "af", &"g".repeat(64), &"a".repeat(65)] {
             assert!(text.parse::<StructuralHash>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hashes_are_ordered_as_their_bytes_wherever_they_differ() {
+        let middle = [0x80; 32];
+        for place in 0..32 {
+            for other in [0, 0x7f, 0x80, 0x81, 0xff] {
+                let mut bytes = middle;
+                bytes[place] = other;
+                // What comes after the first difference does not count.
+                if let Some(next) = bytes.get_mut(place + 1) {
+                    *next = !other;
+                }
+                let [left, right] = [middle, bytes].map(StructuralHash::from_bytes);
+                assert_eq!(left.cmp(&right), middle.cmp(&bytes), "{place} {other}");
+                assert_eq!(right.partial_cmp(&left), Some(bytes.cmp(&middle)), "{place} {other}");
+            }
         }
     }
 
