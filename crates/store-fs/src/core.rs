@@ -6,6 +6,7 @@
 mod check;
 mod checkpoint;
 mod commit;
+mod dirty;
 mod files;
 mod health;
 mod links;
@@ -26,7 +27,8 @@ use constellation_store_core::{
 use constellation_store_mem::{LoadedImages, Lookup, State};
 
 pub use self::check::{Checker, Mirror, Suspect};
-use self::checkpoint::{Checkpoint, Dirty, StepDone, Stepped, Upto};
+use self::checkpoint::{Checkpoint, StepDone, Stepped, Upto};
+use self::dirty::Dirty;
 pub(crate) use self::files::Files;
 use self::health::{Content, Health, Warning};
 pub(crate) use self::links::refuse_links;

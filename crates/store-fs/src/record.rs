@@ -21,8 +21,8 @@
 use std::sync::Arc;
 
 use constellation_store_core::{
-    DecodedImage, ErrorKind, PipelineImage, PipelineName, RegistryHash, Result, Revision, SourceHash,
-    StoreError, StructuralHash, SyntacticHash, SyntacticKey, Version,
+    DecodedImage, ErrorKind, ImageSummary, PipelineImage, PipelineName, RegistryHash, Result, Revision,
+    SourceHash, StoreError, StructuralHash, SyntacticHash, SyntacticKey, Version,
 };
 use constellation_store_mem::Change;
 
@@ -119,7 +119,7 @@ fn put_change<'a>(
     document: impl Fn(&Arc<PipelineImage>) -> Option<&'a [u8]>,
 ) {
     match change {
-        Change::ImageAdded { image, graph_bytes: _ } => {
+        Change::ImageAdded { image, summary: _ } => {
             out.push(1);
             match document(image) {
                 Some(document) => put_bytes(out, document),
@@ -265,7 +265,8 @@ impl<'a> Reader<'a> {
         Ok(match tag {
             1 => {
                 let DecodedImage { image, graph_bytes, checked: _ } = PipelineImage::decode(self.bytes()?)?;
-                Change::ImageAdded { image: Arc::new(image), graph_bytes }
+                let summary = Arc::new(ImageSummary::with_graph_bytes(&image, graph_bytes));
+                Change::ImageAdded { image: Arc::new(image), summary }
             }
             2 => {
                 let text = self.text()?;
@@ -332,7 +333,7 @@ mod tests {
             extra: ExtraMembers::default(),
         };
         let changes = vec![
-            Change::ImageAdded { graph_bytes: image.graph_bytes(), image },
+            Change::ImageAdded { summary: Arc::new(ImageSummary::of(&image)), image },
             Change::SourceAdded { source_hash, text: "text".into() },
             Change::Indexed { key, structural_hash },
             Change::VersionRecorded { name: name.clone(), version },

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use constellation_store_core::{
-    Outcome, PipelineImage, PipelineName, Revision, SourceHash, StructuralHash, SyntacticKey, Version,
+    ImageSummary, Outcome, PipelineImage, PipelineName, Revision, SourceHash, StructuralHash, SyntacticKey,
+    Version,
 };
 
 /// A change of a [`State`](crate::State), with everything decided: numbers, times, what is removed along.
@@ -17,8 +18,8 @@ pub enum Change {
     ImageAdded {
         /// The image.
         image: Arc<PipelineImage>,
-        /// [`PipelineImage::graph_bytes`], counted when the image was verified.
-        graph_bytes: u64,
+        /// Its summary, made when the image was verified.
+        summary: Arc<ImageSummary>,
     },
     /// The source text is retained.
     SourceAdded {

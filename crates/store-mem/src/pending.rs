@@ -1,12 +1,14 @@
 //! Changes that were prepared and not yet applied, kept so that the next commit can be judged after them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use constellation_store_core::{
-    PipelineImage, PipelineName, Revision, SourceHash, StructuralHash, SyntacticKey, Version,
+    ActiveVersion, ImageSummary, PipelineName, Revision, SourceHash, StructuralHash, SyntacticKey,
 };
+use hashbrown::HashMap;
 
+use crate::relations::{Reference, Relations};
 use crate::state::{Holder, SourceHolder};
 use crate::{Change, Prepared};
 
@@ -21,25 +23,33 @@ use crate::{Change, Prepared};
 pub struct Pending {
     pub(crate) revision: Option<Revision>,
     // Where something is in a map, it is as the map says, and `None` means that it is gone.
-    pub(crate) images: BTreeMap<StructuralHash, Option<Arc<PipelineImage>>>,
-    pub(crate) sources: BTreeMap<SourceHash, bool>,
-    pub(crate) index: BTreeMap<SyntacticKey, Option<StructuralHash>>,
-    pub(crate) names: BTreeMap<PipelineName, PendingName>,
-    // Who may refer to what. An entry only says where to look; whether it still holds is judged by the maps above.
-    pub(crate) holders: BTreeMap<StructuralHash, BTreeSet<Holder>>,
-    pub(crate) keys: BTreeMap<StructuralHash, BTreeSet<SyntacticKey>>,
-    pub(crate) source_holders: BTreeMap<SourceHash, BTreeSet<SourceHolder>>,
+    pub(crate) images: HashMap<StructuralHash, Option<Arc<ImageSummary>>>,
+    pub(crate) sources: HashMap<SourceHash, bool>,
+    pub(crate) index: HashMap<SyntacticKey, Option<StructuralHash>>,
+    pub(crate) names: HashMap<PipelineName, PendingName>,
+    /// Who may refer to what: it only says where to look; whether it still holds is judged by the maps above. Derived;
+    /// empty until it is asked for, which few commits do.
+    relations: OnceLock<Relations>,
 }
 
 /// What is pending of one name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PendingName {
-    pub(crate) recorded: BTreeMap<u64, Version>,
+    /// In ascending order, also those that are pruned.
+    pub(crate) recorded: Vec<Recorded>,
     pub(crate) pruned: BTreeSet<u64>,
     /// The active version, if it is decided here: `Some(None)` when the name was deleted.
     #[expect(clippy::option_option, reason = "undecided, none and a number are three cases")]
     pub(crate) active: Option<Option<u64>>,
     pub(crate) loader_source: Option<SourceHash>,
+}
+
+/// A version, as far as others are judged by it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recorded {
+    /// What the name points to while it is active.
+    pub(crate) as_active: ActiveVersion,
+    source_hash: Option<SourceHash>,
 }
 
 impl Pending {
@@ -59,28 +69,32 @@ impl Pending {
 
     pub(crate) fn change(&mut self, change: &Change) {
         match change {
-            Change::ImageAdded { image, graph_bytes: _ } => {
-                if let Some(source_hash) = image.metadata.source_hash {
-                    self.hold_source(source_hash, SourceHolder::Image(image.structural_hash));
+            Change::ImageAdded { image: _, summary } => {
+                let structural_hash = summary.structural_hash;
+                if let (Some(source_hash), Some(relations)) =
+                    (summary.metadata.source_hash, self.relations.get_mut())
+                {
+                    relations.source_holders.relate(source_hash, SourceHolder::Image(structural_hash));
                 }
-                self.images.insert(image.structural_hash, Some(Arc::clone(image)));
+                self.images.insert(structural_hash, Some(Arc::clone(summary)));
             }
             Change::SourceAdded { source_hash, text: _ } => {
                 self.sources.insert(*source_hash, true);
             }
             Change::Indexed { key, structural_hash } => {
+                if let Some(relations) = self.relations.get_mut() {
+                    relations.keys.relate(*structural_hash, *key);
+                }
                 self.index.insert(*key, Some(*structural_hash));
-                self.keys.entry(*structural_hash).or_default().insert(*key);
             }
             Change::VersionRecorded { name, version } => {
-                let holder = Holder { name: name.clone(), version: version.version };
-                if let Some(source_hash) = version.source_hash {
-                    self.hold_source(source_hash, SourceHolder::Version(holder.clone()));
+                if let Some(relations) = self.relations.get_mut() {
+                    relations.hold(name, version);
                 }
-                self.holders.entry(version.structural_hash).or_default().insert(holder);
                 let pending = self.name(name);
                 pending.active = Some(Some(version.version));
-                pending.recorded.insert(version.version, version.clone());
+                let source_hash = version.source_hash;
+                pending.recorded.push(Recorded { as_active: version.as_active(), source_hash });
             }
             Change::Activated { name, version } => self.name(name).active = Some(Some(*version)),
             Change::NameDeleted { name } => self.name(name).active = Some(None),
@@ -102,7 +116,30 @@ impl Pending {
         self.names.entry(name.clone()).or_default()
     }
 
-    fn hold_source(&mut self, source_hash: SourceHash, holder: SourceHolder) {
-        self.source_holders.entry(source_hash).or_default().insert(holder);
+    /// Who may refer to what. Takes time linear in what is pending when it is asked for first.
+    pub(crate) fn relations(&self) -> &Relations {
+        self.relations.get_or_init(|| {
+            let index = self.index.iter().filter_map(|(key, hash)| Some((*key, (*hash)?)));
+            let versions = self.names.iter().flat_map(|(name, pending)| {
+                pending.recorded.iter().map(move |recorded| recorded.reference(name))
+            });
+            Relations::of(self.images.values().flatten(), index, versions)
+        })
+    }
+}
+
+impl PendingName {
+    /// What the name points to while this version is active, if it was recorded here.
+    pub(crate) fn get(&self, version: u64) -> Option<ActiveVersion> {
+        let number = |recorded: &Recorded| recorded.as_active.version;
+        let place = self.recorded.binary_search_by_key(&version, number).ok()?;
+        Some(self.recorded[place].as_active)
+    }
+}
+
+impl Recorded {
+    fn reference(&self, name: &PipelineName) -> Reference {
+        let Self { as_active: ActiveVersion { version, structural_hash }, source_hash } = *self;
+        Reference { holder: Holder { name: name.clone(), version }, structural_hash, source_hash }
     }
 }

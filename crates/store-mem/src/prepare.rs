@@ -1,11 +1,11 @@
 //! Judging a commit: whether it can be applied, and what it comes to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use constellation_store_core::{
-    ActiveVersion, Commit, ErrorKind, ExtraMembers, Operation, Origin, Outcome, PipelineImage, PipelineName,
-    Result, Revision, SourceHash, StoreError, StructuralHash, Timestamp, Version, prunable,
+    Commit, ErrorKind, ExtraMembers, ImageSummary, Operation, Origin, Outcome, PipelineImage, PipelineName,
+    Precondition, Result, Revision, SourceHash, StoreError, StructuralHash, Timestamp, Version, prunable,
 };
 
 use crate::state::revision_of_number;
@@ -22,20 +22,19 @@ const HOLDERS_NAMED: usize = 10;
 #[derive(Debug, Clone)]
 pub struct VerifiedCommit {
     commit: Commit,
-    /// By the address of the image, which stays as long as the commit has it. Not by its hash: a commit may have
+    /// By ascending address of the image, which stays as long as the commit has it. Not by its hash: a commit may have
     /// two images of one graph, with metadata of their own.
-    documents: BTreeMap<usize, Document>,
-    /// By the address of the text.
-    sources: BTreeMap<usize, SourceHash>,
+    documents: Vec<(usize, Document)>,
+    /// By ascending address of the text.
+    sources: Vec<(usize, SourceHash)>,
 }
 
 /// An image that was verified.
 #[derive(Debug, Clone)]
 struct Document {
     /// Compact.
-    bytes: Box<[u8]>,
-    /// How many of them are the graph.
-    graph_bytes: u64,
+    bytes: Vec<u8>,
+    summary: Arc<ImageSummary>,
 }
 
 impl VerifiedCommit {
@@ -45,17 +44,18 @@ impl VerifiedCommit {
     ///
     /// `InvalidImage` and `HashMismatch`.
     pub fn new(commit: Commit) -> Result<Self> {
-        let mut documents = BTreeMap::new();
-        let mut sources = BTreeMap::new();
+        let mut documents = Vec::new();
+        let mut sources = Vec::new();
         for operation in &commit.operations {
             match operation {
                 Operation::PutImage(image) => {
                     let graph = image.verify()?;
-                    let bytes = image.encode_compact(&graph).into();
-                    documents.insert(address(image), Document { bytes, graph_bytes: graph.len() as u64 });
+                    let bytes = image.encode_compact(&graph);
+                    let summary = Arc::new(ImageSummary::with_graph_bytes(image, graph.len() as u64));
+                    documents.push((address(image), Document { bytes, summary }));
                 }
                 Operation::PutSource(text) => {
-                    sources.insert(address(text), SourceHash::of_bytes(text.as_bytes()));
+                    sources.push((address(text), SourceHash::of_bytes(text.as_bytes())));
                 }
                 Operation::Index { .. }
                 | Operation::RecordVersion { .. }
@@ -65,6 +65,8 @@ impl VerifiedCommit {
                 | Operation::PruneVersions { .. } => {}
             }
         }
+        documents.sort_unstable_by_key(|(address, _)| *address);
+        sources.sort_unstable_by_key(|(address, _)| *address);
         Ok(Self { commit, documents, sources })
     }
 
@@ -77,7 +79,7 @@ impl VerifiedCommit {
     ///
     /// It is made along with the check, so that who writes commits down, one after another, need not.
     pub fn document(&self, image: &Arc<PipelineImage>) -> Option<&[u8]> {
-        self.documents.get(&address(image)).map(|document| &*document.bytes)
+        find(&self.documents, address(image)).map(|document| &*document.bytes)
     }
 
     /// The hash of a source that the commit puts; the very one, not one that is equal.
@@ -86,12 +88,17 @@ impl VerifiedCommit {
     ///
     /// When the commit does not put it.
     pub fn source_hash(&self, text: &Arc<str>) -> SourceHash {
-        *self.sources.get(&address(text)).expect("each source of the commit was hashed")
+        *find(&self.sources, address(text)).expect("each source of the commit was hashed")
     }
 
-    fn graph_bytes(&self, image: &Arc<PipelineImage>) -> u64 {
-        self.documents.get(&address(image)).expect("each image of the commit was verified").graph_bytes
+    fn summary(&self, image: &Arc<PipelineImage>) -> &Arc<ImageSummary> {
+        &find(&self.documents, address(image)).expect("each image of the commit was verified").summary
     }
+}
+
+fn find<T>(sorted: &[(usize, T)], address: usize) -> Option<&T> {
+    let place = sorted.binary_search_by_key(&address, |(address, _)| *address).ok()?;
+    Some(&sorted[place].1)
 }
 
 fn address<T: ?Sized>(shared: &Arc<T>) -> usize {
@@ -125,7 +132,9 @@ impl State {
         let Commit { preconditions, operations } = &commit.commit;
         let view = View { state: self, pending, own: Pending::new() };
         for (name, precondition) in preconditions {
-            precondition.judge(name, view.active(name))?;
+            if *precondition != Precondition::Any {
+                precondition.judge(name, view.name(name).active())?;
+            }
         }
         let latest = view.revision();
         let revision = Revision(latest.0.saturating_add(1));
@@ -183,8 +192,8 @@ impl Preparation<'_> {
             Operation::PutImage(image) => {
                 let added = !self.view.has_image(&image.structural_hash);
                 if added {
-                    let graph_bytes = self.commit.graph_bytes(image);
-                    self.push(Change::ImageAdded { image: Arc::clone(image), graph_bytes });
+                    let summary = Arc::clone(self.commit.summary(image));
+                    self.push(Change::ImageAdded { image: Arc::clone(image), summary });
                 }
                 Ok(Outcome::Image { added })
             }
@@ -209,7 +218,7 @@ impl Preparation<'_> {
             }
             Operation::SetActive { name, version } => self.set_active(name, *version),
             Operation::DeleteName { name } => {
-                let previous = self.view.active(name).ok_or_else(|| {
+                let previous = self.view.name(name).active().ok_or_else(|| {
                     let message = "there is no such name, or it is deleted already";
                     StoreError::new(ErrorKind::NotFound, "delete name", message).with("name", name)
                 })?;
@@ -238,18 +247,19 @@ impl Preparation<'_> {
     ) -> Result<Outcome> {
         const OPERATION: &str = "record version";
         self.require_image(OPERATION, structural_hash)?;
-        let previous = self.view.active(name);
+        let known = self.view.name(name);
+        let (previous, next_version) = (known.active(), known.next_version());
+        let is_loaders = known.loader_source() == source_hash;
         let unchanged = previous.filter(|active| active.structural_hash == *structural_hash);
         let version = if let Some(active) = unchanged {
             active.version
         } else {
-            let version = self.view.next_version(name);
-            if version == u64::MAX {
+            if next_version == u64::MAX {
                 let message = "the name has no version number left; use another name";
                 return Err(StoreError::new(ErrorKind::Conflict, OPERATION, message).with("name", name));
             }
             let recorded = Version {
-                version,
+                version: next_version,
                 structural_hash: *structural_hash,
                 created_at: self.now,
                 revision: self.revision,
@@ -258,11 +268,11 @@ impl Preparation<'_> {
                 extra: ExtraMembers::default(),
             };
             self.push(Change::VersionRecorded { name: name.clone(), version: recorded });
-            version
+            next_version
         };
         if origin == Origin::Loader
             && let Some(source_hash) = source_hash
-            && self.view.loader_source(name) != Some(source_hash)
+            && !is_loaders
         {
             self.push(Change::LoaderSource { name: name.clone(), source_hash });
         }
@@ -271,8 +281,9 @@ impl Preparation<'_> {
 
     fn set_active(&mut self, name: &PipelineName, number: u64) -> Result<Outcome> {
         const OPERATION: &str = "set active version";
-        let version = self.view.version(name, number).ok_or_else(|| {
-            let message = if self.view.has_name(name) {
+        let known = self.view.name(name);
+        let active = known.version(number).ok_or_else(|| {
+            let message = if known.exists() {
                 "the name has no such version; it may have been pruned"
             } else {
                 "there is no such name"
@@ -281,10 +292,9 @@ impl Preparation<'_> {
                 .with("name", name)
                 .with("version", number)
         })?;
-        let active = ActiveVersion { version: number, structural_hash: version.structural_hash };
         // Only a damaged store has a version without its image.
         self.require_image(OPERATION, &active.structural_hash)?;
-        let previous = self.view.active(name);
+        let previous = known.active();
         let changed = previous != Some(active);
         if changed {
             self.push(Change::Activated { name: name.clone(), version: number });
@@ -329,12 +339,13 @@ impl Preparation<'_> {
     }
 
     fn prune_versions(&mut self, name: &PipelineName, keep: usize) -> Result<Outcome> {
-        if !self.view.has_name(name) {
+        let known = self.view.name(name);
+        if !known.exists() {
             return Err(StoreError::new(ErrorKind::NotFound, "prune versions", "there is no such name")
                 .with("name", name));
         }
-        let active = self.view.active(name).map(|active| active.version);
-        let versions = prunable(self.view.numbers(name), active, keep);
+        let active = known.active().map(|active| active.version);
+        let versions = prunable(known.numbers(), active, keep);
         if !versions.is_empty() {
             self.push(Change::VersionsPruned { name: name.clone(), versions: versions.clone() });
         }

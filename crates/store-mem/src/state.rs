@@ -1,5 +1,6 @@
 //! What a store holds, and the one way in which it changes.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +13,7 @@ use constellation_store_core::{
 use crate::bodies::{Bodies, LoadedImages};
 use crate::parts::{Parts, StoredSource};
 use crate::relation::ByOwnBytes;
-use crate::relations::Relations;
+use crate::relations::{Reference, Relations};
 use crate::{Change, Prepared};
 
 /// Images, sources, the syntactic index and the names with their versions.
@@ -163,7 +164,14 @@ impl State {
 
     /// Who refers to what. Takes time linear in the state when it is asked for first.
     pub(crate) fn relations(&self) -> &Relations {
-        self.relations.get_or_init(|| Relations::of(&self.images, &self.index, &self.names))
+        self.relations.get_or_init(|| {
+            let index = self.index.iter().map(|(key, structural_hash)| (*key, *structural_hash));
+            let versions = self.names.values().flat_map(|history| {
+                let name = &history.pipeline_name;
+                history.versions.iter().map(move |version| Reference::of(name, version))
+            });
+            Relations::of(self.images.values(), index, versions)
+        })
     }
 
     /// Keeps an image that is stored and not loaded. Does nothing when it is not stored, or loaded already: what
@@ -453,7 +461,7 @@ impl State {
 
     fn change(&mut self, change: &Change) {
         match change {
-            Change::ImageAdded { image, graph_bytes } => self.add_image(Arc::clone(image), *graph_bytes),
+            Change::ImageAdded { image, summary } => self.add_image(Arc::clone(image), Arc::clone(summary)),
             Change::SourceAdded { source_hash, text } => {
                 let before = self.sources.insert(*source_hash, Arc::clone(text).into());
                 self.n_bytes += text.len() as u64;
@@ -481,21 +489,24 @@ impl State {
         self.n_bytes -= self.sources.remove(source_hash).map_or(0, |source| source.bytes);
     }
 
-    fn add_image(&mut self, image: Arc<PipelineImage>, graph_bytes: u64) {
+    fn add_image(&mut self, image: Arc<PipelineImage>, summary: Arc<ImageSummary>) {
         let structural_hash = image.structural_hash;
-        let summary = ImageSummary::with_graph_bytes(&image, graph_bytes);
-        if let Some(known) = self.images.get(&structural_hash) {
-            // A journal is replayed on a state that has the image elsewhere.
-            if !self.bodies.contains(&structural_hash) && **known == summary {
-                self.bodies.insert(image);
+        match self.images.entry(structural_hash) {
+            Entry::Occupied(known) => {
+                // A journal is replayed on a state that has the image elsewhere.
+                if !self.bodies.contains(&structural_hash) && *known.get() == summary {
+                    self.bodies.insert(image);
+                }
+                return;
             }
-            return;
+            Entry::Vacant(vacant) => {
+                self.n_bytes += summary.graph_bytes;
+                vacant.insert(summary);
+            }
         }
         if let (Some(source_hash), Some(relations)) = (image.metadata.source_hash, self.relations.get_mut()) {
             relations.source_holders.relate(source_hash, SourceHolder::Image(structural_hash));
         }
-        self.n_bytes += graph_bytes;
-        self.images.insert(structural_hash, Arc::new(summary));
         self.bodies.insert(image);
     }
 
@@ -532,6 +543,10 @@ impl State {
             match history.versions.binary_search_by_key(&version.version, |known| known.version) {
                 Ok(place) => Some(std::mem::replace(&mut history.versions[place], version.clone())),
                 Err(place) => {
+                    // Most names have one version only, and it would make room for several.
+                    if history.versions.is_empty() {
+                        history.versions.reserve_exact(1);
+                    }
                     history.versions.insert(place, version.clone());
                     None
                 }

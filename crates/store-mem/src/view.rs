@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use constellation_store_core::{
     ActiveVersion, ImageMetadata, PipelineName, Revision, SourceHash, StructuralHash, SyntacticKey, Version,
+    VersionHistory,
 };
 
 use crate::pending::PendingName;
@@ -17,13 +18,15 @@ pub(crate) struct View<'a> {
     pub(crate) own: Pending,
 }
 
+/// What the layers say of one name, which are searched once for all questions.
+pub(crate) struct NameView<'a> {
+    pending: [Option<&'a PendingName>; 2],
+    stored: Option<&'a VersionHistory>,
+}
+
 impl View<'_> {
     fn layers(&self) -> [&Pending; 2] {
         [&self.own, self.pending]
-    }
-
-    fn layers_of<'b>(&'b self, name: &PipelineName) -> impl Iterator<Item = &'b PendingName> {
-        self.layers().into_iter().filter_map(move |layer| layer.names.get(name))
     }
 
     /// The latest revision, without the commit at hand.
@@ -39,10 +42,8 @@ impl View<'_> {
     /// What is known of an image beside its graph, if it is stored.
     pub(crate) fn metadata(&self, structural_hash: &StructuralHash) -> Option<&ImageMetadata> {
         let pending = self.layers().into_iter().find_map(|layer| layer.images.get(structural_hash));
-        match pending {
-            Some(image) => image.as_ref().map(|image| &image.metadata),
-            None => self.state.summary(structural_hash).map(|summary| &summary.metadata),
-        }
+        let summary = pending.map_or_else(|| self.state.summary(structural_hash), Option::as_ref);
+        summary.map(|summary| &summary.metadata)
     }
 
     pub(crate) fn has_source(&self, source_hash: &SourceHash) -> bool {
@@ -55,54 +56,11 @@ impl View<'_> {
         pending.copied().unwrap_or_else(|| self.state.lookup_syntactic(key))
     }
 
-    /// Whether there is such a name, deleted or not.
-    pub(crate) fn has_name(&self, name: &PipelineName) -> bool {
-        self.layers_of(name).next().is_some() || self.state.versions(name).is_some()
-    }
-
-    pub(crate) fn version(&self, name: &PipelineName, number: u64) -> Option<&Version> {
-        for layer in self.layers_of(name) {
-            if layer.pruned.contains(&number) {
-                return None;
-            }
-            if let Some(version) = layer.recorded.get(&number) {
-                return Some(version);
-            }
+    pub(crate) fn name(&self, name: &PipelineName) -> NameView<'_> {
+        NameView {
+            pending: self.layers().map(|layer| layer.names.get(name)),
+            stored: self.state.versions(name).map(|history| &**history),
         }
-        self.state.versions(name)?.get(number)
-    }
-
-    pub(crate) fn active(&self, name: &PipelineName) -> Option<ActiveVersion> {
-        match self.layers_of(name).find_map(|layer| layer.active) {
-            None => self.state.versions(name)?.active(),
-            Some(number) => {
-                let version = self.version(name, number?)?;
-                Some(ActiveVersion { version: version.version, structural_hash: version.structural_hash })
-            }
-        }
-    }
-
-    pub(crate) fn next_version(&self, name: &PipelineName) -> u64 {
-        let recorded = self.layers_of(name).filter_map(|layer| layer.recorded.keys().next_back());
-        let stored = self.state.versions(name).map_or(1, |history| history.next_version);
-        recorded.map(|number| number.saturating_add(1)).max().unwrap_or(1).max(stored)
-    }
-
-    pub(crate) fn loader_source(&self, name: &PipelineName) -> Option<SourceHash> {
-        self.layers_of(name)
-            .find_map(|layer| layer.loader_source)
-            .or_else(|| self.state.versions(name)?.loader_source_hash)
-    }
-
-    /// The numbers of the versions of a name, in ascending order.
-    pub(crate) fn numbers(&self, name: &PipelineName) -> Vec<u64> {
-        let stored = self.state.versions(name).map_or(&[][..], |history| &history.versions);
-        let mut numbers: BTreeSet<u64> = stored.iter().map(|version| version.version).collect();
-        for layer in self.layers_of(name) {
-            numbers.extend(layer.recorded.keys());
-        }
-        numbers.retain(|number| !self.layers_of(name).any(|layer| layer.pruned.contains(number)));
-        numbers.into_iter().collect()
     }
 
     /// The versions that refer to an image, in no order, perhaps some twice.
@@ -110,27 +68,82 @@ impl View<'_> {
         &'b self,
         structural_hash: &'b StructuralHash,
     ) -> impl Iterator<Item = &'b Holder> {
-        let pending = self.layers().into_iter().filter_map(|layer| layer.holders.get(structural_hash));
-        let candidates = pending.flatten().chain(self.state.relations().holders.of(structural_hash));
-        candidates.filter(|holder| self.version(&holder.name, holder.version).is_some())
+        let pending = self.layers().into_iter().map(Pending::relations);
+        let relations = pending.chain([self.state.relations()]);
+        let candidates = relations.flat_map(|relations| relations.holders.of(structural_hash));
+        candidates.filter(|holder| self.name(&holder.name).version(holder.version).is_some())
     }
 
     /// The keys that lead to an image.
     pub(crate) fn keys(&self, structural_hash: &StructuralHash) -> BTreeSet<SyntacticKey> {
-        let pending = self.layers().into_iter().filter_map(|layer| layer.keys.get(structural_hash));
-        let candidates = pending.flatten().chain(self.state.relations().keys.of(structural_hash));
+        let pending = self.layers().into_iter().map(Pending::relations);
+        let relations = pending.chain([self.state.relations()]);
+        let candidates = relations.flat_map(|relations| relations.keys.of(structural_hash));
         candidates.filter(|key| self.lookup(key) == Some(*structural_hash)).copied().collect()
     }
 
     /// Whether an image or a version refers to a source.
     pub(crate) fn is_source_held(&self, source_hash: &SourceHash) -> bool {
-        let pending = self.layers().into_iter().filter_map(|layer| layer.source_holders.get(source_hash));
-        let mut candidates = pending.flatten().chain(self.state.relations().source_holders.of(source_hash));
-        candidates.any(|holder| match holder {
+        let pending = self.layers().into_iter().map(Pending::relations);
+        let mut relations = pending.chain([self.state.relations()]);
+        let is_held = |holder: &SourceHolder| match holder {
             SourceHolder::Image(structural_hash) => self
                 .metadata(structural_hash)
                 .is_some_and(|metadata| metadata.source_hash == Some(*source_hash)),
-            SourceHolder::Version(Holder { name, version }) => self.version(name, *version).is_some(),
-        })
+            SourceHolder::Version(Holder { name, version }) => self.name(name).version(*version).is_some(),
+        };
+        relations.any(|relations| relations.source_holders.of(source_hash).any(is_held))
+    }
+}
+
+impl<'a> NameView<'a> {
+    fn pending(&self) -> impl Iterator<Item = &'a PendingName> {
+        self.pending.into_iter().flatten()
+    }
+
+    /// Whether there is such a name, deleted or not.
+    pub(crate) fn exists(&self) -> bool {
+        self.pending().next().is_some() || self.stored.is_some()
+    }
+
+    /// What the name points to while this version is active.
+    pub(crate) fn version(&self, number: u64) -> Option<ActiveVersion> {
+        for pending in self.pending() {
+            if pending.pruned.contains(&number) {
+                return None;
+            }
+            if let Some(version) = pending.get(number) {
+                return Some(version);
+            }
+        }
+        self.stored?.get(number).map(Version::as_active)
+    }
+
+    pub(crate) fn active(&self) -> Option<ActiveVersion> {
+        match self.pending().find_map(|pending| pending.active) {
+            None => self.stored?.active(),
+            Some(number) => self.version(number?),
+        }
+    }
+
+    pub(crate) fn next_version(&self) -> u64 {
+        let recorded = self.pending().filter_map(|pending| pending.recorded.last());
+        let next = recorded.map(|version| version.as_active.version.saturating_add(1)).max();
+        next.unwrap_or(1).max(self.stored.map_or(1, |history| history.next_version))
+    }
+
+    pub(crate) fn loader_source(&self) -> Option<SourceHash> {
+        self.pending().find_map(|pending| pending.loader_source).or_else(|| self.stored?.loader_source_hash)
+    }
+
+    /// The numbers of the versions, in ascending order.
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        let stored = self.stored.map_or(&[][..], |history| &history.versions);
+        let mut numbers: BTreeSet<u64> = stored.iter().map(|version| version.version).collect();
+        for pending in self.pending() {
+            numbers.extend(pending.recorded.iter().map(|version| version.as_active.version));
+        }
+        numbers.retain(|number| !self.pending().any(|pending| pending.pruned.contains(number)));
+        numbers.into_iter().collect()
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use constellation_store_core::{
-    Commit, DagSpec, ErrorKind, ImageMetadata, IndexEntry, ListOptions, Literal, NodeIndex, NodeKind,
-    NodeSpec, Operation, Origin, Outcome, OutputSpec, PipelineImage, PipelineName, Precondition,
+    Commit, DagSpec, ErrorKind, ImageMetadata, ImageSummary, IndexEntry, ListOptions, Literal, NodeIndex,
+    NodeKind, NodeSpec, Operation, Origin, Outcome, OutputSpec, PipelineImage, PipelineName, Precondition,
     RegistryHash, Revision, SourceHash, SyntacticHash, SyntacticKey, Timestamp, TypeIndex, TypeSpec,
     VersionHistory,
 };
@@ -88,7 +88,7 @@ fn commits() -> impl Strategy<Value = Vec<VerifiedCommit>> {
 }
 
 fn added(image: &Arc<PipelineImage>) -> Change {
-    Change::ImageAdded { image: Arc::clone(image), graph_bytes: image.graph_bytes() }
+    Change::ImageAdded { image: Arc::clone(image), summary: Arc::new(ImageSummary::of(image)) }
 }
 
 /// The parts of a state, as a backend would have written them to files.
@@ -232,7 +232,7 @@ fn a_commit_comes_to_plain_changes_in_order() {
     assert_eq!(
         [&prepared.changes[..2], &prepared.changes[3..]].concat(),
         [
-            Change::ImageAdded { graph_bytes: first.graph_bytes(), image: first },
+            added(&first),
             Change::Indexed { key: key(1), structural_hash },
             Change::LoaderSource { name: a.clone(), source_hash },
             Change::NameDeleted { name: a.clone() },

@@ -9,7 +9,8 @@ use constellation_store_core::{
     ListOptions, NameEntry, PipelineName, Result, SourceHash, StructuralHash, VersionHistory,
 };
 
-use super::checkpoint::{Dirty, aliases};
+use super::checkpoint::aliases;
+use super::dirty::Dirty;
 use super::health::Warning;
 use super::load::{Loader, Lost};
 use super::recovery::read_file;

@@ -1,14 +1,13 @@
 //! Write-behind: what is in the journal only, and the steps that bring it into the JSON files.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use constellation_store_core::{
-    PipelineImage, PipelineName, SourceHash, StructuralHash, SyntacticKey, VersionHistory,
-};
-use constellation_store_mem::{Change, State};
+use constellation_store_core::{PipelineImage, PipelineName, StructuralHash, SyntacticKey, VersionHistory};
+use constellation_store_mem::State;
 use uuid::Uuid;
 
+use super::dirty::Dirty;
 use super::files::Files;
 use super::packing::Section;
 use super::recovery::CatalogueEnd;
@@ -22,80 +21,6 @@ use crate::seeded::{self, SeededBug};
 pub(crate) const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
 /// How many files of a directory share a sync. What they hold is in memory until then.
 const BATCH_FILES: usize = 512;
-
-/// What the JSON files do not have yet.
-#[derive(Debug, Default)]
-pub(crate) struct Dirty {
-    /// Images that were added or removed.
-    pub(crate) images: BTreeSet<StructuralHash>,
-    /// Those of them whose files were there when a journal was replayed. Their bytes stay, but whether the files
-    /// are durable is unknown.
-    pub(crate) images_with_files: BTreeSet<StructuralHash>,
-    /// Sources that were added or removed.
-    pub(crate) sources: BTreeSet<SourceHash>,
-    /// Names whose history changed.
-    pub(crate) names: BTreeSet<PipelineName>,
-    pub(crate) aliases: bool,
-    pub(crate) index: bool,
-    /// The keys whose entries changed, if that is known; the file is written whole.
-    pub(crate) keys: BTreeSet<SyntacticKey>,
-}
-
-impl Dirty {
-    /// Notes a change, before `state` has it.
-    pub(crate) fn note(&mut self, change: &Change, state: &State) {
-        match change {
-            Change::ImageAdded { image, graph_bytes: _ } => {
-                let hash = image.structural_hash;
-                if state.summary(&hash).is_some() && !self.images.contains(&hash) {
-                    self.images_with_files.insert(hash);
-                }
-                self.images.insert(hash);
-            }
-            Change::ImageRemoved { structural_hash } => {
-                self.images_with_files.remove(structural_hash);
-                self.images.insert(*structural_hash);
-            }
-            Change::SourceAdded { source_hash, text: _ } | Change::SourceRemoved { source_hash } => {
-                self.sources.insert(*source_hash);
-            }
-            Change::IndexRemoved { .. } if seeded::is_on(SeededBug::IndexRemovalNotWritten) => {}
-            Change::Indexed { key, structural_hash: _ } | Change::IndexRemoved { key } => {
-                self.index = true;
-                self.keys.insert(*key);
-            }
-            Change::Activated { .. } if seeded::is_on(SeededBug::ActivationNotWritten) => {}
-            Change::VersionsPruned { .. } if seeded::is_on(SeededBug::PruningNotWritten) => {}
-            Change::LoaderSource { .. } if seeded::is_on(SeededBug::LoaderSourceNotWritten) => {}
-            Change::VersionRecorded { name, version: _ }
-            | Change::Activated { name, version: _ }
-            | Change::NameDeleted { name } => {
-                self.names.insert(name.clone());
-                self.aliases = true;
-            }
-            Change::VersionsPruned { name, versions: _ } | Change::LoaderSource { name, source_hash: _ } => {
-                self.names.insert(name.clone());
-            }
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        let Self { images, images_with_files: _, sources, names, aliases, index, keys: _ } = self;
-        images.is_empty() && sources.is_empty() && names.is_empty() && !aliases && !index
-    }
-
-    /// Adds what an abandoned checkpoint did not finish.
-    fn merge(&mut self, other: Self) {
-        let Self { images, images_with_files, sources, names, aliases, index, keys } = other;
-        self.images.extend(images);
-        self.images_with_files.extend(images_with_files);
-        self.sources.extend(sources);
-        self.names.extend(names);
-        self.aliases |= aliases;
-        self.index |= index;
-        self.keys.extend(keys);
-    }
-}
 
 /// A checkpoint under way: the steps that are left, with everything they write as it was at its start.
 ///
@@ -164,6 +89,7 @@ impl Checkpoint {
     /// Plans a checkpoint of `state`, which has all frames up to the sequence number.
     pub(crate) fn plan(state: &State, dirty: Dirty, upto: Upto<'_>) -> Self {
         let Upto { before, checkpoint_id, epoch, sequence, catalogue } = upto;
+        let dirty = dirty.settled();
         let mut steps = VecDeque::new();
         let mut removals = VecDeque::new();
         // What is written side by side needs not be there in any order.

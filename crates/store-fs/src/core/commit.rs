@@ -123,7 +123,7 @@ impl Core {
             }
             answers.push(judged.map(|prepared| {
                 for change in &prepared.changes {
-                    self.dirty.note(change, &state);
+                    self.dirty.note(change);
                 }
                 state.apply(prepared)
             }));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use constellation_store_mem::State;
 use uuid::Uuid;
 
-use super::checkpoint::Dirty;
+use super::dirty::Dirty;
 use super::files::Files;
 use super::recovery::CatalogueEnd;
 use crate::catalogue::{Entry, SectionId, Stamps, encode_section, stamps};

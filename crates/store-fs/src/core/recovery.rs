@@ -5,7 +5,7 @@
 
 mod json;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use constellation_store_core::{
@@ -14,7 +14,8 @@ use constellation_store_core::{
 };
 use constellation_store_mem::{Change, Parts, State};
 
-use super::checkpoint::{Dirty, MAX_DOCUMENT_BYTES, aliases};
+use super::checkpoint::{MAX_DOCUMENT_BYTES, aliases};
+use super::dirty::Dirty;
 use super::files::Files;
 use super::health::{Content, Warning};
 use crate::catalogue::{Catalogue, read_catalogue, stamps};
@@ -136,6 +137,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         n_unchecked: 0,
         files: Vec::new(),
         activated: BTreeMap::new(),
+        added: BTreeSet::new(),
     };
     if let Err(error) = vfs.list("").map_err(FileError::at("list", ".")) {
         return Err(error.into_store_error(OPERATION).with("store", vfs));
@@ -293,6 +295,8 @@ struct Reader<'a> {
     files: Vec<String>,
     /// What the journal activated last.
     activated: BTreeMap<PipelineName, u64>,
+    /// The images that the journal added.
+    added: BTreeSet<StructuralHash>,
 }
 
 impl Reader<'_> {
@@ -375,12 +379,23 @@ impl Reader<'_> {
                     if let Change::Activated { name, version } = change {
                         self.activated.insert(name.clone(), *version);
                     }
-                    self.dirty.note(change, state);
+                    self.note(change, state);
                     state.replay(record.revision, std::slice::from_ref(change));
                 }
             }
         }
         Ok(has_frames)
+    }
+
+    /// Notes a change of the journal, before `state` has it.
+    fn note(&mut self, change: &Change, state: &State) {
+        if let Change::ImageAdded { image: _, summary } = change {
+            let hash = summary.structural_hash;
+            if self.added.insert(hash) && state.summary(&hash).is_some() {
+                self.dirty.images_with_files.insert(hash);
+            }
+        }
+        self.dirty.note(change);
     }
 
     /// Where the journal activated a version that was lost with its document, the newest one that is known is
@@ -428,7 +443,7 @@ impl Reader<'_> {
             let removals: Vec<_> =
                 dangling.index.iter().map(|entry| Change::IndexRemoved { key: entry.key }).collect();
             for removal in &removals {
-                self.dirty.note(removal, state);
+                self.dirty.note(removal);
             }
             state.replay(state.revision(), &removals);
         }

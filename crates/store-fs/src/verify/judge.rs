@@ -182,7 +182,7 @@ impl Judge {
 
     fn apply(&mut self, change: &Change) {
         match change {
-            Change::ImageAdded { image, graph_bytes: _ } => {
+            Change::ImageAdded { image, summary: _ } => {
                 let facts = ImageFacts::of(image);
                 self.known_images.insert(image.structural_hash);
                 self.images.entry(image.structural_hash).or_insert(facts);
