@@ -181,7 +181,7 @@ impl OpenOptions {
 }
 
 pub(crate) enum Request {
-    Commit(VerifiedCommit, oneshot::Sender<Result<Committed>>),
+    Commit(VerifiedCommit, oneshot::Sender<Answer>),
     /// What a reader found to be lost.
     PutAside(Lost, Sender<()>),
     /// A file that a check suspects.
@@ -258,8 +258,12 @@ fn write(mut core: Core, requests: &Receiver<Request>, files: &Sender<Work>, idl
     }
 }
 
+/// The answer to a commit, and the commit, whose memory is given back where it was taken: elsewhere that takes longer,
+/// and what takes long on the writer thread, everybody waits for.
+type Answer = (Result<Committed>, VerifiedCommit);
+
 /// A commit that waits for its answer.
-type Waiting = (VerifiedCommit, oneshot::Sender<Result<Committed>>);
+type Waiting = (VerifiedCommit, oneshot::Sender<Answer>);
 
 /// The commits that share what the first one waits for: those that are there already, since waiting for more would
 /// cost more than it saves. Also the first request after them that is none.
@@ -278,9 +282,10 @@ fn gather(first: Waiting, requests: &Receiver<Request>) -> (Vec<Waiting>, Option
 
 fn commit_all(core: &mut Core, batch: Vec<Waiting>) {
     let (commits, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-    for (reply, answer) in replies.into_iter().zip(core.commit_batch(&commits)) {
+    let answers = core.commit_batch(&commits);
+    for ((reply, answer), commit) in replies.into_iter().zip(answers).zip(commits) {
         // Whoever asked may have gone; the commit is made all the same.
-        let _ = reply.send(answer);
+        let _ = reply.send((answer, commit));
     }
 }
 
@@ -410,14 +415,15 @@ impl PipelineStore for FileSystemPipelineStore {
         if !self.send(Request::Commit(commit, reply)) {
             return Err(closed(OPERATION));
         }
-        answer.await.unwrap_or_else(|_| {
+        match answer.await {
+            Ok((answer, _)) => answer,
             // The writer ended without an answer. If the store was closed, it never looked at the commit.
-            if self.shared.is_closed() {
-                return Err(closed(OPERATION));
+            Err(_) if self.shared.is_closed() => Err(closed(OPERATION)),
+            Err(_) => {
+                let message = "the writer ended with a defect while it had the commit; open the store again";
+                Err(StoreError::new(ErrorKind::OutcomeUnknown, OPERATION, message))
             }
-            let message = "the writer ended with a defect while it had the commit; open the store again";
-            Err(StoreError::new(ErrorKind::OutcomeUnknown, OPERATION, message))
-        })
+        }
     }
 
     async fn get(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
