@@ -21,6 +21,19 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, Default)]
 pub struct ExtraMembers(Option<Box<Map<String, Value>>>);
 
+impl ExtraMembers {
+    /// Appends them to JSON text that ends within an object which has members already.
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+        const MEMORY: &str = "writing JSON values to memory succeeds";
+        for (key, value) in self.iter() {
+            out.push(b',');
+            serde_json::to_writer(&mut *out, key).expect(MEMORY);
+            out.push(b':');
+            serde_json::to_writer(&mut *out, value).expect(MEMORY);
+        }
+    }
+}
+
 impl Deref for ExtraMembers {
     type Target = Map<String, Value>;
 

@@ -191,21 +191,15 @@ impl PipelineImage {
     /// The document of the image without white space and checksum, for where a checksum is around it. Takes the
     /// canonical JSON of the graph, which [`PipelineImage::verify`] and [`DagSpec::canonical_json`] return.
     pub fn encode_compact(&self, graph: &[u8]) -> Vec<u8> {
-        const MEMORY: &str = "writing JSON values to memory succeeds";
         let Self { structural_hash, dag_spec: _, metadata, extra } = self;
         let mut out = Vec::with_capacity(graph.len() + 512);
         out.extend_from_slice(b"{\"dagSpec\":");
         out.extend_from_slice(graph);
         // Not canonical, which would round the numbers of extra members.
         out.extend_from_slice(format!(",\"formatVersion\":{FORMAT_VERSION},\"metadata\":").as_bytes());
-        serde_json::to_writer(&mut out, metadata).expect(MEMORY);
+        serde_json::to_writer(&mut out, metadata).expect("metadata serializes");
         out.extend_from_slice(format!(",\"structuralHash\":\"{structural_hash}\"").as_bytes());
-        for (key, value) in extra.iter() {
-            out.push(b',');
-            serde_json::to_writer(&mut out, key).expect(MEMORY);
-            out.push(b':');
-            serde_json::to_writer(&mut out, value).expect(MEMORY);
-        }
+        extra.append_to(&mut out);
         out.push(b'}');
         out
     }

@@ -140,7 +140,7 @@ fn put_change<'a>(
             put_name(out, name);
             let start = out.len();
             put_count(out, 0);
-            serde_json::to_writer(&mut *out, version).expect("a version serializes");
+            version.append_json(out);
             let length = u32::try_from(out.len() - start - COUNT_BYTES).expect("a version is short");
             out[start..start + COUNT_BYTES].copy_from_slice(&length.to_le_bytes());
         }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use constellation_store_core::{
     Commit, DagSpec, ErrorKind, ImageMetadata, ImageSummary, IndexEntry, ListOptions, Literal, NodeIndex,
     NodeKind, NodeSpec, Operation, Origin, Outcome, OutputSpec, PipelineImage, PipelineName, Precondition,
-    RegistryHash, Revision, SourceHash, SyntacticHash, SyntacticKey, Timestamp, TypeIndex, TypeSpec,
-    VersionHistory,
+    RegistryHash, Revision, SourceHash, StoreError, SyntacticHash, SyntacticKey, Timestamp, TypeIndex,
+    TypeSpec, VersionHistory,
 };
 use constellation_store_mem::{
     Change, Dangling, Holder, Lookup, Parts, Pending, Prepared, State, StoredSource, VerifiedCommit,
@@ -242,6 +242,40 @@ fn a_commit_comes_to_plain_changes_in_order() {
             Change::SourceRemoved { source_hash },
         ]
     );
+}
+
+#[test]
+fn what_a_commit_puts_after_a_removal_counts_for_its_next_removal() {
+    let (a, first, second) = (name("a"), image(1, Some("text")), image(2, Some("text")));
+    let put = |image: &Arc<PipelineImage>| Operation::PutImage(Arc::clone(image));
+    let remove = || Operation::RemoveImage { structural_hash: first.structural_hash };
+    let state = State::new();
+    let prepare = |last: &[Operation]| {
+        // The first removal asks who refers to what, before the rest is there.
+        let operations = [&[put(&first), remove(), put(&first)], last, &[remove()]].concat();
+        let prepared = state.prepare(&commit_of(operations), NOW)?;
+        Ok::<_, StoreError>(prepared.changes[3..].to_vec())
+    };
+    let removed = || Change::ImageRemoved { structural_hash: first.structural_hash };
+
+    let indexed = Operation::Index { key: key(1), structural_hash: first.structural_hash };
+    let changes = prepare(&[indexed]).unwrap();
+    assert_eq!(changes[1..], [Change::IndexRemoved { key: key(1) }, removed()]);
+
+    assert_eq!(prepare(&[record(&a, &first)]).unwrap_err().kind(), ErrorKind::InUse);
+
+    let source_hash = SourceHash::of_bytes(b"text");
+    let source = || Operation::PutSource("text".into());
+    assert_eq!(prepare(&[source()]).unwrap()[1..], [removed(), Change::SourceRemoved { source_hash }]);
+    assert_eq!(prepare(&[source(), put(&second)]).unwrap()[2..], [removed()]);
+    let third = image(3, None);
+    let version = Operation::RecordVersion {
+        name: a,
+        structural_hash: third.structural_hash,
+        origin: Origin::Alias,
+        source_hash: Some(source_hash),
+    };
+    assert_eq!(prepare(&[source(), put(&third), version]).unwrap()[3..], [removed()]);
 }
 
 #[test]

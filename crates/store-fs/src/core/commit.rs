@@ -144,6 +144,12 @@ impl Core {
         };
         let state = self.shared.state();
         for commit in commits {
+            // Only once another one is to be judged: mostly there is none.
+            if let Some(Ok(before)) = batch.judged.last()
+                && !seeded::is_on(SeededBug::BatchJudgedApart)
+            {
+                batch.pending.push(before);
+            }
             let unconditional =
                 seeded::is_on(SeededBug::PreconditionsNotJudged).then(|| unconditional(commit));
             let commit = unconditional.as_ref().and_then(|commit| commit.as_ref().ok()).unwrap_or(commit);
@@ -162,9 +168,6 @@ impl Core {
                         break;
                     } else {
                         batch.first_change.get_or_insert(batch.judged.len());
-                        if !seeded::is_on(SeededBug::BatchJudgedApart) {
-                            batch.pending.push(&prepared);
-                        }
                         Ok(prepared)
                     }
                 }
