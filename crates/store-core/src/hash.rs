@@ -122,8 +122,8 @@ hash_type! {
 }
 
 /// The first bytes as a number that is ordered as they are.
-fn first_number([a, b, c, d, e, f, g, h, ..]: &[u8; 32]) -> u64 {
-    u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h])
+fn first_number(bytes: &[u8; 32]) -> u64 {
+    u64::from_be_bytes(*bytes.first_chunk().expect("there are more than eight"))
 }
 
 fn parse_hex(text: &str) -> Result<[u8; 32], InvalidHash> {

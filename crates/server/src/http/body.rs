@@ -1,5 +1,9 @@
 //! Reading request bodies: counted as they arrive, in bounded time, as JSON whatever the media type.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
@@ -99,7 +103,13 @@ async fn read_bytes(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes,
         return Err(too_large(Some(length)));
     }
     let mut charged = app.body_budget.charge(body, app.max_body_bytes);
-    let collected = match tokio::time::timeout(app.body_read_timeout, charged.read_whole()).await {
+    let mut reading = pin!(charged.read_whole());
+    // Most bodies come with their heads. Only a body that has to be waited for needs a timer.
+    let read = match poll_fn(|ctx| Poll::Ready(reading.as_mut().poll(ctx))).await {
+        Poll::Ready(read) => Ok(read),
+        Poll::Pending => tokio::time::timeout(app.body_read_timeout, reading).await,
+    };
+    let collected = match read {
         Ok(Ok(collected)) => collected,
         Ok(Err(ReadError::TooLarge)) => return Err(too_large(None)),
         Ok(Err(error @ ReadError::NoBytesLeft)) => {

@@ -39,6 +39,10 @@ impl CurrentRequest {
         CURRENT.try_with(Clone::clone).ok()
     }
 
+    pub(super) fn into_id(self) -> RequestId {
+        self.id
+    }
+
     /// Answers it: within `work`, [`CurrentRequest::get`] is this request.
     pub(super) async fn answer<F: Future>(self, work: F) -> F::Output {
         CURRENT.scope(self, work).await

@@ -51,8 +51,8 @@ impl fmt::Display for RequestId {
 impl<S: Sync> FromRequestParts<S> for RequestId {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(Self::new))
+    async fn from_request_parts(_parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(CurrentRequest::get().map_or_else(Self::new, CurrentRequest::into_id))
     }
 }
 
@@ -60,12 +60,11 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
 pub(super) async fn around<F: Future<Output = Response>>(
     guarded: Guarded,
     route: Route,
-    mut request: Request,
+    request: Request,
     handle: impl FnOnce(Request, Guarded) -> F,
 ) -> Response {
     let stopwatch = Stopwatch::start();
     let request_id = RequestId::of(&request);
-    request.extensions_mut().insert(request_id.clone());
     let method = method_label(request.method());
     let current = CurrentRequest::new(request_id.clone(), method, route.pattern);
     let span = tracing::debug_span!("request", id = request_id.as_str(), method, route = route.pattern);

@@ -41,6 +41,10 @@ pub(super) async fn run_pipeline(
     let started_at = asked.wants_metadata().then(|| app.service.now());
     let RunReport { status, outputs, errors, missing_inputs, pending_outputs, exceeded: _, details } =
         app.service.run(pipeline, inputs, options).await?;
+    if status == RunStatus::Completed && errors.is_empty() && !asked.wants_more() {
+        let outputs = Outputs { values: outputs, pipeline: Arc::clone(pipeline) };
+        return Ok((StatusCode::OK, ExecuteResponse::completed(execution_id, Some(outputs))));
+    }
     // Every call that the run hangs on was refused: the same request may succeed later.
     let is_refused = status == RunStatus::Failed
         && outputs.is_empty()

@@ -3,12 +3,12 @@
 //! Nearly all answers to `/execute` and `/run` are of this kind, and all but their outputs and ids is the same in each
 //! of them. Writing its members one by one took longer than the run of a small pipeline.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use constellation_runtime::RunStatus;
 use serde::Serialize;
 
-use super::{ExecuteResponse, OutputsBody, RunResponse, ToldBody};
+use super::{ExecuteResponse, Outputs, OutputsBody, RunResponse, ToldBody};
 
 /// How much room a text gets at first. Most fit, so that they are not copied while they are written.
 const TYPICAL_BYTES: usize = 1024;
@@ -27,12 +27,20 @@ static RAN: LazyLock<Template> = LazyLock::new(|| {
 });
 
 fn sample() -> ExecuteResponse {
-    ExecuteResponse {
-        success: true,
-        status: Some(RunStatus::Completed.as_str()),
-        execution_id: Some(EXECUTION_ID.trim_matches('"').into()),
-        resumption_count: Some(0),
-        ..ExecuteResponse::default()
+    ExecuteResponse::completed(EXECUTION_ID.trim_matches('"').into(), None)
+}
+
+impl ExecuteResponse {
+    /// The answer of a run that completed, when nothing is told of it but its outputs.
+    pub(crate) fn completed(execution_id: Arc<str>, outputs: Option<Outputs>) -> Self {
+        Self {
+            success: true,
+            outputs: OutputsBody(outputs),
+            status: Some(RunStatus::Completed.as_str()),
+            execution_id: Some(execution_id),
+            resumption_count: Some(0),
+            ..Self::default()
+        }
     }
 }
 

@@ -42,6 +42,11 @@ impl OptionsBody {
         self.include_provenance || self.include_resolution_sources || self.include_node_statuses
     }
 
+    /// Whether something is asked for that an answer does not tell otherwise.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.wants_metadata() || self.include_computed_nodes
+    }
+
     pub(crate) fn wants_metadata(&self) -> bool {
         self.include_timings || self.wants_nodes()
     }
