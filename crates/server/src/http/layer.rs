@@ -96,7 +96,7 @@ pub(super) async fn around<F: Future<Output = Response>>(
         }
         let status = response.status().as_u16();
         let elapsed = stopwatch.elapsed();
-        app.metrics.answered(route.pattern, method, status, elapsed);
+        app.metrics.answered(&route.usual_answers, (route.pattern, method, status), elapsed);
         tracing::debug!(status, ?elapsed, "answered");
         response
     };

@@ -16,6 +16,7 @@ use super::auth::Gate;
 use super::layer::{self, RequestId};
 use super::respond;
 use crate::auth::Role;
+use crate::metrics::UsualAnswers;
 
 /// Stands for the pattern of a path that no route has.
 const UNMATCHED: &str = "unmatched";
@@ -32,11 +33,18 @@ pub(super) enum Access {
 }
 
 /// What is known of a request once its route is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Route {
     /// The pattern, never the path: a label for each path that a client can think of would fill the memory.
     pub(super) pattern: &'static str,
     pub(super) access: Access,
+    pub(super) usual_answers: UsualAnswers,
+}
+
+impl Route {
+    fn new(pattern: &'static str, access: Access) -> Self {
+        Self { pattern, access, usual_answers: UsualAnswers::default() }
+    }
 }
 
 /// What routes share.
@@ -128,7 +136,7 @@ impl Routes {
         handler: impl Handler<T, Guarded>,
     ) -> Self {
         let filter = MethodFilter::try_from(method.clone()).expect("the API has methods that axum knows");
-        let handler = Around { route: Route { pattern: path, access }, handler };
+        let handler = Around { route: Route::new(path, access), handler };
         let methods = self.methods.remove(path).unwrap_or_default();
         self.methods.insert(path, methods.on(filter, handler));
         self.declared.0.entry(path).or_default().push((method, access));
@@ -140,14 +148,14 @@ impl Routes {
         let Self { methods, declared } = self;
         let otherwise = Access::For(Role::ReadOnly);
         let no_route = Around {
-            route: Route { pattern: UNMATCHED, access: otherwise },
+            route: Route::new(UNMATCHED, otherwise),
             handler: async |request_id: RequestId, uri: Uri| respond::no_route(&request_id, &uri),
         };
         let mut router = Router::new().fallback(no_route);
         for (pattern, methods) in methods {
             let allowed = Arc::<str>::from(declared.methods(pattern));
             let not_allowed = Around {
-                route: Route { pattern, access: otherwise },
+                route: Route::new(pattern, otherwise),
                 handler: async move |request_id: RequestId, method: Method, uri: Uri| {
                     respond::method_not_allowed(&request_id, &method, &uri, &allowed)
                 },
