@@ -25,9 +25,9 @@ pub(crate) struct Dirty {
     pub(crate) keys: Noted<SyntacticKey>,
 }
 
-/// A set that many are added to, one after another, before anybody looks at it: finding the place of each in an ordered
-/// set took a fifth of the time of a commit. Until it is settled it has an item as often as it was added, which is at
-/// most as often as the journal has it.
+/// A set that commits add to, one after another, and that only a checkpoint asks: so no commit has to find the place of
+/// what it adds among all that others did. Until it is settled it has an item as often as it was added, which is at most
+/// as often as the journal has it.
 #[derive(Debug)]
 pub(crate) struct Noted<T>(Vec<T>);
 
