@@ -4,6 +4,7 @@ mod serializer;
 mod transcode;
 mod writer;
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -11,7 +12,7 @@ use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 pub(crate) use self::serializer::to_canonical;
-pub(crate) use self::transcode::{Key, Transcode, Transcoder};
+pub(crate) use self::transcode::Transcoder;
 
 /// Integers up to this one print as they are; beyond, as the double that is nearest.
 const MAX_EXACT_INTEGER: u64 = 1 << 53;
@@ -27,7 +28,7 @@ pub fn canonical_json(value: &Value) -> Vec<u8> {
     out
 }
 
-pub(crate) fn write_canonical(value: &Value, out: &mut Vec<u8>) {
+fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
@@ -46,7 +47,7 @@ pub(crate) fn write_canonical(value: &Value, out: &mut Vec<u8>) {
         }
         Value::Object(members) => {
             let mut members: Vec<(&String, &Value)> = members.iter().collect();
-            members.sort_unstable_by(|(left, _), (right, _)| compare_keys(left, right));
+            members.sort_unstable_by(|(left, _), (right, _)| compare_keys(left.as_bytes(), right.as_bytes()));
             out.push(b'{');
             for (index, (key, value)) in members.into_iter().enumerate() {
                 if index > 0 {
@@ -62,11 +63,14 @@ pub(crate) fn write_canonical(value: &Value, out: &mut Vec<u8>) {
 }
 
 /// The order of UTF-16 units, which is that of bytes unless the first ones that differ start characters from U+E000 on.
-fn compare_keys(left: &str, right: &str) -> std::cmp::Ordering {
+fn compare_keys(left: &[u8], right: &[u8]) -> Ordering {
     const START_OF_U_E000: u8 = 0xee;
-    match left.bytes().zip(right.bytes()).find(|(left, right)| left != right) {
-        Some((left, right)) if left.max(right) < START_OF_U_E000 => left.cmp(&right),
-        Some(_) => left.encode_utf16().cmp(right.encode_utf16()),
+    match left.iter().zip(right).find(|(left, right)| left != right) {
+        Some((left, right)) if left.max(right) < &START_OF_U_E000 => left.cmp(right),
+        Some(_) => {
+            let [left, right] = [left, right].map(|key| str::from_utf8(key).expect("a key is text"));
+            left.encode_utf16().cmp(right.encode_utf16())
+        }
         None => left.len().cmp(&right.len()),
     }
 }
@@ -187,7 +191,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 }
 
-fn duplicate_key<E: Error>(key: &str) -> E {
+pub(crate) fn duplicate_key<E: Error>(key: &str) -> E {
     E::custom(format_args!("duplicate key '{key}'"))
 }
 
@@ -271,7 +275,7 @@ mod tests {
         ) {
             let [left, right] = ends.map(|end| format!("{start}{end}"));
             let expected = left.encode_utf16().cmp(right.encode_utf16());
-            prop_assert_eq!(compare_keys(&left, &right), expected, "{:?} and {:?}", left, right);
+            prop_assert_eq!(compare_keys(left.as_bytes(), right.as_bytes()), expected, "{:?} and {:?}", left, right);
         }
     }
 

@@ -1,17 +1,18 @@
 //! Checksummed JSON documents, the form of every file of a store but the two flat maps.
 
-use std::fmt;
+use std::borrow::Cow;
 use std::ops::Range;
 
-use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
-use serde_json::map::Entry;
+use serde::de::Error as _;
 use serde_json::{Map, Value};
 
-use crate::canonical::{Key, Transcode, Transcoder, write_canonical};
-use crate::{ErrorKind, Result, StoreError, StrictJson, canonical_json};
+use crate::canonical::{Transcoder, duplicate_key};
+use crate::{ErrorKind, Result, StoreError, canonical_json};
 
 /// The member that ends a document.
 pub const CHECKSUM: &str = "checksum";
+/// More members than most documents have.
+const MEMBERS: usize = 8;
 
 /// A document read from bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,94 +68,83 @@ fn not_json(error: serde_json::Error) -> StoreError {
 }
 
 /// A document as JSON, in which no object repeats a key.
-pub(crate) struct Document {
-    /// The members but the graph and the checksum, if values are wanted.
-    pub(crate) others: Map<String, Value>,
-    /// All but the checksum.
+pub(crate) struct Document<'t> {
+    /// The members but the graph and the checksum, with their values as they stand in the document.
+    pub(crate) others: Vec<(Cow<'t, str>, &'t str)>,
+    /// All but the checksum, as canonical JSON.
     pub(crate) canonical: Vec<u8>,
-    pub(crate) checksum: Option<Value>,
-    pub(crate) graph: Option<GraphPlace>,
+    /// The checksum, as it stands in the document.
+    checksum: Option<&'t str>,
+    pub(crate) graph: Option<Graph<'t>>,
 }
 
-/// Where the graph is in canonical JSON.
-pub(crate) struct GraphPlace {
-    pub(crate) graph: Range<usize>,
-    /// Its outputs, counted from the start of the graph.
+/// The graph of a document.
+pub(crate) struct Graph<'t> {
+    /// As it stands in the document.
+    pub(crate) text: &'t str,
+    /// Where it is in the canonical JSON of the document.
+    pub(crate) place: Range<usize>,
+    /// Where its outputs are in that, counted from the start of the graph.
     pub(crate) outputs: Option<Range<usize>>,
-    /// Whether it says the same as what stands in the document: all numbers are such that it keeps them.
+    /// Whether its canonical JSON says the same as what stands in the document: all numbers are such that it keeps
+    /// them.
     pub(crate) is_exact: bool,
 }
 
-impl Document {
-    /// Reads a document that has a graph as the member `graph`, of which no values are made. Of a document without one
-    /// no values are made at all.
-    pub(crate) fn read(bytes: &[u8], graph: Option<&'static str>) -> Result<Self, serde_json::Error> {
-        // Once for all, and not for each string.
+impl<'t> Document<'t> {
+    /// Reads a document, which may have a graph as the member `graph`.
+    pub(crate) fn read(bytes: &'t [u8], graph: Option<&str>) -> Result<Self, serde_json::Error> {
         let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let document = deserializer.deserialize_map(DocumentVisitor { length: text.len(), graph })?;
-        deserializer.end()?;
-        Ok(document)
+        let mut transcoder = Transcoder::new(text);
+        let mut others = Vec::with_capacity(MEMBERS);
+        let mut checksum = None;
+        let mut found: Option<Graph<'t>> = None;
+        let mut object = transcoder.open_object()?;
+        while transcoder.member(&mut object)? {
+            let key = transcoder.key();
+            if key == CHECKSUM {
+                if checksum.replace(transcoder.with_text(Transcoder::value)?.0).is_some() {
+                    return Err(duplicate_key(CHECKSUM));
+                }
+                transcoder.leave_out(&object);
+            } else if graph.is_some_and(|graph| key == graph) {
+                found = Some(Graph::read(&mut transcoder)?);
+            } else {
+                others.push((key, transcoder.with_text(Transcoder::value)?.0));
+            }
+        }
+        let object = transcoder.sort(object)?;
+        if let (Some(found), Some(key)) = (&mut found, graph) {
+            found.place = transcoder.writer.value(&object, key).unwrap_or_default();
+        }
+        transcoder.writer.close(&object);
+        transcoder.end()?;
+        Ok(Document { others, canonical: transcoder.writer.out, checksum, graph: found })
+    }
+
+    /// Takes a member out, as it stands in the document.
+    pub(crate) fn take(&mut self, key: &str) -> Option<&'t str> {
+        let place = self.others.iter().position(|(other, _)| other == key)?;
+        Some(self.others.remove(place).1)
     }
 
     /// Whether it has a checksum, or how that is wrong.
     pub(crate) fn check(&self) -> Result<bool, String> {
-        let Some(checksum) = &self.checksum else { return Ok(false) };
+        let Some(checksum) = self.checksum else { return Ok(false) };
         let actual = blake3::hash(&self.canonical).to_hex();
-        if checksum.as_str() == Some(actual.as_str()) {
+        if serde_json::from_str(checksum).is_ok_and(|checksum: Cow<'_, str>| checksum == actual.as_str()) {
             return Ok(true);
         }
         Err(format!("its checksum is {checksum}, but its content has \"{actual}\""))
     }
 }
 
-struct DocumentVisitor {
-    /// Of the text.
-    length: usize,
-    graph: Option<&'static str>,
-}
-
-impl<'de> Visitor<'de> for DocumentVisitor {
-    type Value = Document;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object without duplicate keys")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Document, A::Error> {
-        let duplicate = |key: &str| A::Error::custom(format_args!("duplicate key '{key}'"));
-        let mut others = Map::new();
-        let mut checksum = None;
-        let mut outputs = None;
-        let mut transcoder = Transcoder::with_capacity(self.length);
-        let object = transcoder.writer.open();
-        while let Some(Key(key)) = access.next_key()? {
-            if key == CHECKSUM {
-                let StrictJson(value) = access.next_value()?;
-                if checksum.replace(value).is_some() {
-                    return Err(duplicate(CHECKSUM));
-                }
-            } else if self.graph.is_none_or(|graph| key == graph) {
-                transcoder.writer.key(&object, key);
-                let seed = Transcode { transcoder: &mut transcoder, watched: Some("outputs") };
-                outputs = access.next_value_seed(seed)?;
-                transcoder.writer.end_member();
-            } else {
-                let StrictJson(value) = access.next_value()?;
-                let Entry::Vacant(vacant) = others.entry(&*key) else { return Err(duplicate(&key)) };
-                transcoder.writer.key(&object, key);
-                write_canonical(vacant.insert(value), &mut transcoder.writer.out);
-                transcoder.writer.end_member();
-            }
-        }
-        if let Some(key) = transcoder.writer.sort(&object) {
-            return Err(duplicate(&key));
-        }
-        let graph = self.graph.and_then(|graph| transcoder.writer.value(&object, graph));
-        transcoder.writer.close(&object);
-        let Transcoder { writer, is_exact } = transcoder;
-        let graph = graph.map(|graph| GraphPlace { graph, outputs, is_exact });
-        Ok(Document { others, canonical: writer.out, checksum, graph })
+impl<'t> Graph<'t> {
+    /// Reads it; its place is known when all is read and sorted.
+    fn read(transcoder: &mut Transcoder<'t>) -> Result<Self, serde_json::Error> {
+        transcoder.is_exact = true;
+        let (text, outputs) = transcoder.with_text(|transcoder| transcoder.value_with("outputs"))?;
+        Ok(Self { text, place: 0..0, outputs, is_exact: transcoder.is_exact })
     }
 }
 

@@ -92,9 +92,7 @@ macro_rules! hash_type {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                std::borrow::Cow::<'de, str>::deserialize(deserializer)?
-                    .parse()
-                    .map_err(serde::de::Error::custom)
+                crate::parsed::deserialize(deserializer)
             }
         }
     };
@@ -126,12 +124,21 @@ fn first_number(bytes: &[u8; 32]) -> u64 {
     u64::from_be_bytes(*bytes.first_chunk().expect("there are more than eight"))
 }
 
+/// Lower-case digits alone. An opening without the catalogue reads a dozen hashes for each pipeline, so there are no
+/// branches for single digits.
 fn parse_hex(text: &str) -> Result<[u8; 32], InvalidHash> {
     let invalid = || InvalidHash { text: text.chars().take(80).collect() };
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    let digits: &[u8; 64] = text.as_bytes().try_into().map_err(|_| invalid())?;
+    let is_digit = |byte: &u8| byte.is_ascii_digit() | matches!(byte, b'a'..=b'f');
+    if !digits.iter().fold(true, |all, digit| all & is_digit(digit)) {
         return Err(invalid());
     }
-    blake3::Hash::from_hex(text).map(|hash| *hash.as_bytes()).map_err(|_| invalid())
+    let values = digits.map(|digit| (digit & 0xf) + if digit > b'9' { 9 } else { 0 });
+    let mut bytes = [0; 32];
+    for (byte, [high, low]) in bytes.iter_mut().zip(values.as_chunks().0) {
+        *byte = high << 4 | low;
+    }
+    Ok(bytes)
 }
 
 /// What a compiled program is found again by: the program, and what the compiler knew.

@@ -216,19 +216,21 @@ impl PipelineImage {
     /// * [`ErrorKind::HashMismatch`]: the hash is not that of `dagSpec`.
     /// * [`ErrorKind::InvalidImage`]: the graph is not well formed, or would be written in another way.
     pub fn decode(bytes: &[u8]) -> Result<DecodedImage> {
-        let ReadImage { structural_hash, metadata, extra, graph, checked } = ReadImage::of(bytes)?;
-        let dag_spec = graph.dag_spec().map_err(|error| unknown_form(structural_hash, error))?;
+        let read = ReadImage::of(bytes)?;
+        let structural_hash = read.structural_hash;
+        let dag_spec = read.dag_spec().map_err(|error| unknown_form(structural_hash, error))?;
         let invalid = |message: String| {
             StoreError::new(ErrorKind::InvalidImage, "decode image", message)
                 .with("structuralHash", structural_hash)
         };
         // serde also reads `"label": null`, and an array for a struct. Such an image would change its hash when it
         // is written again.
-        if dag_spec.canonical_json() != graph.canonical() {
+        if dag_spec.canonical_json() != read.graph() {
             return Err(invalid("its dagSpec is not written in the one way that the format has".into()));
         }
         dag_spec.validate().map_err(|error| invalid(error.to_string()))?;
-        let graph_bytes = graph.canonical().len() as u64;
+        let (extra, graph_bytes) = (read.extra()?, read.graph().len() as u64);
+        let ReadImage { metadata, checked, .. } = read;
         Ok(DecodedImage { image: Self { structural_hash, dag_spec, metadata, extra }, checked, graph_bytes })
     }
 }

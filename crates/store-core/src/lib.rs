@@ -19,6 +19,7 @@ mod extra;
 mod hash;
 mod image;
 mod name;
+mod parsed;
 mod store;
 mod version;
 

@@ -66,7 +66,7 @@ impl Serialize for PipelineName {
 
 impl<'de> Deserialize<'de> for PipelineName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        crate::parsed::deserialize(deserializer)
     }
 }
 

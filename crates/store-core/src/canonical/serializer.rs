@@ -1,7 +1,5 @@
 //! Canonical JSON of whatever serializes, without a [`Value`](serde_json::Value) in between.
 
-use std::borrow::Cow;
-
 use serde::ser::{
     Error as _, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
@@ -34,11 +32,11 @@ fn key_text<T: Serialize + ?Sized>(key: &T) -> Result<String, Error> {
     text.ok_or_else(|| Error::custom("the key of a map is not text"))
 }
 
-fn number(writer: &mut CanonicalWriter<'_>, number: impl Into<Number>) {
+fn number(writer: &mut CanonicalWriter, number: impl Into<Number>) {
     write_number(&number.into(), &mut writer.out);
 }
 
-impl<'a> Serializer for &'a mut CanonicalWriter<'static> {
+impl<'a> Serializer for &'a mut CanonicalWriter {
     type Ok = ();
     type Error = Error;
     type SerializeSeq = Array<'a>;
@@ -208,7 +206,7 @@ impl<'a> Serializer for &'a mut CanonicalWriter<'static> {
 }
 
 /// Starts the object around the content of a variant.
-fn open_variant(writer: &mut CanonicalWriter<'_>, variant: &str) {
+fn open_variant(writer: &mut CanonicalWriter, variant: &str) {
     writer.out.push(b'{');
     write_string(variant, &mut writer.out);
     writer.out.push(b':');
@@ -216,13 +214,13 @@ fn open_variant(writer: &mut CanonicalWriter<'_>, variant: &str) {
 
 /// An array that has not ended.
 pub(crate) struct Array<'a> {
-    writer: &'a mut CanonicalWriter<'static>,
+    writer: &'a mut CanonicalWriter,
     is_empty: bool,
     end: &'static str,
 }
 
 impl<'a> Array<'a> {
-    fn new(writer: &'a mut CanonicalWriter<'static>, end: &'static str) -> Self {
+    fn new(writer: &'a mut CanonicalWriter, end: &'static str) -> Self {
         writer.out.push(b'[');
         Self { writer, is_empty: true, end }
     }
@@ -267,19 +265,19 @@ array!(
 
 /// An object that has not ended.
 pub(crate) struct Object<'a> {
-    writer: &'a mut CanonicalWriter<'static>,
+    writer: &'a mut CanonicalWriter,
     open: OpenObject,
     is_variant: bool,
 }
 
 impl<'a> Object<'a> {
-    fn new(writer: &'a mut CanonicalWriter<'static>, is_variant: bool) -> Self {
+    fn new(writer: &'a mut CanonicalWriter, is_variant: bool) -> Self {
         let open = writer.open();
         Self { writer, open, is_variant }
     }
 
-    fn key(&mut self, key: impl Into<Cow<'static, str>>) {
-        self.writer.key(&self.open, key.into());
+    fn key(&mut self, key: &str) {
+        self.writer.key(&mut self.open, key);
     }
 
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
@@ -303,7 +301,7 @@ impl SerializeMap for Object<'_> {
     type Error = Error;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
-        self.key(key_text(key)?);
+        self.key(&key_text(key)?);
         Ok(())
     }
 

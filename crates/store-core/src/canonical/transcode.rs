@@ -1,161 +1,347 @@
-//! From JSON to canonical JSON, without values in between.
+//! From the text of JSON to canonical JSON, in one pass and without values in between.
+//!
+//! An opening without the catalogue does this to every document of a store. A reader that has to offer what it reads
+//! to any visitor takes several times as long, so this one is written for the one thing that becomes of it here. What
+//! documents are made of, strings without escapes and small integers, is copied as it stands; other strings and other
+//! numbers are read by `serde_json`.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::Number;
+use serde::de::{Deserialize as _, Error as _};
+use serde_json::{Error, Number};
 
 use super::writer::{CanonicalWriter, OpenObject};
-use super::{duplicate_key, is_exact, write_number, write_plain_string, write_string};
+use super::{duplicate_key, is_exact, write_number, write_string};
 
-/// Canonical JSON of what `serde_json` reads from a text, with what was noticed meanwhile.
+/// How many arrays and objects may be open within one another, which is as many as `serde_json` takes.
+const MAX_DEPTH: usize = 127;
+/// An integer of so many digits is below 2^53.
+const EXACT_DIGITS: usize = 15;
+
+/// Reads JSON in which no object repeats a key, and writes it as canonical JSON. It takes what
+/// [`StrictJson`](super::StrictJson) takes, and writes what [`canonical_json`](super::canonical_json) does.
 #[derive(Debug)]
-pub(crate) struct Transcoder<'de> {
-    pub(crate) writer: CanonicalWriter<'de>,
+pub(crate) struct Transcoder<'t> {
+    text: &'t str,
+    /// What was not read yet.
+    rest: &'t [u8],
+    /// The text from the last key on that was read.
+    key: &'t [u8],
+    /// How many arrays and objects are open.
+    depth: usize,
+    pub(crate) writer: CanonicalWriter,
     /// Whether all numbers were integers that canonical JSON keeps as they are.
     pub(crate) is_exact: bool,
 }
 
-impl Transcoder<'_> {
-    /// For the JSON of so many bytes.
-    pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self { writer: CanonicalWriter::with_capacity(bytes), is_exact: true }
-    }
-
-    fn number(&mut self, number: &Number) {
-        self.is_exact &= is_exact(number);
-        write_number(number, &mut self.writer.out);
-    }
+/// An object whose members are being read.
+#[derive(Debug)]
+pub(crate) struct ReadObject {
+    written: OpenObject,
+    has_members: bool,
 }
 
-/// Appends a value, in which no object repeats a key. Returns where the value of the member `watched` is, counted
-/// from the start of the value, if that is an object with such a member.
-pub(crate) struct Transcode<'a, 'de> {
-    pub(crate) transcoder: &'a mut Transcoder<'de>,
-    pub(crate) watched: Option<&'static str>,
-}
-
-impl<'a, 'de> Transcode<'a, 'de> {
-    fn inner(transcoder: &'a mut Transcoder<'de>) -> Self {
-        Self { transcoder, watched: None }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Transcode<'_, 'de> {
-    type Value = Option<Range<usize>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Transcode<'_, 'de> {
-    type Value = Option<Range<usize>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value without duplicate keys")
+impl<'t> Transcoder<'t> {
+    pub(crate) fn new(text: &'t str) -> Self {
+        let writer = CanonicalWriter::with_capacity(text.len());
+        Self { text, rest: text.as_bytes(), key: b"", depth: 0, writer, is_exact: true }
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        let text: &[u8] = if value { b"true" } else { b"false" };
-        self.transcoder.writer.out.extend_from_slice(text);
-        Ok(None)
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        self.transcoder.number(&value.into());
-        Ok(None)
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        self.transcoder.number(&value.into());
-        Ok(None)
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-        let number = Number::from_f64(value).ok_or_else(|| E::custom("a number is out of range"))?;
-        self.transcoder.number(&number);
-        Ok(None)
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-        write_string(value, &mut self.transcoder.writer.out);
-        Ok(None)
-    }
-
-    /// As it stands in the document, where it has no escapes, and so needs none.
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
-        write_plain_string(value, &mut self.transcoder.writer.out);
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        self.transcoder.writer.out.extend_from_slice(b"null");
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
-        self.transcoder.writer.out.push(b'[');
-        let start = self.transcoder.writer.out.len();
-        loop {
-            let end = self.transcoder.writer.out.len();
-            if end > start {
-                self.transcoder.writer.out.push(b',');
+    /// Reads a value.
+    pub(crate) fn value(&mut self) -> Result<(), Error> {
+        match self.peek() {
+            Some(b'"') => self.string().map(drop)?,
+            Some(b'{') => {
+                let object = self.members()?;
+                self.writer.close(&object);
             }
-            if sequence.next_element_seed(Transcode::inner(self.transcoder))?.is_none() {
-                self.transcoder.writer.out.truncate(end);
-                break;
-            }
+            Some(b'[') => self.array()?,
+            Some(b'-' | b'0'..=b'9') => self.number()?,
+            Some(b't') => self.word("true")?,
+            Some(b'f') => self.word("false")?,
+            Some(b'n') => self.word("null")?,
+            Some(_) => return Err(self.error("expected value")),
+            None => return Err(self.ended()),
         }
-        self.transcoder.writer.out.push(b']');
-        Ok(None)
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let Self { transcoder, watched } = self;
-        let start = transcoder.writer.out.len();
-        let object: OpenObject = transcoder.writer.open();
-        while let Some(Key(key)) = access.next_key()? {
-            transcoder.writer.key(&object, key);
-            access.next_value_seed(Transcode::inner(transcoder))?;
-            transcoder.writer.end_member();
+    /// Reads a value by `read`. Returns how it stands in the text, too.
+    pub(crate) fn with_text<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<(&'t str, T), Error> {
+        self.peek();
+        let start = self.place();
+        let value = read(self)?;
+        Ok((&self.text[start..self.place()], value))
+    }
+
+    /// Reads a value. Returns where the value of its member `key` is in what is written of it, if it is an object with
+    /// such a member.
+    pub(crate) fn value_with(&mut self, key: &str) -> Result<Option<Range<usize>>, Error> {
+        if self.peek() != Some(b'{') {
+            self.value()?;
+            return Ok(None);
         }
-        if let Some(key) = transcoder.writer.sort(&object) {
-            return Err(duplicate_key(&key));
-        }
-        let found = watched.and_then(|key| transcoder.writer.value(&object, key));
-        transcoder.writer.close(&object);
+        let start = self.writer.out.len();
+        let object = self.members()?;
+        let found = self.writer.value(&object, key);
+        self.writer.close(&object);
         Ok(found.map(|range| range.start - start..range.end - start))
     }
-}
 
-/// The key of a member, borrowed where it has no escapes.
-pub(crate) struct Key<'de>(pub(crate) Cow<'de, str>);
+    /// Reads the start of an object. Its members follow, each by [`Transcoder::member`] and what reads its value.
+    pub(crate) fn open_object(&mut self) -> Result<ReadObject, Error> {
+        if self.peek() != Some(b'{') {
+            return Err(self.error("expected an object"));
+        }
+        self.descend()?;
+        Ok(ReadObject { written: self.writer.open(), has_members: false })
+    }
 
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(KeyVisitor).map(Self)
+    /// Reads the key of another member, which [`Transcoder::key`] tells, or else the end of the object.
+    pub(crate) fn member(&mut self, object: &mut ReadObject) -> Result<bool, Error> {
+        if object.has_members {
+            self.writer.end_member();
+        }
+        if !self.goes_on(b'}', object.has_members)? {
+            return Ok(false);
+        }
+        object.has_members = true;
+        if self.peek() != Some(b'"') {
+            return Err(self.error("expected a key"));
+        }
+        self.writer.start_member(&object.written);
+        self.key = self.rest;
+        let has_escapes = self.string()?;
+        self.writer.end_key(&mut object.written, has_escapes);
+        if self.peek() != Some(b':') {
+            return Err(self.error("expected `:`"));
+        }
+        self.skip();
+        Ok(true)
+    }
+
+    /// The key that was read last.
+    pub(crate) fn key(&self) -> Cow<'t, str> {
+        let quoted = || serde_json::Deserializer::from_slice(self.key);
+        match <&str>::deserialize(&mut quoted()) {
+            Ok(key) => Cow::Borrowed(key),
+            // It has escapes.
+            Err(_) => Cow::Owned(String::deserialize(&mut quoted()).expect("it was read before")),
+        }
+    }
+
+    /// Leaves the member that was read last out of what is written.
+    pub(crate) fn leave_out(&mut self, object: &ReadObject) {
+        self.writer.take_back(&object.written);
+    }
+
+    /// Sorts the members of an object that was read, whose end is still to be written.
+    pub(crate) fn sort(&mut self, object: ReadObject) -> Result<OpenObject, Error> {
+        match self.writer.sort(&object.written) {
+            Some(key) => Err(duplicate_key(&key)),
+            None => Ok(object.written),
+        }
+    }
+
+    /// Reads the end of the text.
+    pub(crate) fn end(&mut self) -> Result<(), Error> {
+        if self.peek().is_some() { Err(self.error("trailing characters")) } else { Ok(()) }
+    }
+
+    fn members(&mut self) -> Result<OpenObject, Error> {
+        let mut object = self.open_object()?;
+        while self.member(&mut object)? {
+            self.value()?;
+        }
+        self.sort(object)
+    }
+
+    fn array(&mut self) -> Result<(), Error> {
+        self.descend()?;
+        self.writer.out.push(b'[');
+        let mut has_items = false;
+        while self.goes_on(b']', has_items)? {
+            if has_items {
+                self.writer.out.push(b',');
+            }
+            has_items = true;
+            self.value()?;
+        }
+        self.writer.out.push(b']');
+        Ok(())
+    }
+
+    /// Reads the bracket that opens an array or object.
+    fn descend(&mut self) -> Result<(), Error> {
+        self.skip();
+        self.depth += 1;
+        if self.depth > MAX_DEPTH { Err(self.error("recursion limit exceeded")) } else { Ok(()) }
+    }
+
+    /// Reads the bracket that closes an array or object, or else the comma after what was read of it.
+    fn goes_on(&mut self, bracket: u8, has_begun: bool) -> Result<bool, Error> {
+        match self.peek() {
+            Some(byte) if byte == bracket => {
+                self.skip();
+                self.depth -= 1;
+                Ok(false)
+            }
+            Some(b',') if has_begun => {
+                self.skip();
+                Ok(true)
+            }
+            Some(_) if !has_begun => Ok(true),
+            Some(_) => Err(self.error("expected `,`, or what closes an array or object")),
+            None => Err(self.ended()),
+        }
+    }
+
+    fn word(&mut self, word: &'static str) -> Result<(), Error> {
+        self.rest = self.rest.strip_prefix(word.as_bytes()).ok_or_else(|| self.error("expected value"))?;
+        self.writer.out.extend_from_slice(word.as_bytes());
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Error> {
+        let sign = usize::from(self.rest.starts_with(b"-"));
+        let digits = self.rest[sign..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (integer, rest) = self.rest.split_at(sign + digits);
+        let is_plain = match integer {
+            [b'0'] => true,
+            [b'-', b'0', ..] | [b'0', ..] => false,
+            _ => (1..=EXACT_DIGITS).contains(&digits),
+        };
+        if is_plain && !matches!(rest, [b'.' | b'e' | b'E', ..]) {
+            self.writer.out.extend_from_slice(integer);
+            self.rest = rest;
+            return Ok(());
+        }
+        let start = self.place();
+        let is_part = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+        let length = self.rest.iter().take_while(is_part).count();
+        let number: Number = serde_json::from_str(&self.text[start..start + length])
+            .map_err(|_| self.error("a number is malformed or out of range"))?;
+        self.rest = &self.rest[length..];
+        self.is_exact &= is_exact(&number);
+        write_number(&number, &mut self.writer.out);
+        Ok(())
+    }
+
+    /// Reads a string, which begins here. Returns whether it has escapes.
+    fn string(&mut self) -> Result<bool, Error> {
+        let start = self.rest;
+        let mut length = 1 + plain_length(&start[1..]);
+        let mut has_escapes = false;
+        loop {
+            match &start[length..] {
+                [b'"', rest @ ..] => {
+                    self.rest = rest;
+                    break;
+                }
+                // Whatever is escaped ends nothing.
+                [b'\\', _, rest @ ..] => {
+                    has_escapes = true;
+                    length += 2 + plain_length(rest);
+                }
+                [] | [b'\\'] => return Err(self.ended()),
+                _ => return Err(self.error("a control character in a string")),
+            }
+        }
+        let quoted = &start[..=length];
+        if has_escapes {
+            let text: String =
+                serde_json::from_slice(quoted).map_err(|_| self.error("a string has an invalid escape"))?;
+            write_string(&text, &mut self.writer.out);
+        } else {
+            self.writer.out.extend_from_slice(quoted);
+        }
+        Ok(has_escapes)
+    }
+
+    /// The next byte that is not white space.
+    #[inline]
+    fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.rest {
+                [byte, ..] if *byte > b' ' => return Some(*byte),
+                [b'\n', rest @ ..] => self.rest = &rest[indentation(rest)..],
+                [b' ' | b'\t' | b'\r', rest @ ..] => self.rest = rest,
+                [byte, ..] => return Some(*byte),
+                [] => return None,
+            }
+        }
+    }
+
+    /// Passes over the byte that was seen.
+    fn skip(&mut self) {
+        self.rest = self.rest.get(1..).unwrap_or_default();
+    }
+
+    /// How many bytes of the text were read.
+    fn place(&self) -> usize {
+        self.text.len() - self.rest.len()
+    }
+
+    fn ended(&self) -> Error {
+        self.error("it ends in the middle of a value")
+    }
+
+    #[cold]
+    fn error(&self, message: &str) -> Error {
+        let read = &self.text.as_bytes()[..self.place()];
+        let line = 1 + read.iter().filter(|byte| **byte == b'\n').count();
+        let column = read.iter().rev().take_while(|byte| **byte != b'\n').count();
+        Error::custom(format_args!("{message} at line {line} column {column}"))
     }
 }
 
-struct KeyVisitor;
-
-impl<'de> Visitor<'de> for KeyVisitor {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
+/// How many spaces there are at the start, or less.
+fn indentation(bytes: &[u8]) -> usize {
+    const SPACES: u64 = u64::from_le_bytes([b' '; 8]);
+    let mut rest = bytes;
+    while let Some((chunk, after)) = rest.split_first_chunk() {
+        let others = u64::from_le_bytes(*chunk) ^ SPACES;
+        if others != 0 {
+            return bytes.len() - rest.len() + first_byte(others);
+        }
+        rest = after;
     }
+    bytes.len() - rest.len()
+}
 
-    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(key))
+/// How many bytes of a string stand before its end, an escape, or what has no place in a string.
+fn plain_length(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some((chunk, after)) = rest.split_first_chunk() {
+        let found = special(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return bytes.len() - rest.len() + first_byte(found);
+        }
+        rest = after;
     }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
+    bytes.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
+}
 
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(key.to_owned()))
-    }
+/// Of eight bytes: the lowest bit that is set is in the first one that is a quote, a backslash or a control character.
+/// None is set if there is none.
+fn special(bytes: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let all = |byte: u8| ONES * u64::from(byte);
+    // A byte below `bound` borrows from its highest bit, and so may those after it. Bytes from 0x80 on do not.
+    let below = |bytes: u64, bound: u8| bytes.wrapping_sub(all(bound)) & !bytes & HIGH;
+    // With this bit changed the quote is a space, and of the rest the control characters alone are below it.
+    below(bytes ^ all(b'"' ^ b' '), b' ' + 1) | below(bytes ^ all(b'\\'), 1)
+}
+
+/// Which of eight bytes has the lowest bit that is set.
+fn first_byte(bits: u64) -> usize {
+    (bits.trailing_zeros() / 8) as usize
 }
 
 #[cfg(test)]
@@ -167,11 +353,9 @@ mod tests {
     use crate::{StrictJson, canonical_json};
 
     fn transcode(text: &str) -> Result<(String, bool, Option<Range<usize>>), serde_json::Error> {
-        let mut transcoder = Transcoder::with_capacity(text.len());
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let seed = Transcode { transcoder: &mut transcoder, watched: Some("watched") };
-        let found = seed.deserialize(&mut deserializer)?;
-        deserializer.end()?;
+        let mut transcoder = Transcoder::new(text);
+        let found = transcoder.value_with("watched")?;
+        transcoder.end()?;
         let text = String::from_utf8(transcoder.writer.out).expect("JSON is text");
         Ok((text, transcoder.is_exact, found))
     }
@@ -189,6 +373,142 @@ mod tests {
             }
             prop_assert_eq!(canonical, expected);
         }
+    }
+
+    /// What becomes of a text by way of a value, if it is taken.
+    fn by_value(text: &str) -> Option<String> {
+        let StrictJson(value) = serde_json::from_str(text).ok()?;
+        Some(String::from_utf8(canonical_json(&value)).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn it_takes_what_a_value_can_be_read_from_and_nothing_else(
+            value in json(),
+            is_pretty: bool,
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), 0..3, JSON_CHARACTERS), 0..4),
+        ) {
+            let text = if is_pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+            let mut characters: Vec<char> = text.unwrap().chars().collect();
+            for (place, way, new) in changes {
+                let place = place.index(characters.len() + 1);
+                let old = if way == 0 { place..place } else { place..(place + 1).min(characters.len()) };
+                characters.splice(old, (way < 2).then(|| new.chars()).into_iter().flatten());
+            }
+            let text: String = characters.into_iter().collect();
+            prop_assert_eq!(transcode(&text).ok().map(|(canonical, ..)| canonical), by_value(&text), "{}", text);
+        }
+    }
+
+    /// One of those that mean something in JSON, and some that do not.
+    const JSON_CHARACTERS: &str = r#"[\[\]{}",:\\/u0-9aefnrt.+\- \n\t\r\x00\x1f\x7f\xa0\u{e9}\u{2028}]"#;
+
+    #[test]
+    fn every_form_of_a_value_is_taken_or_refused_as_it_is_elsewhere() {
+        let numbers = "0 -0 00 01 -01 - -- +1 1. .5 1.0 1.5 1e 1e1 1e+1 1E-1 1e999 -1e999 1e-999 1.e1 0x1 1_0 1-2 1+ \
+                       999999999999999 9999999999999999 -999999999999999 -9999999999999999 9007199254740993 \
+                       18446744073709551615 18446744073709551616 -9223372036854775808 -9223372036854775809 \
+                       123456789012345678901234567890 NaN Infinity true tru trues True null nul nulls false";
+        let strings = [
+            r#""""#,
+            r#"""#,
+            r#""\""#,
+            r#""\\""#,
+            r#""\x""#,
+            r#""\"\\\/\b\f\n\r\t""#,
+            r#""\u00e9""#,
+            r#""\u12""#,
+            r#""\ud83d\ude00""#,
+            r#""\ud83d""#,
+            r#""\ude00\ud83d""#,
+            r#""\ud83dx""#,
+            r#""1234567""#,
+            r#""12345678""#,
+            r#""1234567\"""#,
+            r#""1234567\n12345678""#,
+            "\"\u{1f}\"",
+            "\"1234567\u{0}\"",
+            "\"\u{7f}\u{80}\u{ffff}\"",
+            "\"1234567\u{10ffff}!#[]\"",
+            "'a'",
+        ];
+        for value in numbers.split_ascii_whitespace().chain(strings) {
+            for text in [
+                value.to_owned(),
+                format!(" \t\r\n{value}\n"),
+                format!("[{value}]"),
+                format!("[{value},\r\n          {value} , 1]"),
+                format!("{{\"b\":{value},\"a\" : [[{value}]]}}"),
+                format!("{{{value}:1,\"\\u0061\":2}}"),
+                format!("{{\"\u{e000}\":0,{value}:1,\"\u{10000}\":2}}"),
+                format!("{value}{value}"),
+                format!("{value},"),
+            ] {
+                assert_eq!(transcode(&text).ok().map(|(canonical, ..)| canonical), by_value(&text), "{text}");
+            }
+        }
+        for text in [
+            "",
+            " ",
+            "[",
+            "]",
+            "{",
+            "}",
+            "[]",
+            "{}",
+            "[,]",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[1,,2]",
+            "[}",
+            "{]",
+            "{,}",
+            "[1",
+            "[1,",
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            r#"{"a":1,}"#,
+            r#"{"a":1 "b":2}"#,
+            r#"{,"a":1}"#,
+            r#"{"a",1}"#,
+            r#"{a:1}"#,
+            r#"{1:1}"#,
+            r#"{"a":1"#,
+            r#"{"a""#,
+            r#"{"a":"#,
+            r#"{"a":1,"#,
+            ":",
+            ",",
+            "\u{feff}1",
+            "1\u{a0}",
+            "\u{0}",
+            "//",
+            "[]]",
+            "{}}",
+            "\u{b}1",
+        ] {
+            assert_eq!(transcode(text).ok().map(|(canonical, ..)| canonical), by_value(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn as_many_levels_are_taken_as_elsewhere() {
+        for levels in [1, 126, 127, 128, 129] {
+            let arrays = "[".repeat(levels) + &"]".repeat(levels);
+            let objects = "{\"a\":".repeat(levels) + "1" + &"}".repeat(levels);
+            // What was closed does not count.
+            for text in [format!("[{arrays},{arrays}]"), arrays, objects] {
+                let taken = transcode(&text).ok().map(|(canonical, ..)| canonical);
+                assert_eq!(taken, by_value(&text), "{levels}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_tells_where_it_is() {
+        let error = transcode("{\n  \"a\": 1,\n  \"b\": tru\n}").unwrap_err();
+        assert_eq!((error.line(), error.column()), (3, 7), "{error}");
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use serde::Deserialize;
 use serde::de::Error as _;
+use serde_json::{Map, Value};
 
 use super::{DAG_SPEC, FORMAT_VERSION, ImageMetadata, METADATA, STRUCTURAL_HASH, hash_mismatch};
-use crate::document::{Document, GraphPlace};
+use crate::document::{Document, Graph};
 use crate::extra::ExtraMembers;
-use crate::{DagSpec, ErrorKind, ImageSummary, OutputSpec, Result, StoreError, StrictJson, StructuralHash};
+use crate::{DagSpec, ErrorKind, ImageSummary, OutputSpec, Result, StoreError, StructuralHash};
 
 const OPERATION: &str = "decode image";
 
@@ -34,11 +35,12 @@ impl CheckedImage {
     /// * [`ErrorKind::UnsupportedFormat`]: a newer format version, or outputs of an unknown form.
     /// * [`ErrorKind::HashMismatch`]: the hash is not that of `dagSpec`.
     pub fn read(bytes: &[u8]) -> Result<Self> {
-        let ReadImage { structural_hash, metadata, extra: _, graph, checked } = ReadImage::of(bytes)?;
-        let outputs = graph.outputs().map_err(|error| unknown_form(structural_hash, error))?;
+        let read = ReadImage::of(bytes)?;
+        let outputs = read.outputs().map_err(|error| unknown_form(read.structural_hash, error))?;
         let mut outputs: Vec<_> = outputs.into_iter().map(|output| output.name.into()).collect();
         outputs.sort_unstable();
-        let graph_bytes = graph.canonical().len() as u64;
+        let graph_bytes = read.graph().len() as u64;
+        let ReadImage { structural_hash, metadata, checked, .. } = read;
         let summary = ImageSummary { structural_hash, metadata, outputs: outputs.into(), graph_bytes };
         Ok(Self { summary, checked })
     }
@@ -51,76 +53,79 @@ pub(super) fn unknown_form(structural_hash: StructuralHash, error: serde_json::E
 }
 
 /// A document whose checksum and hash were checked.
-pub(super) struct ReadImage<'a> {
+pub(super) struct ReadImage<'t> {
     pub(super) structural_hash: StructuralHash,
     pub(super) metadata: ImageMetadata,
-    pub(super) extra: ExtraMembers,
-    pub(super) graph: ReadGraph<'a>,
     pub(super) checked: bool,
+    document: Document<'t>,
+    graph: Graph<'t>,
 }
 
-/// The graph of a document as JSON.
-pub(super) struct ReadGraph<'a> {
-    /// The document.
-    bytes: &'a [u8],
-    /// The canonical JSON of the document without its checksum.
-    canonical: Vec<u8>,
-    place: GraphPlace,
-}
-
-impl<'a> ReadImage<'a> {
-    pub(super) fn of(bytes: &'a [u8]) -> Result<Self> {
-        let corrupt = |message: &str, error: serde_json::Error| {
-            StoreError::new(ErrorKind::Corrupt, OPERATION, message).with_source(error)
-        };
-        let document = Document::read(bytes, Some(DAG_SPEC))
+impl<'t> ReadImage<'t> {
+    pub(super) fn of(bytes: &'t [u8]) -> Result<Self> {
+        let mut document = Document::read(bytes, Some(DAG_SPEC))
             .map_err(|error| corrupt("it is not a JSON document with members", error))?;
         let checked =
             document.check().map_err(|message| StoreError::new(ErrorKind::Corrupt, OPERATION, message))?;
-        let Document { others: mut members, canonical, checksum: _, graph } = document;
         // Before anything else is interpreted: a newer version may have other members. The plain form, of the
         // first design, has none.
-        if let Some(version) = members.shift_remove(super::VERSION)
-            && version.as_u64() != Some(u64::from(FORMAT_VERSION))
+        if let Some(version) = document.take(super::VERSION)
+            && version.parse() != Ok(FORMAT_VERSION)
         {
             let message = format!("its format version is {version}, this version reads {FORMAT_VERSION}");
             return Err(StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, message));
         }
-        let malformed = |error| corrupt("a member is missing or malformed", error);
-        let missing = |member| malformed(serde_json::Error::missing_field(member));
-        let structural_hash =
-            members.shift_remove(STRUCTURAL_HASH).ok_or_else(|| missing(STRUCTURAL_HASH))?;
-        let structural_hash = StructuralHash::deserialize(structural_hash).map_err(malformed)?;
-        let metadata = members.shift_remove(METADATA).ok_or_else(|| missing(METADATA))?;
-        let metadata = ImageMetadata::deserialize(metadata).map_err(malformed)?;
-        let place = graph.ok_or_else(|| missing(DAG_SPEC))?;
-        let actual = StructuralHash::of_bytes(&canonical[place.graph.clone()]);
+        let structural_hash: StructuralHash = member(&mut document, STRUCTURAL_HASH)?;
+        let metadata = member(&mut document, METADATA)?;
+        let graph = document.graph.take().ok_or_else(|| missing(DAG_SPEC))?;
+        let actual = StructuralHash::of_bytes(&document.canonical[graph.place.clone()]);
         if actual != structural_hash {
             return Err(hash_mismatch(structural_hash, actual));
         }
-        let graph = ReadGraph { bytes, canonical, place };
-        Ok(Self { structural_hash, metadata, extra: members.into(), graph, checked })
+        Ok(Self { structural_hash, metadata, checked, document, graph })
     }
-}
 
-impl ReadGraph<'_> {
-    /// Its canonical JSON.
-    pub(super) fn canonical(&self) -> &[u8] {
-        &self.canonical[self.place.graph.clone()]
+    /// The canonical JSON of its graph.
+    pub(super) fn graph(&self) -> &[u8] {
+        &self.document.canonical[self.graph.place.clone()]
     }
 
     pub(super) fn dag_spec(&self) -> Result<DagSpec, serde_json::Error> {
-        if self.place.is_exact {
-            return serde_json::from_slice(self.canonical());
+        if self.graph.is_exact {
+            // It has no white space.
+            return serde_json::from_slice(self.graph());
         }
         // Canonical JSON writes 1.0 as 1, and takes large integers for doubles.
-        let StrictJson(mut document) = serde_json::from_slice(self.bytes)?;
-        DagSpec::deserialize(document[DAG_SPEC].take())
+        serde_json::from_str(self.graph.text)
+    }
+
+    /// The members that this version does not know.
+    pub(super) fn extra(&self) -> Result<ExtraMembers> {
+        let others = &self.document.others;
+        let members = others.iter().map(|(key, text)| Ok((key.to_string(), serde_json::from_str(text)?)));
+        let members: Map<String, Value> = members.collect::<Result<_, _>>().map_err(malformed)?;
+        Ok(members.into())
     }
 
     fn outputs(&self) -> Result<Vec<OutputSpec>, serde_json::Error> {
-        let outputs = self.place.outputs.clone();
+        let outputs = self.graph.outputs.clone();
         let outputs = outputs.ok_or_else(|| serde_json::Error::missing_field("outputs"))?;
-        serde_json::from_slice(&self.canonical()[outputs])
+        serde_json::from_slice(&self.graph()[outputs])
     }
+}
+
+fn member<'t, T: Deserialize<'t>>(document: &mut Document<'t>, key: &'static str) -> Result<T> {
+    serde_json::from_str(document.take(key).ok_or_else(|| missing(key))?).map_err(malformed)
+}
+
+fn missing(member: &'static str) -> StoreError {
+    malformed(serde_json::Error::missing_field(member))
+}
+
+fn malformed(error: serde_json::Error) -> StoreError {
+    corrupt("a member is missing or malformed", error)
+}
+
+fn corrupt(message: &str, error: serde_json::Error) -> StoreError {
+    StoreError::new(ErrorKind::Corrupt, OPERATION, message).with_source(error)
 }
