@@ -80,7 +80,8 @@ fn name_defect(text: &str) -> Option<String> {
     if let Some(control) = text.chars().find(|character| character.is_control()) {
         return Some(format!("a name has no control characters, got U+{:04X}", u32::from(control)));
     }
-    if !is_nfc(text) {
+    // ASCII is, which an opening would otherwise look up for each character of each name.
+    if !text.is_ascii() && !is_nfc(text) {
         return Some("a name is in Unicode normalization form C; send the composed form".into());
     }
     for segment in text.split('/') {

@@ -118,33 +118,59 @@ pub(crate) struct Content {
     index: BTreeMap<SyntacticKey, StructuralHash>,
 }
 
-impl Content {
-    fn apply(&mut self, entry: Entry) {
+/// The entries of sections, of each kind in the order in which they stand there; none for what was removed.
+///
+/// Maps are made of all of them at once. To put one entry after another into an ordered map takes three times as long,
+/// and leaves its nodes a third empty.
+#[derive(Debug, Default)]
+struct Entries {
+    images: Vec<(StructuralHash, Option<Arc<ImageSummary>>)>,
+    sources: Vec<(SourceHash, Option<StoredSource>)>,
+    histories: Vec<(PipelineName, Option<Arc<VersionHistory>>)>,
+    index: Vec<(SyntacticKey, Option<StructuralHash>)>,
+}
+
+impl Entries {
+    fn add(&mut self, entry: Entry) {
         match entry {
-            Entry::Image(summary) => {
-                self.images.insert(summary.structural_hash, summary);
-            }
-            Entry::ImageRemoved(structural_hash) => {
-                self.images.remove(&structural_hash);
-            }
+            Entry::Image(summary) => self.images.push((summary.structural_hash, Some(summary))),
+            Entry::ImageRemoved(structural_hash) => self.images.push((structural_hash, None)),
             Entry::Source(source_hash, bytes) => {
-                self.sources.insert(source_hash, StoredSource::not_loaded(bytes));
+                self.sources.push((source_hash, Some(StoredSource::not_loaded(bytes))));
             }
-            Entry::SourceRemoved(source_hash) => {
-                self.sources.remove(&source_hash);
-            }
-            Entry::History(history) => {
-                self.histories.insert(history.pipeline_name.clone(), history);
-            }
-            Entry::Indexed(key, structural_hash) => {
-                self.index.insert(key, structural_hash);
-            }
-            Entry::IndexRemoved(key) => {
-                self.index.remove(&key);
-            }
+            Entry::SourceRemoved(source_hash) => self.sources.push((source_hash, None)),
+            Entry::History(history) => self.histories.push((history.pipeline_name.clone(), Some(history))),
+            Entry::Indexed(key, structural_hash) => self.index.push((key, Some(structural_hash))),
+            Entry::IndexRemoved(key) => self.index.push((key, None)),
         }
     }
 
+    fn into_content(self) -> Content {
+        let Self { images, sources, histories, index } = self;
+        Content {
+            images: latest(images),
+            sources: latest(sources),
+            histories: latest(histories),
+            index: latest(index),
+        }
+    }
+}
+
+/// The last value of each key, unless that is none.
+fn latest<K: Ord, V>(mut entries: Vec<(K, Option<V>)>) -> BTreeMap<K, V> {
+    // Those of a key stay in their order. A section is sorted, so that this merges the sections.
+    entries.sort_by(|(left, _), (right, _)| left.cmp(right));
+    entries.dedup_by(|later, earlier| {
+        let is_same = later.0 == earlier.0;
+        if is_same {
+            std::mem::swap(&mut later.1, &mut earlier.1);
+        }
+        is_same
+    });
+    entries.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
+impl Content {
     /// As what a state is made of, with no image and no source in memory.
     pub(crate) fn into_parts(self) -> Parts {
         let Self { images, sources, histories, index } = self;
@@ -231,11 +257,11 @@ mod tests {
     }
 
     fn content(entries: &[Entry]) -> Content {
-        let mut content = Content::default();
+        let mut all = Entries::default();
         for entry in entries {
-            content.apply(entry.clone());
+            all.add(entry.clone());
         }
-        content
+        all.into_content()
     }
 
     fn two_sections() -> (Vec<u8>, Vec<Entry>, usize) {
@@ -263,6 +289,32 @@ mod tests {
         assert_eq!(catalogue.sections, 2);
         assert_eq!(catalogue.bytes, bytes.len() as u64);
         assert_eq!(catalogue.first_bytes, first as u64);
+    }
+
+    #[test]
+    fn the_last_entry_of_a_key_counts() {
+        let (key, other) = (key(1), key(2));
+        let hash = |number: u8| StructuralHash::of_bytes(&[number]);
+        let entries = [
+            Entry::Indexed(other, hash(0)),
+            Entry::Indexed(key, hash(1)),
+            Entry::IndexRemoved(key),
+            Entry::Indexed(key, hash(2)),
+            Entry::Indexed(key, hash(3)),
+            Entry::IndexRemoved(other),
+        ];
+        let expected = |count: usize| match count {
+            0 => vec![],
+            1 => vec![(other, hash(0))],
+            2 => vec![(key, hash(1)), (other, hash(0))],
+            3 => vec![(other, hash(0))],
+            4 => vec![(key, hash(2)), (other, hash(0))],
+            5 => vec![(key, hash(3)), (other, hash(0))],
+            _ => vec![(key, hash(3))],
+        };
+        for count in 0..=entries.len() {
+            assert_eq!(content(&entries[..count]).index, expected(count).into_iter().collect(), "{count}");
+        }
     }
 
     #[test]

@@ -7,10 +7,9 @@ use constellation_store_core::{
     ExtraMembers, ImageMetadata, ImageSummary, Origin, RegistryHash, Revision, SourceHash, StructuralHash,
     SyntacticHash, SyntacticKey, Timestamp, Version, VersionHistory,
 };
-use constellation_store_mem::StoredSource;
 use uuid::Uuid;
 
-use super::{Catalogue, Content, EPOCH, Entry, Stamps};
+use super::{Catalogue, Content, EPOCH, Entries, Entry, Stamps};
 use crate::frame::{FRAME_FORMAT, read_frame};
 use crate::seeded::{self, SeededBug};
 
@@ -25,6 +24,7 @@ pub(crate) fn read_catalogue(bytes: &[u8], store: Uuid, checkpoint: Uuid) -> Opt
     };
     let mut last = Uuid::nil();
     let mut outputs = Outputs::default();
+    let mut entries = Entries::default();
     let mut rest = bytes;
     while let Some((frame, length)) = read_frame(rest, EPOCH, catalogue.sections) {
         let mut reader = Reader { rest: frame.payload, outputs };
@@ -41,11 +41,8 @@ pub(crate) fn read_catalogue(bytes: &[u8], store: Uuid, checkpoint: Uuid) -> Opt
         for stamp in &mut catalogue.stamps {
             *stamp = reader.array()?;
         }
-        if catalogue.sections == 0 {
-            catalogue.content = reader.everything()?;
-        }
         while !reader.rest.is_empty() {
-            catalogue.content.apply(reader.entry()?);
+            entries.add(reader.entry()?);
         }
         outputs = reader.outputs;
         last = id;
@@ -57,7 +54,11 @@ pub(crate) fn read_catalogue(bytes: &[u8], store: Uuid, checkpoint: Uuid) -> Opt
         rest = &rest[length..];
     }
     let fits = last == checkpoint || seeded::is_on(SeededBug::CatalogueOfAnyCheckpoint);
-    (catalogue.sections > 0 && fits).then_some(catalogue)
+    if catalogue.sections == 0 || !fits {
+        return None;
+    }
+    catalogue.content = entries.into_content();
+    Some(catalogue)
 }
 
 /// Names of outputs that were read before. Most images have the same few.
@@ -129,31 +130,6 @@ impl<'a> Reader<'a> {
             "" => Some(ExtraMembers::default()),
             text => serde_json::from_str(text).ok(),
         }
-    }
-
-    /// The entries up to the first one that removes something. A section with everything has no such entry, and has
-    /// its entries in order, and maps that are made of sorted entries take less time and memory than those that
-    /// entries are put into.
-    fn everything(&mut self) -> Option<Content> {
-        let (mut images, mut sources, mut histories, mut index) = (vec![], vec![], vec![], vec![]);
-        while let Some(tag) = self.rest.first() {
-            if !matches!(tag, 5 | 6 | 8 | 9) {
-                break;
-            }
-            match self.entry()? {
-                Entry::Image(summary) => images.push((summary.structural_hash, summary)),
-                Entry::Source(hash, bytes) => sources.push((hash, StoredSource::not_loaded(bytes))),
-                Entry::History(history) => histories.push((history.pipeline_name.clone(), history)),
-                Entry::Indexed(key, structural_hash) => index.push((key, structural_hash)),
-                Entry::ImageRemoved(_) | Entry::SourceRemoved(_) | Entry::IndexRemoved(_) => return None,
-            }
-        }
-        Some(Content {
-            images: images.into_iter().collect(),
-            sources: sources.into_iter().collect(),
-            histories: histories.into_iter().collect(),
-            index: index.into_iter().collect(),
-        })
     }
 
     fn entry(&mut self) -> Option<Entry> {
