@@ -200,6 +200,8 @@ impl Core {
         let lock = lock(&*vfs)?;
         let mut reading = recovery::read(&*vfs)?;
         reading.refuse_spent_numbers()?;
+        // Before anything is written, but for the lock.
+        vfs.wait_for_root().map_err(FileError::at("sync", ".")).map_err(failed)?;
 
         let files = Files::new(Arc::clone(&vfs));
         let confirmed = files.confirm(&reading.files);

@@ -27,12 +27,20 @@ pub use real::RealVfs;
 /// file is durable only after [`Vfs::sync_directory`]. A failed sync says nothing about what is durable, and a
 /// later one that succeeds does not say more.
 pub trait Vfs: Debug + Display + Send + Sync + 'static {
-    /// Makes the root and its parents, unless they are there, and makes the entry durable that leads to the root.
+    /// Makes the root and its parents, unless they are there, and begins to make the entries durable that lead to the
+    /// root. [`Vfs::wait_for_root`] tells when they are.
     ///
     /// # Errors
     ///
     /// Those of the system.
     fn create_root(&self) -> io::Result<()>;
+
+    /// Waits until the entries are durable that lead to the root, since [`Vfs::create_root`] was called last.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; then nothing is known of what is durable.
+    fn wait_for_root(&self) -> io::Result<()>;
 
     /// Makes a directory whose parent is there.
     ///

@@ -220,6 +220,10 @@ impl Vfs for Gate {
         self.inner.create_root()
     }
 
+    fn wait_for_root(&self) -> io::Result<()> {
+        self.inner.wait_for_root()
+    }
+
     fn create_directory(&self, path: &str) -> io::Result<()> {
         self.inner.create_directory(path)
     }

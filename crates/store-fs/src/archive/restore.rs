@@ -43,6 +43,7 @@ impl CheckedArchive {
         let temporary = format!("{}{}", unfinished_prefix(name), new_id(SystemClock.now()));
         let result = parent
             .create_root()
+            .and_then(|()| parent.wait_for_root())
             .map_err(FileError::at("create", "."))
             .and_then(|()| self.write(parent, &temporary, &mut progress))
             .and_then(|()| parent.rename(&temporary, name).map_err(FileError::at("rename to", name)))

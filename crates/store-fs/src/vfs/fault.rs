@@ -163,6 +163,11 @@ impl Vfs for FaultVfs {
         self.inner.create_root()
     }
 
+    fn wait_for_root(&self) -> io::Result<()> {
+        self.before(Call::Other)?;
+        self.inner.wait_for_root()
+    }
+
     fn create_directory(&self, path: &str) -> io::Result<()> {
         self.before_directory(path)?;
         self.inner.create_directory(path)

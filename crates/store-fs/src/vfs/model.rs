@@ -340,6 +340,10 @@ impl Vfs for ModelVfs {
         Ok(())
     }
 
+    fn wait_for_root(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn create_directory(&self, path: &str) -> io::Result<()> {
         self.change(|tree| {
             tree.check_vacant(path)?;

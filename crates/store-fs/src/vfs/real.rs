@@ -6,9 +6,12 @@ mod batch;
 use std::fmt;
 use std::fs::{self, File, FileType, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 #[cfg(target_os = "linux")]
 use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 #[cfg(target_os = "linux")]
 use super::parent;
@@ -29,6 +32,8 @@ use super::{Entry, EntryKind, Stamp, Vfs, VfsFile, VfsLock};
 #[derive(Debug)]
 pub struct RealVfs {
     root: PathBuf,
+    /// What makes the entries durable that lead to the root, until somebody waited for it.
+    entries: Mutex<Option<JoinHandle<io::Result<()>>>>,
     /// The root, from before anything was written: a sync of its file system tells the failures since it was opened.
     #[cfg(target_os = "linux")]
     opened: OnceLock<File>,
@@ -39,6 +44,7 @@ impl RealVfs {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
+            entries: Mutex::default(),
             #[cfg(target_os = "linux")]
             opened: OnceLock::new(),
         }
@@ -207,8 +213,16 @@ impl Vfs for RealVfs {
             }
             missing.push(path);
         }
-        if let Some(path) = there {
-            sync_entries(path)?;
+        match there {
+            // What is made below counts on it.
+            Some(path) if !missing.is_empty() => sync_entries(path)?,
+            Some(path) => {
+                let path = path.to_owned();
+                let thread = thread::Builder::new().name("constellation-root".into());
+                let under_way = thread.spawn(move || sync_entries(&path))?;
+                *self.entries.lock().unwrap_or_else(PoisonError::into_inner) = Some(under_way);
+            }
+            None => {}
         }
         for path in missing.into_iter().rev() {
             match fs::create_dir(path) {
@@ -230,6 +244,11 @@ impl Vfs for RealVfs {
             let _ = self.opened.set(File::open(&self.root)?);
         }
         Ok(())
+    }
+
+    fn wait_for_root(&self) -> io::Result<()> {
+        let under_way = self.entries.lock().unwrap_or_else(PoisonError::into_inner).take();
+        under_way.map_or(Ok(()), |thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {
@@ -404,6 +423,23 @@ mod tests {
         let top = found.last().unwrap();
         assert!(top.parent().is_none_or(|above| is_mounted(top, above).unwrap()), "{}", top.display());
         assert!(parents(&directory.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn whoever_waits_for_the_root_is_told_that_an_entry_could_not_be_synced() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let vfs = RealVfs::new(directory.path());
+        vfs.wait_for_root().unwrap();
+        vfs.create_root().unwrap();
+        vfs.wait_for_root().unwrap();
+        let failure = || Err(io::ErrorKind::StorageFull.into());
+        *vfs.entries.lock().unwrap() = Some(thread::spawn(failure));
+        assert_eq!(vfs.wait_for_root().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        vfs.wait_for_root().unwrap();
+        let vfs = RealVfs::new(directory.path().join("new/store"));
+        vfs.create_root().unwrap();
+        vfs.wait_for_root().unwrap();
+        assert!(vfs.root().is_dir());
     }
 
     #[cfg(target_os = "linux")]
