@@ -58,6 +58,8 @@ pub(crate) struct Journal {
     spares: Vec<Spare>,
     n_spares_made: u64,
     making: Making,
+    /// Whether a segment was taken away since `journal/` was synced.
+    is_removal_pending: bool,
     /// A segment with the frames of earlier openings, while it is not durable.
     unsettled: Option<Vec<u8>>,
 }
@@ -131,6 +133,7 @@ impl Journal {
             spares: Vec::new(),
             n_spares_made: 0,
             making: Making::Nothing,
+            is_removal_pending: false,
             unsettled,
         }
     }
@@ -210,19 +213,22 @@ impl Journal {
     ///
     /// So what a crash brings back of them is the end of the journal, without a gap. Applied again, to files that
     /// have all of it, that changes nothing; a part from the middle would, when `store.json` is lost, too. The last
-    /// one needs no sync: it is there, or it is not, and the next segment is started with one.
+    /// one needs no sync of its own: before the next one is taken away, by another checkpoint, comes that of a segment
+    /// that is started, or else one here.
     ///
     /// One that stays does no harm; it is tried again later, and so are those after it.
     fn take_away(&mut self, mut segments: Vec<Sealed>) {
-        let last = segments.len().saturating_sub(1);
+        if seeded::is_on(SeededBug::LastRemovalNotSynced) {
+            self.is_removal_pending = false;
+        }
         let mut n_taken = 0;
-        for (place, segment) in segments.iter_mut().enumerate() {
-            let is_followed = place < last && !seeded::is_on(SeededBug::SegmentsRemovedTogether);
-            let taken = self.take_one_away(segment);
-            if let Err(error) = taken.and_then(|()| if is_followed { self.sync_taken() } else { Ok(()) }) {
+        for segment in &mut segments {
+            let taken = self.sync_taken().and_then(|()| self.take_one_away(segment));
+            if let Err(error) = taken {
                 tracing::warn!(%error, "a journal segment that is not needed any more stays for now");
                 break;
             }
+            self.is_removal_pending = !seeded::is_on(SeededBug::SegmentsRemovedTogether);
             n_taken += 1;
         }
         segments.drain(..n_taken);
@@ -250,11 +256,17 @@ impl Journal {
         }
     }
 
+    /// Makes durable that a segment was taken away.
+    ///
     /// If it fails, old names may be the durable ones, whatever is synced later: nothing is written over then.
     fn sync_taken(&mut self) -> Result<(), FileError> {
+        if !self.is_removal_pending {
+            return Ok(());
+        }
         let synced = self.vfs.sync_directory(JOURNAL).map_err(FileError::at("sync", JOURNAL));
-        if synced.is_err() {
-            self.remove_spares();
+        match &synced {
+            Ok(()) => self.is_removal_pending = false,
+            Err(_) => self.remove_spares(),
         }
         synced
     }
@@ -339,6 +351,7 @@ impl Journal {
         self.vfs
             .sync_directory(JOURNAL)
             .map_err(|error| OutcomeUnknown(FileError::new("sync", JOURNAL, error)))?;
+        self.is_removal_pending = false;
         if self.making == Making::Failed {
             self.making = Making::Nothing;
         }

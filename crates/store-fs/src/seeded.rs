@@ -63,6 +63,8 @@ pub enum SeededBug {
     JournalReadOnce,
     /// Segments that are not needed are removed without a sync in between.
     SegmentsRemovedTogether,
+    /// The last segment that a checkpoint removed is not synced before another one removes the next.
+    LastRemovalNotSynced,
     /// A directory stays whose entry could not be synced, so that the next sync is taken for its own.
     UnsyncedDirectoryKept,
     /// Segments that somebody removed may come back after the opening.
@@ -191,6 +193,7 @@ mod switch {
             Self::MissingFramesNotTold,
             Self::JournalReadOnce,
             Self::SegmentsRemovedTogether,
+            Self::LastRemovalNotSynced,
             Self::UnsyncedDirectoryKept,
             Self::RemovalsBelieved,
             Self::JournalIgnored,

@@ -333,6 +333,24 @@ pub(super) fn segments_that_come_back(setup: Setup, bases: &Bases) {
         commit(&mut core, &change).unwrap();
     }
     let expected = content(&core);
+    close_and_lose_manifest(setup, &tree, core);
+    tree.discard("store.json");
+    drop(setup.open(&tree));
+    assert_same(&content(&setup.open(&tree.crash(&[]))), &expected);
+    // Two checkpoints take one away each, without a commit in between.
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open(&tree);
+    commit(&mut core, &activate(2)).unwrap();
+    core.begin_checkpoint().unwrap();
+    for change in [activate(3), publish("z", 60)] {
+        commit(&mut core, &change).unwrap();
+    }
+    close_and_lose_manifest(setup, &tree, core);
+}
+
+/// Closes a store. Power is lost at every moment after its last `store.json` is durable, and that file later.
+fn close_and_lose_manifest(setup: Setup, tree: &ModelVfs, mut core: Core) {
+    let expected = content(&core);
     tree.record();
     core.close().unwrap();
     let manifest = tree.files()["store.json"].clone();
@@ -346,9 +364,6 @@ pub(super) fn segments_that_come_back(setup: Setup, bases: &Bases) {
             assert_same(&content(&setup.open(&left)), &expected);
         }
     }
-    tree.discard("store.json");
-    drop(setup.open(&tree));
-    assert_same(&content(&setup.open(&tree.crash(&[]))), &expected);
 }
 
 /// Whoever puts an older copy in the place of a store removes its segments first. They stay away, also if that was not
