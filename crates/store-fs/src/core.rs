@@ -3,6 +3,7 @@
 //! [`Core`] is what [`FileSystemPipelineStore`](crate::FileSystemPipelineStore) runs on its writer thread, and
 //! what tests step through, so that every interleaving of commits, checkpoint steps and crashes can be enumerated.
 
+mod aside;
 mod check;
 mod checkpoint;
 mod commit;
@@ -24,13 +25,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use constellation_store_core::{
     Clock, ErrorKind, PipelineImage, Result, StoreError, StoreStatus, StructuralHash, SystemClock,
 };
-use constellation_store_mem::{LoadedImages, Lookup, State};
+use constellation_store_mem::{LoadedImages, State};
 
 pub use self::check::{Checker, Mirror, Suspect};
 use self::checkpoint::{Checkpoint, StepDone, Stepped, Upto};
 use self::dirty::Dirty;
 pub(crate) use self::files::Files;
-use self::health::{Content, Health, Warning};
+use self::health::Health;
 pub(crate) use self::links::refuse_links;
 pub use self::load::{Loaded, Loader, Lost};
 use self::recovery::{CatalogueEnd, Damage};
@@ -45,8 +46,6 @@ use crate::vfs::{Vfs, VfsLock};
 
 /// How often a read-only opening starts again because a checkpoint went on meanwhile.
 const READ_ATTEMPTS: usize = 20;
-/// How many versions a warning names.
-const HOLDERS_TOLD: usize = 5;
 
 /// What a core does by itself.
 #[derive(Debug, Clone)]
@@ -163,6 +162,8 @@ pub struct Core {
     owes_checkpoint: bool,
     /// Damaged files that the opening found and could not put into the quarantine.
     damage: Vec<Damage>,
+    /// What was suspected while a checkpoint wrote files.
+    suspects: Vec<Suspect>,
     /// Whether it writes: it is not read-only, closed, or in doubt of its journal.
     is_writer: bool,
     /// Held until it is closed, also when it does not write any more: its readers rely on nobody else writing.
@@ -231,6 +232,7 @@ impl Core {
             catalogue,
             owes_checkpoint: false,
             damage,
+            suspects: Vec::new(),
             is_writer: true,
             lock: Some(lock),
         };
@@ -285,6 +287,7 @@ impl Core {
                 wants_catalogue: false,
                 owes_checkpoint: false,
                 damage: Vec::new(),
+                suspects: Vec::new(),
                 is_writer: false,
                 lock: None,
             });
@@ -296,55 +299,6 @@ impl Core {
     /// What reads the images and sources that are not in memory.
     pub fn loader(&self) -> Loader {
         Loader::new(Arc::clone(&self.files.vfs), Arc::clone(&self.shared), self.lock.is_some())
-    }
-
-    /// Forgets what turned out to be lost, so that it can be stored again, and puts its damaged file into the
-    /// quarantine. Versions may go on referring to it; its index entries are dropped, so that its program is
-    /// compiled again. Does nothing when it was stored again, or removed, meanwhile.
-    pub fn put_aside(&mut self, lost: &Lost) {
-        let mut state = self.shared.state.write().unwrap_or_else(PoisonError::into_inner);
-        let mut warning = format!("'{}' is damaged and was not used: {}", lost.path(), lost.reason());
-        match lost {
-            Lost::Image(hash, _) => {
-                if state.image(hash) != Lookup::NotLoaded || seeded::is_on(SeededBug::DamagedImageKept) {
-                    return;
-                }
-                let mut holders: Vec<_> = state
-                    .holders(hash)
-                    .map(|holder| format!("{} version {}", holder.name, holder.version))
-                    .collect();
-                let n_more = holders.len().saturating_sub(HOLDERS_TOLD);
-                holders.truncate(HOLDERS_TOLD);
-                if !holders.is_empty() {
-                    let more = if n_more > 0 { format!(" and {n_more} more") } else { String::new() };
-                    warning = format!("{warning}; it is the image of {}{more}", holders.join(", "));
-                }
-                let keys = state.forget_damaged(hash);
-                self.dirty.index |= !keys.is_empty();
-                self.dirty.keys.extend(keys);
-                self.dirty.images.insert(*hash);
-            }
-            Lost::Source(hash, _) => {
-                if state.source(hash) != Lookup::NotLoaded {
-                    return;
-                }
-                state.forget_damaged_source(hash);
-                self.dirty.sources.insert(*hash);
-            }
-        }
-        drop(state);
-        if self.is_writer
-            && let Err(error) = self.files.quarantine(&lost.path(), lost.reason(), None)
-            && !error.is_not_found()
-        {
-            warning.push_str(&check::not_kept(&error));
-        }
-        tracing::warn!("{warning}");
-        let content = match lost {
-            Lost::Image(hash, _) => Content::Image(*hash),
-            Lost::Source(hash, _) => Content::Source(*hash),
-        };
-        self.shared.health().found.push(Warning::until_stored(warning, vec![content]));
     }
 
     /// What readers share.
@@ -439,6 +393,7 @@ impl Core {
                 self.journal.retire(manifest.sequence);
                 self.manifest = manifest;
                 self.shared.health().checkpoint_done();
+                self.judge_suspects();
                 Ok(())
             }
             Err(error) => {
@@ -455,6 +410,7 @@ impl Core {
                     in_one_line(&error)
                 );
                 self.shared.health().checkpoint_failed(warning);
+                self.judge_suspects();
                 Err(error.into_store_error("write files"))
             }
         }
@@ -495,6 +451,7 @@ impl Core {
 
     /// Gives up the lock without writing anything, as the end of the process does.
     pub fn abandon(&mut self) {
+        self.suspects.clear();
         // Nobody else may write before it is done.
         let _ = self.wait_for_step();
         self.wait_for_spare();

@@ -141,6 +141,8 @@ pub enum SeededBug {
     DamagedMirrorLeft,
     /// A version document that does not fit stays until the next checkpoint, also when that is interrupted.
     DamagedDocumentWaits,
+    /// What is damaged is put aside by one thread while another one is in a step of a checkpoint.
+    PutAsideInCheckpoint,
     /// A file that does not fit is written over without a copy.
     DamagedMirrorNotKept,
     /// An opening does not sync the files that it read.
@@ -232,6 +234,7 @@ mod switch {
             Self::PendingMirrorsJudged,
             Self::DamagedMirrorLeft,
             Self::DamagedDocumentWaits,
+            Self::PutAsideInCheckpoint,
             Self::DamagedMirrorNotKept,
             Self::FilesBelieved,
             Self::OneTemporaryName,

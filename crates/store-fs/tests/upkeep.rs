@@ -190,22 +190,28 @@ fn a_name_that_is_not_written_yet_or_is_being_written_is_no_damage() {
 }
 
 #[test]
-fn damage_in_a_checkpoint_of_other_names_is_seen() {
-    let tree = small_store();
-    let mut core = open(&tree);
-    commit(&mut core, &publish("new", 10)).unwrap();
-    core.begin_checkpoint().unwrap();
-    let original = tree.files()["versions/a.json"].clone();
-    tree.decay("versions/a.json", |bytes| bytes[8] ^= 1);
-    check_files(&mut core);
-    assert_eq!(warnings(&core).len(), 1, "{:#?}", warnings(&core));
-    while core.is_in_checkpoint() {
-        core.step().unwrap();
+fn damage_in_a_checkpoint_of_other_names_is_told_and_healed_when_it_is_over() {
+    for steps in 0..4 {
+        let tree = small_store();
+        let mut core = open(&tree);
+        commit(&mut core, &publish("new", 10)).unwrap();
+        core.begin_checkpoint().unwrap();
+        for _ in 0..steps {
+            core.step().unwrap();
+        }
+        let original = tree.files()["versions/a.json"].clone();
+        tree.decay("versions/a.json", |bytes| bytes[8] ^= 1);
+        check_files(&mut core);
+        assert!(core.is_in_checkpoint());
+        assert_eq!(warnings(&core), Vec::<String>::new(), "two threads do not write at once");
+        while core.is_in_checkpoint() {
+            core.step().unwrap();
+        }
+        assert_eq!(warnings(&core).len(), 1, "{:#?}", warnings(&core));
+        assert!(tree.crash(&[]).files()["versions/a.json"] == original);
+        core.checkpoint().unwrap();
+        assert_eq!(warnings(&core), Vec::<String>::new());
     }
-    assert_eq!(warnings(&core).len(), 1, "that checkpoint was planned before");
-    core.checkpoint().unwrap();
-    assert_eq!(warnings(&core), Vec::<String>::new());
-    assert!(tree.crash(&[]).files()["versions/a.json"] == original);
 }
 
 #[test]

@@ -225,13 +225,18 @@ fn map_misfit<K: Ord>(
 impl Core {
     /// Looks at a file that a check suspects. If it does not say what is in memory, it is damaged, or somebody
     /// else changed it: what is there is copied to the quarantine, and the next checkpoint writes the file anew.
-    /// Does nothing when the file is to be written anyway, or is being written.
+    /// Does nothing when the file is to be written anyway, or is being written. While a checkpoint writes other files,
+    /// this waits until it is over.
     pub fn look_at(&mut self, mirror: &Mirror) {
         // Only here it is known that the file and the memory are of the same moment.
         let is_in_checkpoint =
             self.checkpoint.as_ref().is_some_and(|checkpoint| mirror.is_in(checkpoint.dirty()));
         let is_pending = mirror.is_in(&self.dirty) || is_in_checkpoint;
         if !self.is_writer || (is_pending && !seeded::is_on(SeededBug::PendingMirrorsJudged)) {
+            return;
+        }
+        if self.checkpoint.is_some() && !seeded::is_on(SeededBug::PutAsideInCheckpoint) {
+            self.suspects.push(Suspect::Mirror(mirror.clone()));
             return;
         }
         let Some(Misfit { content, reason }) = mirror.misfit(&*self.files.vfs, &self.shared) else { return };
@@ -262,14 +267,14 @@ impl Core {
     ///
     /// Of its versions the catalogue knows, too, but only as long as nothing else changes in their directory, and a
     /// checkpoint changes that before it is done. So the document is whole before one begins, by way of another
-    /// directory. A checkpoint that is under way writes to it on another thread, and is not disturbed.
+    /// directory.
     fn heal(&self, mirror: &Mirror) {
         let Mirror::Versions(name) = mirror else { return };
         if seeded::is_on(SeededBug::DamagedDocumentWaits) {
             return;
         }
         let history = self.shared.state().versions(name).cloned();
-        if let (Some(history), None) = (history, &self.checkpoint) {
+        if let Some(history) = history {
             let written = self.files.replace_from("", &versions_path(name), &encode_history(&history));
             if let Err(error) = written.and_then(|()| self.files.sync_directory(VERSIONS)) {
                 tracing::warn!(%error, "a damaged version document stays until the next checkpoint");

@@ -1,5 +1,7 @@
 //! Small scenarios that between them find every seeded bug.
 
+#[path = "aside.rs"]
+mod aside;
 #[path = "openings.rs"]
 mod openings;
 
@@ -64,9 +66,11 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("what is not settled gets into no file", openings::checkpoints_of_what_is_not_settled),
     ("a reader beside an opening finds everything", openings::reading_beside_an_opening),
     ("a reader beside a checkpoint makes nothing up", openings::reading_beside_a_checkpoint),
+    ("damage beside a checkpoint is kept", aside::damage_beside_a_checkpoint_is_kept),
     ("segments that come back change nothing", openings::segments_that_come_back),
     ("segments that were removed stay away", openings::segments_that_were_removed),
     ("commits in a checkpoint stay in the journal", commits_in_a_checkpoint),
+    ("a failed sync is nobody else's", aside::failed_syncs_beside_a_checkpoint),
     ("crashes lose nothing", crashes),
     ("closing makes a catalogue durable", catalogue),
     ("what a failed sync forgot is not built on", openings::failed_syncs),
