@@ -1,7 +1,7 @@
 //! `store.json`: which store a directory is, and up to where its journal is in the JSON files.
 
 use constellation_store_core::{
-    ErrorKind, Result, Revision, StoreError, Timestamp, open_document, seal_document,
+    ErrorKind, Result, Revision, StoreError, Timestamp, check_document, open_document, seal_document,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,6 +12,8 @@ use crate::seeded::{self, SeededBug};
 
 /// The version of the directory's format that this crate writes.
 pub(crate) const STORE_FORMAT: u32 = 1;
+
+const OPERATION: &str = "read store.json";
 
 /// The members of `store.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,18 +68,10 @@ impl Manifest {
     ///
     /// `Corrupt`, and `UnsupportedFormat` when a later version wrote it.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
-        const OPERATION: &str = "read store.json";
-        let document = open_document(bytes)?;
-        // Before anything else is interpreted: a later version may have other members.
-        if let Some(version) = document.members.get("formatVersion").and_then(Value::as_u64)
-            && version > u64::from(STORE_FORMAT)
-            && !seeded::is_on(SeededBug::LaterFormatOpened)
-        {
-            let message = format!(
-                "the directory has format version {version}, and this version reads up to {STORE_FORMAT}; use a later one"
-            );
-            return Err(StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, message));
+        if !seeded::is_on(SeededBug::LaterFormatOpened) {
+            refuse_later(bytes)?;
         }
+        let document = open_document(bytes)?;
         // Unlike other documents it always has a checksum: nobody writes it by hand.
         if !document.checked {
             let message = "it has no checksum";
@@ -94,6 +88,29 @@ impl Manifest {
         }
         Ok(manifest)
     }
+}
+
+/// Refuses what a later version wrote, before anything else is judged: it may have other members, and make its checksum
+/// in another way.
+fn refuse_later(bytes: &[u8]) -> Result<()> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Format {
+        format_version: u64,
+    }
+    let Ok(Format { format_version }) = serde_json::from_slice(bytes) else { return Ok(()) };
+    if format_version <= u64::from(STORE_FORMAT) {
+        return Ok(());
+    }
+    let mut message = format!(
+        "the directory has format version {format_version}, and this version reads up to {STORE_FORMAT}; use a later one"
+    );
+    if !matches!(check_document(bytes), Ok(true)) {
+        message.push_str(
+            ". The checksum of 'store.json' is none that this version would make; if no later version had the store, move the file away",
+        );
+    }
+    Err(StoreError::new(ErrorKind::UnsupportedFormat, OPERATION, message))
 }
 
 #[cfg(test)]
@@ -139,11 +156,24 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_told_from_damage() {
+    fn a_newer_format_is_told_from_damage_whatever_its_checksum() {
         let mut manifest = Manifest::new(Uuid::from_u128(7), Uuid::from_u128(8));
         manifest.format_version = STORE_FORMAT + 1;
         let bytes = manifest.encode();
-        assert_eq!(Manifest::decode(&bytes).unwrap_err().kind(), ErrorKind::UnsupportedFormat);
+        let refused = |bytes: &[u8]| {
+            let error = Manifest::decode(bytes).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnsupportedFormat, "{error}");
+            error.message().contains("move the file away")
+        };
+        assert!(!refused(&bytes), "nobody should move away what a later version wrote");
+        // A later version may make its checksum in another way, or have none.
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert!(refused(text.replace("\"sequence\": 0", "\"sequence\": 1").as_bytes()));
+        assert!(refused(b"{\"formatVersion\": 2}"));
         assert_eq!(Manifest::decode(&bytes[1..]).unwrap_err().kind(), ErrorKind::Corrupt);
+        manifest.format_version = STORE_FORMAT;
+        let text = String::from_utf8(manifest.encode()).unwrap();
+        let changed = text.replace("\"sequence\": 0", "\"sequence\": 1");
+        assert_eq!(Manifest::decode(changed.as_bytes()).unwrap_err().kind(), ErrorKind::Corrupt);
     }
 }

@@ -4,8 +4,10 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use constellation_store_core::{ErrorKind, Operation, SyntacticKey, open_document, seal_document};
-use constellation_store_fs::core::Core;
+use constellation_store_fs::core::{Core, CoreOptions};
 use constellation_store_fs::verify::{
     Affected, Finding, FindingKind, VerifyOptions, VerifyReport, mend, verify,
 };
@@ -72,7 +74,14 @@ fn assert_every_bit_is_found(base: &ModelVfs, belongs: impl Fn(&str) -> bool) ->
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             tree.put(&path, changed);
-            assert!(!findings(&tree).is_empty(), "{path} bit {bit}");
+            match verify(&tree, VerifyOptions { key_of: Some(&key_of), progress: None }) {
+                Ok(report) => assert!(!report.findings.is_empty(), "{path} bit {bit}"),
+                // A greater format version is that of a later version, whatever else is wrong.
+                Err(error) => {
+                    let found = (path.as_str(), error.kind());
+                    assert_eq!(found, ("store.json", ErrorKind::UnsupportedFormat), "bit {bit}: {error}");
+                }
+            }
             n_bits += 1;
         }
     }
@@ -282,8 +291,18 @@ fn a_store_of_a_later_version_and_a_foreign_journal_are_refused() {
     let tree = small_store();
     let mut members = open_document(&tree.files()["store.json"]).unwrap().members;
     members["formatVersion"] = 2.into();
-    tree.put("store.json", seal_document(members));
-    assert_eq!(verify(&tree, VerifyOptions::default()).unwrap_err().kind(), ErrorKind::UnsupportedFormat);
+    let sealed = seal_document(members);
+    // Also where it has a checksum that this version would not make.
+    let stale = String::from_utf8(sealed.clone()).unwrap().replace("\"epoch\": 1", "\"epoch\": 7").into_bytes();
+    assert_ne!(sealed, stale);
+    for manifest in [sealed, stale] {
+        tree.put("store.json", manifest);
+        let before = tree.files();
+        assert_eq!(verify(&tree, VerifyOptions::default()).unwrap_err().kind(), ErrorKind::UnsupportedFormat);
+        let opened = Core::open(Arc::new(tree.clone()), CoreOptions::default());
+        assert_eq!(opened.unwrap_err().kind(), ErrorKind::UnsupportedFormat);
+        assert_eq!(tree.files(), before, "it is left as it is");
+    }
     let tree = small_store_with_journal();
     tree.put("store.json", small_store().files()["store.json"].clone());
     assert_eq!(verify(&tree, VerifyOptions::default()).unwrap_err().kind(), ErrorKind::Corrupt);
