@@ -293,7 +293,7 @@ impl<'t> Transcoder<'t> {
     #[cold]
     fn error(&self, message: &str) -> Error {
         let read = &self.text.as_bytes()[..self.place()];
-        let line = 1 + read.iter().filter(|byte| **byte == b'\n').count();
+        let line = read.split(|byte| *byte == b'\n').count();
         let column = read.iter().rev().take_while(|byte| **byte != b'\n').count();
         Error::custom(format_args!("{message} at line {line} column {column}"))
     }
