@@ -305,9 +305,8 @@ mod tests {
         ];
         let expected = |count: usize| match count {
             0 => vec![],
-            1 => vec![(other, hash(0))],
+            1 | 3 => vec![(other, hash(0))],
             2 => vec![(key, hash(1)), (other, hash(0))],
-            3 => vec![(other, hash(0))],
             4 => vec![(key, hash(2)), (other, hash(0))],
             5 => vec![(key, hash(3)), (other, hash(0))],
             _ => vec![(key, hash(3))],

@@ -292,9 +292,9 @@ impl<'t> Transcoder<'t> {
 
     #[cold]
     fn error(&self, message: &str) -> Error {
-        let read = &self.text.as_bytes()[..self.place()];
-        let line = read.split(|byte| *byte == b'\n').count();
-        let column = read.iter().rev().take_while(|byte| **byte != b'\n').count();
+        let read = &self.text[..self.place()];
+        let line = 1 + read.matches('\n').count();
+        let column = read.len() - read.rfind('\n').map_or(0, |end| end + 1);
         Error::custom(format_args!("{message} at line {line} column {column}"))
     }
 }

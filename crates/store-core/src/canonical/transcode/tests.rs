@@ -1,3 +1,5 @@
+//! Against what `serde_json` makes of the same text.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -124,8 +126,8 @@ fn every_form_of_a_value_is_taken_or_refused_as_it_is_elsewhere() {
         r#"{"a":1 "b":2}"#,
         r#"{,"a":1}"#,
         r#"{"a",1}"#,
-        r#"{a:1}"#,
-        r#"{1:1}"#,
+        "{a:1}",
+        "{1:1}",
         r#"{"a":1"#,
         r#"{"a""#,
         r#"{"a":"#,
