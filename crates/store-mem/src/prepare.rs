@@ -247,9 +247,9 @@ impl Preparation<'_> {
     ) -> Result<Outcome> {
         const OPERATION: &str = "record version";
         self.require_image(OPERATION, structural_hash)?;
-        let known = self.view.name(name);
-        let (previous, next_version) = (known.active(), known.next_version());
-        let is_loaders = known.loader_source() == source_hash;
+        let in_view = self.view.name(name);
+        let (previous, next_version) = (in_view.active(), in_view.next_version());
+        let is_loaders = in_view.loader_source() == source_hash;
         let unchanged = previous.filter(|active| active.structural_hash == *structural_hash);
         let version = if let Some(active) = unchanged {
             active.version
@@ -281,9 +281,9 @@ impl Preparation<'_> {
 
     fn set_active(&mut self, name: &PipelineName, number: u64) -> Result<Outcome> {
         const OPERATION: &str = "set active version";
-        let known = self.view.name(name);
-        let active = known.version(number).ok_or_else(|| {
-            let message = if known.exists() {
+        let in_view = self.view.name(name);
+        let active = in_view.version(number).ok_or_else(|| {
+            let message = if in_view.is_known() {
                 "the name has no such version; it may have been pruned"
             } else {
                 "there is no such name"
@@ -294,7 +294,7 @@ impl Preparation<'_> {
         })?;
         // Only a damaged store has a version without its image.
         self.require_image(OPERATION, &active.structural_hash)?;
-        let previous = known.active();
+        let previous = in_view.active();
         let changed = previous != Some(active);
         if changed {
             self.push(Change::Activated { name: name.clone(), version: number });
@@ -339,13 +339,13 @@ impl Preparation<'_> {
     }
 
     fn prune_versions(&mut self, name: &PipelineName, keep: usize) -> Result<Outcome> {
-        let known = self.view.name(name);
-        if !known.exists() {
+        let in_view = self.view.name(name);
+        if !in_view.is_known() {
             return Err(StoreError::new(ErrorKind::NotFound, "prune versions", "there is no such name")
                 .with("name", name));
         }
-        let active = known.active().map(|active| active.version);
-        let versions = prunable(known.numbers(), active, keep);
+        let active = in_view.active().map(|active| active.version);
+        let versions = prunable(in_view.numbers(), active, keep);
         if !versions.is_empty() {
             self.push(Change::VersionsPruned { name: name.clone(), versions: versions.clone() });
         }

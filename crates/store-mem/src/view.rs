@@ -102,7 +102,7 @@ impl<'a> NameView<'a> {
     }
 
     /// Whether there is such a name, deleted or not.
-    pub(crate) fn exists(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         self.pending().next().is_some() || self.stored.is_some()
     }
 
