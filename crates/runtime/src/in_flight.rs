@@ -28,7 +28,8 @@ pub(crate) enum Ended {
 #[derive(Default)]
 pub(crate) struct Calls {
     futures: FuturesUnordered<InFlight>,
-    /// Attempts whose time has not begun. It begins when they are waited for, with one look at the clock for all of them.
+    /// Attempts whose time has not begun. It begins when nothing else is left to do than to wait for them, with one look
+    /// at the clock for all of them.
     n_new: usize,
     /// Set for the first time at which a call has taken too long, or for that of a call that has ended before.
     alarm: Option<Alarm>,
@@ -85,12 +86,12 @@ impl Calls {
 
     /// What ends next; none when nothing is in flight.
     pub(crate) fn poll_next(&mut self, timer: &dyn Timer, context: &mut Context<'_>) -> Poll<Option<Ended>> {
-        if self.n_new > 0 {
-            self.begin(timer);
-        }
         loop {
             if let Poll::Ready(ended) = self.futures.poll_next_unpin(context) {
                 return Poll::Ready(ended);
+            }
+            if self.n_new > 0 {
+                self.begin(timer);
             }
             let Some(alarm) = &mut self.alarm else { return Poll::Pending };
             ready!(alarm.timer.poll_unpin(context));
@@ -108,7 +109,7 @@ impl Calls {
     fn begin(&mut self, timer: &dyn Timer) {
         let now = timer.now();
         let mut first = self.alarm.as_ref().map(|alarm| alarm.at);
-        // The newest come first.
+        // Those that were polled last come first.
         for timeout in timeouts(&mut self.futures) {
             if timeout.at.is_none() {
                 let at = now.saturating_add(timeout.duration);
