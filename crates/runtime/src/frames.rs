@@ -15,7 +15,10 @@ const MAX_NODES: usize = 4096;
 
 /// Without them a run would make states for all nodes of its graph, also for those that it does not come to need.
 #[derive(Debug, Default)]
-pub(crate) struct Frames(Mutex<Vec<Box<Frame>>>);
+pub(crate) struct Frames(
+    #[expect(clippy::vec_box, reason = "a frame is large, and goes from hand to hand in each run")]
+    Mutex<Vec<Box<Frame>>>,
+);
 
 impl Frames {
     /// A frame for a run that begins.
