@@ -45,7 +45,12 @@ impl Launch {
         Self::command_under(wrapper, working_directory, "serve")
     }
 
-    fn command_under<A: AsRef<OsStr>>(wrapper: &[A], working_directory: &Path, name: &str) -> Self {
+    /// [`Launch::command`] under such a program.
+    ///
+    /// # Panics
+    ///
+    /// When there is no binary.
+    pub fn command_under<A: AsRef<OsStr>>(wrapper: &[A], working_directory: &Path, name: &str) -> Self {
         let mut words = wrapper.iter().map(AsRef::as_ref).chain([binary().as_os_str()]);
         let mut command = Command::new(words.next().expect("the binary at the least"));
         command.args(words).current_dir(working_directory).stdin(Stdio::null());

@@ -103,8 +103,13 @@ fn serve(config: Config) -> anyhow::Result<()> {
             .with_allowed_sites(allowed_sites)
             .with_limits(fit(limits));
         if let StoreConfig::Directory(directory) = store {
+            store::refuse_other(&directory)?;
             for warning in store::unfinished_imports(&directory) {
                 tracing::warn!("{warning}");
+            }
+            // What is there runs all the same, and a restart is not needed once it may be written.
+            if let Err(error) = store::check_access(&directory) {
+                tracing::warn!("{error:#}");
             }
             builder = builder.with_persistent_pipeline_store(directory);
         }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use constellation_store_core::{ErrorKind, PipelineStore as _, StoreError};
 use constellation_store_fs::FileSystemPipelineStore;
+use constellation_store_fs::archive::{Occupant, occupant};
 use constellation_store_fs::vfs::{RealVfs, Vfs};
 use serde_json::{Value, json};
 use tracing_subscriber::filter::LevelFilter;
@@ -117,7 +118,7 @@ fn document(value: &Value) -> String {
 }
 
 /// Tells something that is no answer.
-fn warn(text: &str) {
+pub(crate) fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "warning: {text}");
 }
 
@@ -164,7 +165,6 @@ fn tell_found(warnings: &[String]) {
 
 /// A mistyped directory is no empty store.
 fn require(directory: &Path) -> Result<(), StoreError> {
-    use constellation_store_fs::archive::{Occupant, occupant};
     let message = match occupant(&RealVfs::new(directory))? {
         Occupant::Store => return Ok(()),
         Occupant::Nothing => "there is no store here; name its directory with --store",
@@ -173,14 +173,28 @@ fn require(directory: &Path) -> Result<(), StoreError> {
     Err(StoreError::new(ErrorKind::NotFound, "open store", message).with("store", directory.display()))
 }
 
-/// Whether a directory is that of a store, or could become one.
-pub(crate) fn check_directory(directory: &Path) -> anyhow::Result<()> {
-    use constellation_store_fs::archive::{Occupant, occupant};
+/// Refuses a directory of something else, in which the files of a store would be scattered.
+pub(crate) fn refuse_other(directory: &Path) -> anyhow::Result<Occupant> {
     let occupant = occupant(&RealVfs::new(directory)).context("the directory of the store")?;
     if matches!(occupant, Occupant::Other) {
         bail!("'{}' has files and is no store; name another directory with --store", directory.display());
     }
-    Ok(())
+    Ok(occupant)
+}
+
+/// Whether a server could keep its store in a directory: reads a store that is there, and asks whether it may be written.
+/// Changes nothing, and works beside a running server.
+pub(crate) fn check_directory(directory: &Path) -> anyhow::Result<()> {
+    let occupant = refuse_other(directory)?;
+    if matches!(occupant, Occupant::Store) {
+        FileSystemPipelineStore::options().read_only(true).check_after(None).open(directory)?;
+    }
+    check_access(directory)
+}
+
+/// Whether this process may write the directory of a store.
+pub(crate) fn check_access(directory: &Path) -> anyhow::Result<()> {
+    RealVfs::new(directory).check_access().context("the store could take nothing new")
 }
 
 /// What imports into a directory left beside it before they came to their end. One may still be under way, so nothing is

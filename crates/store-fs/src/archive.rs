@@ -18,7 +18,7 @@ use constellation_store_core::{
 
 use crate::core::{Core, CoreOptions, Loaded, Loader, Shared};
 use crate::documents::{decode_aliases, decode_history, decode_index, encode_flat_map, encode_history};
-use crate::error::in_one_line;
+use crate::error::{in_one_line, of_store};
 use crate::layout::{
     ALIASES, IMAGES, INDEX, MANIFEST, SOURCES, VERSIONS, escape, image_path, source_path, versions_path,
 };
@@ -40,7 +40,8 @@ impl Snapshot {
     /// Those of [`Core::open_read_only`], and `Corrupt` when versions refer to images that are damaged or lost: the
     /// archive could not be taken by any store.
     pub fn take(vfs: &Arc<dyn Vfs>) -> Result<Self> {
-        let core = Core::open_read_only(vfs, CoreOptions::default())?;
+        let core = Core::open_read_only(vfs, CoreOptions::default());
+        let core = core.map_err(|error| of_store(error, &**vfs))?;
         let shared = Arc::clone(core.shared());
         if let Some((hash, holders)) = shared.state().dangling().images.first() {
             let message = "an image is damaged or lost; repair the store first";

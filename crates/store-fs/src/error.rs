@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use constellation_store_core::{ErrorKind, StoreError};
 
+use crate::vfs::Vfs;
+
 /// A call of the file system that failed. Its text has the system's own, so that it is whole in a log line; it is not
 /// a source beside that, or whoever writes the chain of causes would write it twice.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -51,13 +53,26 @@ impl FileError {
 
     /// The error of `operation` where nothing changed.
     pub(crate) fn into_store_error(self, operation: &'static str) -> StoreError {
-        let (kind, advice) = if self.is_full() {
-            (ErrorKind::StorageFull, "there is no room; free some and try again")
-        } else {
-            (ErrorKind::Unavailable, "a file access failed; see the cause")
+        let (kind, advice) = match self.error.kind() {
+            _ if self.is_full() => (ErrorKind::StorageFull, "there is no room; free some and try again"),
+            io::ErrorKind::PermissionDenied => (
+                ErrorKind::Unavailable,
+                "permission for a file of the store is denied; it is to belong to the user that the process runs as",
+            ),
+            io::ErrorKind::ReadOnlyFilesystem => (
+                ErrorKind::Unavailable,
+                "the file system of the store is read-only; make it writable and try again",
+            ),
+            _ => (ErrorKind::Unavailable, "a file access failed; see the cause"),
         };
         StoreError::new(kind, operation, advice).with("path", &self.path).with_source(self)
     }
+}
+
+/// Names the store, unless the error does already.
+pub(crate) fn of_store(error: StoreError, vfs: &dyn Vfs) -> StoreError {
+    let key = "store";
+    if error.context().iter().any(|(named, _)| *named == key) { error } else { error.with(key, vfs) }
 }
 
 /// An error with its causes, in one line, for a warning.
@@ -75,6 +90,20 @@ pub(crate) fn in_one_line(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_to_do_is_told_where_the_cause_is_not() {
+        for (kind, advice) in [
+            (io::ErrorKind::PermissionDenied, "belong to the user"),
+            (io::ErrorKind::ReadOnlyFilesystem, "make it writable"),
+            (io::ErrorKind::StorageFull, "free some"),
+            (io::ErrorKind::Other, "see the cause"),
+        ] {
+            let error = FileError::new("create", "journal/1.log", kind.into()).into_store_error("commit");
+            let message = error.message();
+            assert!(message.contains(advice) && !message.contains("journal"), "{message}");
+        }
+    }
 
     #[test]
     fn a_cause_is_told_once() {

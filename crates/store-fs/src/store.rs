@@ -19,6 +19,7 @@ use futures_core::stream::BoxStream;
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::core::{Core, CoreOptions, Lost, Mirror, Shared, Work};
+use crate::error::of_store;
 use crate::reader::{Checks, Reader};
 use crate::vfs::{RealVfs, Vfs};
 
@@ -152,10 +153,11 @@ impl OpenOptions {
     pub fn open_on(self, vfs: Arc<dyn Vfs>) -> Result<FileSystemPipelineStore> {
         let Self { core: options, idle, check_after, check_every, is_read_only } = self;
         let core = if is_read_only {
-            Core::open_read_only(&vfs, options)?
+            Core::open_read_only(&vfs, options)
         } else {
-            Core::open(Arc::clone(&vfs), options)?
+            Core::open(Arc::clone(&vfs), options)
         };
+        let core = core.map_err(|error| of_store(error, &*vfs))?;
         let shared = Arc::clone(core.shared());
         let (sender, receiver) = channel();
         let checks = check_after.map(|after| Checks { after, every: check_every });

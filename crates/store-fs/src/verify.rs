@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use self::files::Cache;
 use crate::core::refuse_links;
-use crate::error::FileError;
+use crate::error::{FileError, of_store};
 use crate::layout::MANIFEST;
 use crate::vfs::Vfs;
 
@@ -176,7 +176,11 @@ impl std::fmt::Debug for VerifyOptions<'_> {
 /// * `Corrupt`: its journal is of another store, so that nothing can be said of either; or a part of it is a symbolic
 ///   link, which is not followed.
 /// * `Unavailable`: a file access failed, or checkpoints follow one another faster than they can be read.
-pub fn verify(vfs: &dyn Vfs, mut options: VerifyOptions<'_>) -> Result<VerifyReport> {
+pub fn verify(vfs: &dyn Vfs, options: VerifyOptions<'_>) -> Result<VerifyReport> {
+    check_files(vfs, options).map_err(|error| of_store(error, vfs))
+}
+
+fn check_files(vfs: &dyn Vfs, mut options: VerifyOptions<'_>) -> Result<VerifyReport> {
     if let Err(error) = vfs.list("").map_err(FileError::at("list", ".")) {
         let is_absent = error.is_not_found() || error.is_not_a_directory();
         let error = error.into_store_error(OPERATION).with("store", vfs);

@@ -293,7 +293,8 @@ fn a_store_of_a_later_version_and_a_foreign_journal_are_refused() {
     members["formatVersion"] = 2.into();
     let sealed = seal_document(members);
     // Also where it has a checksum that this version would not make.
-    let stale = String::from_utf8(sealed.clone()).unwrap().replace("\"epoch\": 1", "\"epoch\": 7").into_bytes();
+    let stale =
+        String::from_utf8(sealed.clone()).unwrap().replace("\"epoch\": 1", "\"epoch\": 7").into_bytes();
     assert_ne!(sealed, stale);
     for manifest in [sealed, stale] {
         tree.put("store.json", manifest);

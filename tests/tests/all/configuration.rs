@@ -142,3 +142,48 @@ fn a_check_starts_nothing_and_tells_by_its_code() {
     }
     assert!(!directory.path().join(".constellation-store").exists(), "nothing was touched");
 }
+
+#[test]
+fn a_check_finds_what_keeps_a_store_from_being_used_and_changes_nothing() {
+    let directory = TempDir::new().unwrap();
+    let store = directory.path().join("store");
+    let server = Launch::new(directory.path()).args(["--store", "store"]).start();
+    server.compile("p", "in a: Int\nout a");
+    let check = || {
+        let exited = Launch::command(directory.path(), "config").args(["check", "--store", "store"]).run();
+        (exited.status.code(), exited.stderr)
+    };
+    assert_eq!(check(), (Some(0), String::new()), "beside a running server");
+    assert_eq!(server.signal("TERM").status.code(), Some(0));
+    assert_eq!(check(), (Some(0), String::new()));
+
+    // An older version is to be put back.
+    let manifest = store.join("store.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let later = text.replace("\"formatVersion\": 1", "\"formatVersion\": 2");
+    assert_ne!(text, later);
+    fs::write(&manifest, &later).unwrap();
+    let (code, stderr) = check();
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("format version 2") && stderr.contains("store: store"), "{stderr}");
+    let exited = Launch::new(directory.path()).args(["--store", "store"]).run();
+    assert_eq!(exited.status.code(), Some(1), "{}", exited.stderr);
+    assert!(exited.stderr.contains("format version 2"), "{}", exited.stderr);
+    assert_eq!(fs::read_to_string(&manifest).unwrap(), later, "it is left as it is");
+    assert!(!store.join("quarantine").exists());
+}
+
+#[test]
+fn a_directory_of_something_else_is_no_store_and_stays_as_it_is() {
+    let directory = TempDir::new().unwrap();
+    fs::create_dir(directory.path().join("other")).unwrap();
+    fs::write(directory.path().join("other/file"), "").unwrap();
+    let exited = Launch::new(directory.path()).args(["--store", "other"]).start_or_end().unwrap_err();
+    assert_eq!(exited.status.code(), Some(1), "{}", exited.stderr);
+    assert!(exited.stderr.contains("'other' has files and is no store"), "{}", exited.stderr);
+    assert_eq!(fs::read_dir(directory.path().join("other")).unwrap().count(), 1);
+    // A process that was killed early leaves a lock, and a file system a directory of its own.
+    fs::create_dir_all(directory.path().join("young/lost+found")).unwrap();
+    fs::write(directory.path().join("young/LOCK"), "").unwrap();
+    Launch::new(directory.path()).args(["--store", "young"]).start();
+}

@@ -8,6 +8,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use constellation_tests::{History, Launch, Server, SmallDisk, Told, can_run};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// Makes a few dozen programs fill a small disk.
@@ -166,9 +167,12 @@ fn a_file_system_that_is_read_only_is_told_and_nothing_is_lost() {
     let elsewhere = TempDir::new().unwrap();
     let store = disk.path().join("store");
     let launch = || Launch::new(elsewhere.path()).arg_store(&store);
-    let exited = launch().start_or_end().unwrap_err();
-    assert_eq!(exited.status.code(), Some(1), "{}", exited.stderr);
-    assert!(exited.stderr.contains("Read-only file system"), "{}", exited.stderr);
+    let checked = Launch::command(elsewhere.path(), "config").args(["check"]).arg_store(&store).run();
+    for exited in [launch().start_or_end().unwrap_err(), checked] {
+        assert_eq!(exited.status.code(), Some(1), "{}", exited.stderr);
+        assert!(exited.stderr.contains("Read-only file system"), "{}", exited.stderr);
+        assert!(exited.stderr.contains("make it writable"), "{}", exited.stderr);
+    }
     disk.remount("rw").unwrap();
     let server = launch().start();
     history.check_server(&server);
@@ -186,8 +190,8 @@ impl LaunchExt for Launch {
     }
 }
 
-/// A launch that permissions apply to: root is above them unless its right to override them is taken away.
-fn without_privileges(directory: &Path) -> Option<Launch> {
+/// A command that permissions apply to: root is above them unless its right to override them is taken away.
+fn without_privileges(directory: &Path, name: &str) -> Option<Launch> {
     const WRAPPER: &[&str] = &["setpriv", "--bounding-set", "-dac_override,-dac_read_search"];
     let probe = directory.join("probe");
     fs::create_dir(&probe).unwrap();
@@ -195,10 +199,10 @@ fn without_privileges(directory: &Path) -> Option<Launch> {
     let is_above = fs::write(probe.join("file"), "").is_ok();
     fs::remove_dir_all(&probe).unwrap();
     if !is_above {
-        return Some(Launch::new(directory));
+        return Some(Launch::command(directory, name));
     }
     let command: Vec<&str> = WRAPPER.iter().copied().chain(["true"]).collect();
-    can_run(&command).then(|| Launch::under(WRAPPER, directory))
+    can_run(&command).then(|| Launch::command_under(WRAPPER, directory, name))
 }
 
 #[test]
@@ -211,28 +215,47 @@ fn a_directory_without_permission_is_told_and_nothing_is_lost() {
     assert_eq!(history.publish(&server, "one"), Told::Acknowledged);
     close(&history, server, directory.path());
 
-    let Some(launch) = without_privileges(directory.path()) else { return };
-    // The first launch is used here, later ones are the same.
-    let mut launch = Some(launch);
-    let mut launch = || {
-        let launch = launch.take().or_else(|| without_privileges(directory.path()));
+    if without_privileges(directory.path(), "serve").is_none() {
+        return;
+    }
+    let launch = || {
+        let launch = without_privileges(directory.path(), "serve");
         launch.expect("it worked before").arg_store(&store)
     };
+    let check = || {
+        let check = without_privileges(directory.path(), "config");
+        check.expect("it worked before").args(["check"]).arg_store(&store).run()
+    };
+    assert_eq!(check().status.code(), Some(0), "{}", check().stderr);
     // The store cannot be read, or a part of it.
     for path in [&store, &store.join("journal"), &store.join("LOCK")] {
         let mode = fs::metadata(path).unwrap().permissions().mode();
         set(path, 0o000);
-        let exited = launch().start_or_end();
+        let (exited, checked) = (launch().start_or_end(), check());
         set(path, mode);
-        let exited = exited.unwrap_err();
-        assert_eq!(exited.status.code(), Some(1), "{path:?}: {}", exited.stderr);
-        assert!(exited.stderr.contains("Permission denied"), "{path:?}: {}", exited.stderr);
+        for exited in [exited.unwrap_err(), checked] {
+            assert_eq!(exited.status.code(), Some(1), "{path:?}: {}", exited.stderr);
+            let is_told = |text: &str| exited.stderr.contains(text);
+            assert!(is_told("Permission denied"), "{path:?}: {}", exited.stderr);
+            assert!(is_told(&store.display().to_string()), "{path:?}: {}", exited.stderr);
+        }
     }
     // It can be read, but not written.
     set(&store, 0o555);
     set(&store.join("journal"), 0o555);
+    let checked = check();
+    assert_eq!(checked.status.code(), Some(1), "{}", checked.stderr);
+    assert!(checked.stderr.contains("the store could take nothing new"), "{}", checked.stderr);
     let server = launch().start();
+    assert!(server.stderr().contains("the store could take nothing new"), "{}", server.stderr());
     history.check_server(&server);
+    let answer = server.post("/compile", &json!({ "name": "one", "source": "in a: Int\nout a" }));
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert!(
+        answer.text.contains("belong to the user") && !answer.text.contains("journal"),
+        "{}",
+        answer.text
+    );
     let told = history.publish(&server, "one");
     assert_eq!(told, Told::Refused { status: 503, code: "Unavailable".to_owned() });
     history.check_server(&server);

@@ -287,3 +287,24 @@ fn what_an_import_left_that_was_cut_short_is_told_by_the_next_one_and_by_the_ser
     let again = store(path, &["import", "a.tar"]);
     assert_eq!((again.status.code(), again.stderr.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn what_is_no_archive_is_told_without_its_bytes() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path();
+    let import = |bytes: &[u8]| {
+        fs::write(path.join("a.tar"), bytes).unwrap();
+        let exited = store(path, &["import", "a.tar"]);
+        assert_eq!(exited.status.code(), Some(2), "{exited:?}");
+        exited.stderr
+    };
+    let told = import(b"\x1f\x8b\x08\0\0\0\0\0");
+    assert!(told.contains("it is compressed; pipe it through 'gunzip"), "{told}");
+    for bytes in [[0x1b; 1024], [b'\n'; 1024], [0xff; 1024]] {
+        let told = import(&bytes);
+        assert!(told.contains("it is no tar archive, or damaged"), "{told}");
+        assert!(told.lines().count() == 1 && told.len() < 400, "{told}");
+        assert!(told.trim_end().chars().all(|character| !character.is_control()), "{told:?}");
+    }
+    assert!(!path.join("store").exists());
+}

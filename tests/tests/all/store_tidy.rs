@@ -1,5 +1,10 @@
 //! `constellation store gc` and `prune`.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use constellation_tests::{Launch, can_run};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -117,4 +122,43 @@ fn a_pruning_that_names_nothing_is_told_how_to_name_everything() {
     assert!(exited.stderr.contains("--all"), "{}", exited.stderr);
     let both = store(directory.path(), &["prune", "other", "--all"]);
     assert_eq!(both.status.code(), Some(2), "{both:?}");
+}
+
+/// The users to whom the files of a directory belong, and itself.
+fn owners(directory: &Path, found: &mut Vec<u32>) {
+    found.push(fs::metadata(directory).unwrap().uid());
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            owners(&path, found);
+        } else {
+            found.push(fs::metadata(&path).unwrap().uid());
+        }
+    }
+}
+
+#[test]
+fn what_root_does_to_a_store_leaves_it_to_its_owner() {
+    const SOMEBODY: u32 = 65534;
+    let directory = TempDir::new().unwrap();
+    small_store(directory.path());
+    let path = directory.path();
+    text(path, &["export", "backup.tar"], 0);
+    if !can_run(&["chown", "-R", &format!("{SOMEBODY}:{SOMEBODY}"), path.to_str().unwrap()]) {
+        return;
+    }
+    json(path, &["import", "backup.tar"], 0);
+    json(path, &["prune", "--all", "--keep", "1"], 0);
+    json(path, &["gc", "--older-than", "0s"], 0);
+    json(path, &["verify", "--repair"], 0);
+    // A server that somebody started by mistake, and one that is killed before it writes its files.
+    serve(path).compile("more", &source(8));
+    assert_eq!(serve(path).signal("TERM").status.code(), Some(0));
+    let import = ["--store", "restored", "import", "backup.tar"];
+    let imported = Launch::command(path, "store").args(import).run();
+    assert_eq!(imported.status.code(), Some(0), "{}", imported.stderr);
+    let mut found = Vec::new();
+    owners(path, &mut found);
+    assert!(found.len() > 20, "{}", found.len());
+    assert!(found.iter().all(|owner| *owner == SOMEBODY), "{found:?}");
 }

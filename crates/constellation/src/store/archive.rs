@@ -3,20 +3,20 @@
 //! What a tar says of itself is not believed: the length of an entry bounds nothing, each is read up to a limit.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use constellation_store_core::{Outcome, PipelineStore as _, StoreError};
 use constellation_store_fs::FileSystemPipelineStore;
-use constellation_store_fs::archive::{Archive, ArchiveCounts, CheckedArchive, Occupant, Snapshot, occupant};
+use constellation_store_fs::archive::{Archive, ArchiveCounts, CheckedArchive, Occupant, Snapshot};
 use constellation_store_fs::vfs::{RealVfs, Vfs as _};
 use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
 
 use super::{
-    Answer, n_of, open_to_write, parent_of, progress, require, stream, tell_found, unfinished_imports, vfs,
-    warn,
+    Answer, n_of, open_to_write, parent_of, progress, refuse_other, require, stream, tell_found,
+    unfinished_imports, vfs, warn,
 };
 
 /// What can be done while a server has the store.
@@ -25,6 +25,8 @@ const BESIDE: &str = "stop the server first, or import into another directory";
 const MAX_ENTRY_BYTES: u64 = 64 << 20;
 /// How many bytes all files of an archive may have.
 const MAX_ARCHIVE_BYTES: u64 = 4 << 30;
+/// How a file begins that `gzip` wrote.
+const GZIP: &[u8] = &[0x1f, 0x8b];
 /// How many entries an archive may have.
 const MAX_ENTRIES: u64 = 4_000_000;
 /// The longest path of a file of a store is far below.
@@ -101,19 +103,19 @@ pub(super) async fn import(directory: &Path, file: &Path) -> anyhow::Result<Answ
     for warning in unfinished_imports(directory) {
         warn(&warning);
     }
-    match occupant(&RealVfs::new(directory))? {
-        Occupant::Nothing => import_anew(directory, &archive).await,
+    match refuse_other(directory)? {
         Occupant::Store => import_into(directory, &archive).await,
-        Occupant::Other => {
-            bail!("'{}' has files and is no store; use another directory", directory.display())
-        }
+        Occupant::Nothing | Occupant::Other => import_anew(directory, &archive).await,
     }
 }
 
 fn read_archive(input: impl Read) -> anyhow::Result<CheckedArchive> {
     let bar = progress::bar("reading", 0);
     // Also what is read as names of entries and padding counts.
-    let input = BufReader::new(input).take(2 * MAX_ARCHIVE_BYTES);
+    let mut input = BufReader::new(input).take(2 * MAX_ARCHIVE_BYTES);
+    if input.fill_buf().is_ok_and(|bytes| bytes.starts_with(GZIP)) {
+        bail!("it is compressed; pipe it through 'gunzip -c FILE', and import '-'");
+    }
     let mut tar = tar::Archive::new(input);
     let mut archive = Archive::new();
     let mut total = 0;
@@ -122,7 +124,7 @@ fn read_archive(input: impl Read) -> anyhow::Result<CheckedArchive> {
     // nothing is believed that the others say, such as the size of a sparse file.
     let mut long_path: Option<Vec<u8>> = None;
     for entry in tar.entries().context("it is no tar archive")?.raw(true) {
-        let mut entry = entry.context("it is no tar archive, or damaged")?;
+        let mut entry = entry.map_err(|error| no_tar(&error))?;
         n_entries += 1;
         ensure!(n_entries <= MAX_ENTRIES, "it has more than {MAX_ENTRIES} entries");
         let entry_type = entry.header().entry_type();
@@ -158,6 +160,13 @@ fn read_archive(input: impl Read) -> anyhow::Result<CheckedArchive> {
     bar.finish_and_clear();
     ensure!(n_entries > 0, "it is empty");
     Ok(archive.check()?)
+}
+
+/// What the reader says may have bytes of the archive in it, which are none for a terminal.
+fn no_tar(error: &io::Error) -> anyhow::Error {
+    const MAX_CHARS: usize = 200;
+    let text: String = error.to_string().chars().flat_map(char::escape_default).take(MAX_CHARS).collect();
+    anyhow!("it is no tar archive, or damaged: {text}")
 }
 
 /// The name of the entry that follows.

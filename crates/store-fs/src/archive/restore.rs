@@ -9,7 +9,10 @@ use constellation_store_core::{
 use super::{CheckedArchive, OPERATION};
 use crate::documents::{encode_flat_map, encode_history};
 use crate::error::FileError;
-use crate::layout::{ALIASES, IMAGES, INDEX, SOURCES, VERSIONS, image_path, source_path, versions_path};
+use crate::layout::{
+    ALIASES, IMAGES, INDEX, JOURNAL, LOCK, MANIFEST, SOURCES, VERSIONS, image_path, source_path,
+    versions_path,
+};
 use crate::manifest::new_id;
 use crate::vfs::{EntryKind, Vfs};
 
@@ -145,11 +148,20 @@ pub fn unfinished_imports(parent: &dyn Vfs, name: &str) -> Result<Vec<String>> {
 /// `Unavailable` when it cannot be read, or is no directory.
 pub fn occupant(vfs: &dyn Vfs) -> Result<Occupant> {
     match vfs.list("").map_err(FileError::at("list", ".")) {
-        Ok(entries) if entries.is_empty() => Ok(Occupant::Nothing),
-        Ok(entries) => {
-            let own = ["store.json", "journal", IMAGES, VERSIONS, ALIASES];
+        Ok(mut entries) => {
+            let own = [MANIFEST, JOURNAL, IMAGES, VERSIONS, ALIASES];
             let is_store = entries.iter().any(|entry| own.contains(&entry.name.as_str()));
-            Ok(if is_store { Occupant::Store } else { Occupant::Other })
+            // That of a file system is in the root of each.
+            entries.retain(|entry| entry.name != "lost+found");
+            // A new store has no more when its process is killed early.
+            let is_young = entries.iter().all(|entry| entry.name == LOCK);
+            if entries.is_empty() {
+                Ok(Occupant::Nothing)
+            } else if is_store || is_young {
+                Ok(Occupant::Store)
+            } else {
+                Ok(Occupant::Other)
+            }
         }
         Err(error) if error.is_not_found() => Ok(Occupant::Nothing),
         Err(error) => {
@@ -164,7 +176,7 @@ pub fn occupant(vfs: &dyn Vfs) -> Result<Occupant> {
 /// What is in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occupant {
-    /// It is not there, or empty.
+    /// It is not there, or as empty as a file system can be.
     Nothing,
     /// A store.
     Store,

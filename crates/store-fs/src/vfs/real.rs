@@ -1,5 +1,6 @@
 //! The file system of the machine: the only place of the workspace's libraries that uses `std::fs`.
 
+mod access;
 #[cfg(target_os = "linux")]
 mod batch;
 
@@ -16,6 +17,7 @@ use std::thread::{self, JoinHandle};
 #[cfg(target_os = "linux")]
 use super::parent;
 use super::{Entry, EntryKind, Stamp, Vfs, VfsFile, VfsLock};
+use access::Heir;
 
 /// A directory of the machine.
 ///
@@ -23,6 +25,10 @@ use super::{Entry, EntryKind, Stamp, Vfs, VfsFile, VfsLock};
 ///
 /// A symbolic link is not followed where the last part of a path is one. A store refuses links in the place of its
 /// directories when it is opened; one that someone exchanges for a link while the store is open is not noticed.
+///
+/// # Owners
+///
+/// On Unix, what root makes below a root of another user belongs to that user.
 ///
 /// # Durability
 ///
@@ -34,6 +40,7 @@ pub struct RealVfs {
     root: PathBuf,
     /// What makes the entries durable that lead to the root, until somebody waited for it.
     entries: Mutex<Option<JoinHandle<io::Result<()>>>>,
+    heir: Heir,
     /// The root, from before anything was written: a sync of its file system tells the failures since it was opened.
     #[cfg(target_os = "linux")]
     opened: OnceLock<File>,
@@ -45,6 +52,7 @@ impl RealVfs {
         Self {
             root: root.into(),
             entries: Mutex::default(),
+            heir: Heir::default(),
             #[cfg(target_os = "linux")]
             opened: OnceLock::new(),
         }
@@ -252,7 +260,9 @@ impl Vfs for RealVfs {
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {
-        fs::create_dir(self.path(path))
+        let path = self.path(path);
+        fs::create_dir(&path)?;
+        self.heir.give(&self.root, &path)
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
@@ -316,7 +326,9 @@ impl Vfs for RealVfs {
 
     fn create(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {
         // `create_new` does not follow a link in the last part.
-        let file = OpenOptions::new().write(true).create_new(true).open(self.path(path))?;
+        let path = self.path(path);
+        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        self.heir.give(&self.root, &path)?;
         Ok(Box::new(RealFile(file)))
     }
 
@@ -353,12 +365,16 @@ impl Vfs for RealVfs {
     }
 
     fn lock(&self, path: &str) -> io::Result<VfsLock> {
-        match self.regular_file(path) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        let is_new = match self.regular_file(path) {
+            Ok(_) => false,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
             Err(error) => return Err(error),
+        };
+        let path = self.path(path);
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
+        if is_new {
+            self.heir.give(&self.root, &path)?;
         }
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(self.path(path))?;
         match file.try_lock() {
             Ok(()) => Ok(VfsLock::new(file)),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
@@ -458,6 +474,25 @@ mod tests {
         running.wait().unwrap();
         assert!(refused.is_err(), "the file can be written, so that the test tells nothing");
         synced.unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_root_makes_belongs_to_the_owner_of_the_root() {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+        let directory = tempfile::TempDir::new().unwrap();
+        let root = directory.path();
+        // Whoever may not give files away makes files of their own, in a directory of their own.
+        let is_given = chown(root, Some(65534), Some(65534)).is_ok();
+        let expected = if is_given { 65534 } else { fs::metadata(root).unwrap().uid() };
+        let vfs = RealVfs::new(root);
+        let _lock = vfs.lock("LOCK").unwrap();
+        vfs.create_directory("images").unwrap();
+        vfs.create("images/file").unwrap();
+        for path in ["LOCK", "images", "images/file"] {
+            assert_eq!(fs::metadata(root.join(path)).unwrap().uid(), expected, "{path}");
+        }
+        vfs.check_access().unwrap();
     }
 
     #[cfg(unix)]
