@@ -163,7 +163,13 @@ pub(crate) enum StoreCommand {
         name: Option<String>,
         #[arg(long, help = "Of all names")]
         all: bool,
-        #[arg(long, value_name = "N", default_value_t = 10, help = "How many of the newest stay")]
+        #[arg(
+            long,
+            value_name = "N",
+            default_value_t = 10,
+            value_parser = count,
+            help = "How many of the newest stay; 0 leaves the active one alone, and none of a deleted name"
+        )]
         keep: usize,
         #[arg(long, help = "Only tell what would be forgotten; works beside a running server")]
         dry_run: bool,
@@ -183,6 +189,10 @@ pub(crate) enum StoreCommand {
         #[arg(value_name = "FILE", help = "A file, or - for standard input")]
         file: PathBuf,
     },
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "it is no whole number of at least 0".to_owned())
 }
 
 /// How logs are written.

@@ -17,7 +17,7 @@ use constellation_server::{AllowedSites, ApiKeys, Limits, LoaderConfig, check_ac
 
 use crate::args::LogFormat;
 use file::ConfigFile;
-use settings::{Field, SETTINGS, Setting, Values, allowed_sites};
+use settings::{Field, SETTINGS, Setting, VARIABLE_PREFIX, Values, allowed_sites};
 
 pub(crate) use command::{FAILED, run};
 pub(crate) use flags::Flags;
@@ -97,6 +97,14 @@ impl Resolved {
     fn origin(&self, key: &'static str) -> &Origin {
         self.origins.get(key).unwrap_or(&Origin::Default)
     }
+
+    /// Where a setting stands, for what is found to be wrong after it was read.
+    fn place(&self, key: &'static str) -> String {
+        match self.origin(key) {
+            Origin::Default => key.to_owned(),
+            origin => format!("{origin}: {key}"),
+        }
+    }
 }
 
 /// Resolves and checks the configuration. A variable that is set to nothing counts as not set.
@@ -122,6 +130,25 @@ pub(crate) fn has_demo_modules(
     let setting = Setting::of("demo_modules");
     let flags = Flags::one(setting, option.map(|option| option.to_string().into()));
     Ok(read([setting], &flags, variable)?.values.demo_modules)
+}
+
+/// What to say of variables that look like settings and are none. Others may have set them for reasons of their own, as
+/// systems that run containers do, so they keep nothing from starting.
+pub(crate) fn unknown_variables(names: impl IntoIterator<Item = OsString>) -> Vec<String> {
+    let names = names.into_iter().filter_map(|name| name.into_string().ok());
+    let mut unknown: Vec<String> = names
+        .filter(|name| name.starts_with(VARIABLE_PREFIX) && name != FILE_VARIABLE)
+        .filter(|name| SETTINGS.iter().all(|setting| setting.variable() != *name))
+        .collect();
+    unknown.sort();
+    let told = unknown.into_iter().map(|name| {
+        let advice = match Setting::like(&name[VARIABLE_PREFIX.len()..].to_ascii_lowercase()) {
+            Some(setting) => format!("did you mean {}?", setting.variable()),
+            None => "'constellation serve --help' lists them".to_owned(),
+        };
+        format!("the variable {name} is no setting, and has no effect; {advice}")
+    });
+    told.collect()
 }
 
 /// Reads some settings. A value that another one hides is checked all the same: what is wrong is wrong.
@@ -171,7 +198,8 @@ fn check(resolved: Resolved) -> anyhow::Result<Config> {
             bail!("{option} has no effect without --pipelines DIR");
         }
     }
-    let allowed_sites = allowed_sites(&resolved.values)?;
+    let allowed_sites = allowed_sites(&resolved.values, |key| resolved.place(key))?;
+    let [place_of_directory, place_of_address] = ["pipeline_dir", "listen"].map(|key| resolved.place(key));
     let Values {
         store: _,
         memory: _,
@@ -197,9 +225,9 @@ fn check(resolved: Resolved) -> anyhow::Result<Config> {
         alias_strategy: pipeline_alias_strategy,
     });
     if let Some(loader) = &loader {
-        loader.check()?;
+        loader.check().context(place_of_directory)?;
     }
-    check_access(listen, &api_keys, &allowed_sites, insecure)?;
+    check_access(listen, &api_keys, &allowed_sites, insecure).context(place_of_address)?;
     Ok(Config { store, loader, demo_modules, listen, insecure, api_keys, allowed_sites, limits, log_format })
 }
 
@@ -218,7 +246,7 @@ fn store(resolved: &Resolved) -> anyhow::Result<StoreConfig> {
     let Values { memory, store, .. } = &resolved.values;
     let (of_memory, of_store) = (resolved.origin("memory"), resolved.origin("store"));
     if *memory && of_memory.rank() == of_store.rank() {
-        bail!("{of_memory} cannot be used with {of_store}; give one of them");
+        bail!("'memory' ({of_memory}) cannot be used with 'store' ({of_store}); give one of them");
     }
     if *memory && of_memory.rank() > of_store.rank() {
         Ok(StoreConfig::Memory)
@@ -362,6 +390,54 @@ mod tests {
         let config = resolve_with(&["--config", file, "--listen", "127.0.0.1:9"], &[]).unwrap();
         assert_eq!((config.listen.port(), config.limits.max_executions), (9, 6));
         assert!(error_of(&["--config", "gone.toml"], &[]).contains("gone.toml"));
+    }
+
+    #[test]
+    fn a_variable_that_is_no_setting_is_told_with_what_may_be_meant() {
+        let told = unknown_variables(
+            [
+                "CONSTELLATION_MAX_EXECUTION",
+                "CONSTELLATION_PIPELINES",
+                "CONSTELLATION_API_KEY",
+                "CONSTELLATION_ZZZ",
+                "CONSTELLATION_CONFIG",
+                "CONSTELLATION_STORE",
+                "PATH",
+                "CONSTELLATION",
+            ]
+            .map(OsString::from),
+        );
+        for (text, expected) in told.iter().zip([
+            ["CONSTELLATION_API_KEY ", "did you mean CONSTELLATION_API_KEYS?"],
+            ["CONSTELLATION_MAX_EXECUTION ", "did you mean CONSTELLATION_MAX_EXECUTIONS?"],
+            ["CONSTELLATION_PIPELINES ", "did you mean CONSTELLATION_PIPELINE_DIR?"],
+            ["CONSTELLATION_ZZZ ", "--help"],
+        ]) {
+            assert!(expected.iter().all(|part| text.contains(part)), "{text}: {expected:?}");
+        }
+        assert_eq!(told.len(), 4, "{told:?}");
+    }
+
+    #[test]
+    fn what_is_found_wrong_late_is_told_with_its_line_too() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let file = directory.path().join("c.toml");
+        for (text, message) in [
+            ("\nallowed_hosts = ['http://a']", "c.toml:2: allowed_hosts: "),
+            ("\nallowed_origins = ['*']", "c.toml:2: allowed_origins: "),
+            ("\ncors_origins = ['a']", "c.toml:2: cors_origins: "),
+            ("\npipeline_dir = 'gone'", "c.toml:2: pipeline_dir: "),
+            ("\nlisten = '0.0.0.0:80'", "c.toml:2: listen: "),
+            ("port = 99999", "c.toml:1: port: '99999' is no port, which is from 0 to 65535"),
+            ("max_executions = -1", "c.toml:1: max_executions: it is negative or too large"),
+            ("drain_delay = '30'", "such as 500ms, 30s or 5m"),
+            ("memory = true\nstore = 'x'", "c.toml:1) cannot be used with 'store' ("),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let error = error_of(&["--config", file.to_str().unwrap()], &[]);
+            assert!(error.contains(message), "{text}: {error}");
+            assert!(!error.contains("target type") && !error.contains("digit"), "{error}");
+        }
     }
 
     #[test]

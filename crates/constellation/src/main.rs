@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     let variable = |name: &str| std::env::var_os(name);
     let flags = match command {
         Command::Serve(flags) => flags,
-        Command::Config(args) => return config::run(args.command, variable),
+        Command::Config(args) => return config::run(args.command, variable, &unknown_variables()),
         // See no-color.org: set, and not to nothing.
         Command::Compile(args) => {
             let allows_color = variable("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -71,10 +71,17 @@ fn main() -> ExitCode {
     if let Err(error) = logging::start(config.log_format, logging::SERVE_LEVEL) {
         return fail(&error, BAD_CONFIGURATION);
     }
+    for text in unknown_variables() {
+        tracing::warn!("{text}");
+    }
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, 1),
     }
+}
+
+fn unknown_variables() -> Vec<String> {
+    config::unknown_variables(std::env::vars_os().map(|(name, _)| name))
 }
 
 fn serve(config: Config) -> anyhow::Result<()> {

@@ -174,6 +174,24 @@ fn a_check_finds_what_keeps_a_store_from_being_used_and_changes_nothing() {
 }
 
 #[test]
+fn a_variable_that_is_no_setting_is_told_and_keeps_nothing_from_starting() {
+    let directory = TempDir::new().unwrap();
+    let key = "0123456789abcdef01234567";
+    let set = |launch: Launch| launch.env("CONSTELLATION_API_KEY", format!("{key}:Admin"));
+    let expected = "the variable CONSTELLATION_API_KEY is no setting, and has no effect; did you mean \
+                    CONSTELLATION_API_KEYS?";
+    for command in ["check", "show"] {
+        let exited = set(Launch::command(directory.path(), "config")).args([command]).run();
+        assert_eq!(exited.status.code(), Some(0), "{}", exited.stderr);
+        assert_eq!(exited.stderr, format!("warning: {expected}\n"), "{command}");
+    }
+    let server = set(Launch::new(directory.path())).args(["--memory"]).start();
+    let exited = server.signal("TERM");
+    assert!(exited.stderr.contains(expected) && exited.stderr.contains("WARN"), "{}", exited.stderr);
+    assert!(!exited.stderr.contains(key), "{}", exited.stderr);
+}
+
+#[test]
 fn a_directory_of_something_else_is_no_store_and_stays_as_it_is() {
     let directory = TempDir::new().unwrap();
     fs::create_dir(directory.path().join("other")).unwrap();

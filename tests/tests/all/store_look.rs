@@ -146,6 +146,14 @@ fn what_cannot_be_done_ends_with_2_and_touches_nothing() {
     ] {
         assert_eq!(store(directory.path(), arguments).status.code(), Some(2), "{arguments:?}");
     }
+    // What to write is told in words of this program.
+    for (arguments, message) in [
+        (["gc", "--older-than", "7"], "such as 12h or 30d\n"),
+        (["prune", "--all", "--keep=x"], "it is no whole number of at least 0\n"),
+    ] {
+        let exited = store(directory.path(), &arguments);
+        assert!(exited.status.code() == Some(2) && exited.stderr.contains(message), "{exited:?}");
+    }
 }
 
 #[test]

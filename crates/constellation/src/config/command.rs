@@ -12,14 +12,24 @@ use super::{Flags, Resolved, StoreConfig, check, read};
 use crate::args::ConfigCommand;
 use crate::config::settings::SETTINGS;
 use crate::logging;
-use crate::store::{check_directory, print, table};
+use crate::store::{check_directory, print, table, warn};
 
 /// The server would not start.
 const FOUND: u8 = 1;
 /// It could not be done.
 pub(crate) const FAILED: u8 = 2;
 
-pub(crate) fn run(command: ConfigCommand, variable: impl Fn(&str) -> Option<OsString>) -> ExitCode {
+/// `unknown` says what is wrong with variables that are no settings.
+pub(crate) fn run(
+    command: ConfigCommand,
+    variable: impl Fn(&str) -> Option<OsString>,
+    unknown: &[String],
+) -> ExitCode {
+    if !matches!(command, ConfigCommand::HashKey) {
+        for text in unknown {
+            warn(text);
+        }
+    }
     let answer = match command {
         ConfigCommand::Show { flags, json } => read(SETTINGS, &flags, variable)
             .map(|resolved| show(&resolved, json))

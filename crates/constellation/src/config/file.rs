@@ -11,9 +11,6 @@ use toml::de::{DeTable, DeValue};
 
 use super::settings::{Field, SETTINGS, Setting};
 
-/// How alike two keys must be for one to be suggested for the other.
-const SUGGESTION_SIMILARITY: f64 = 0.7;
-
 /// What a file sets.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigFile {
@@ -58,13 +55,10 @@ fn entry(key: &str, value: &Spanned<DeValue<'_>>) -> anyhow::Result<(&'static Se
 }
 
 fn unknown(key: &str) -> anyhow::Error {
-    let nearest = SETTINGS
-        .iter()
-        .map(|setting| (strsim::jaro_winkler(key, setting.key), setting.key))
-        .filter(|(similarity, _)| *similarity >= SUGGESTION_SIMILARITY)
-        .max_by(|(left, _), (right, _)| left.total_cmp(right));
-    match nearest {
-        Some((_, nearest)) => anyhow!("there is no setting '{key}'; did you mean '{nearest}'?"),
+    match Setting::like(key) {
+        Some(Setting { key: nearest, .. }) => {
+            anyhow!("there is no setting '{key}'; did you mean '{nearest}'?")
+        }
         None => anyhow!("there is no setting '{key}'; 'constellation config show' lists them"),
     }
 }
@@ -75,7 +69,7 @@ fn written(setting: &Setting, value: &DeValue<'_>) -> anyhow::Result<String> {
         (Field::Switch(_), DeValue::Boolean(value)) => return Ok(value.to_string()),
         (Field::Switch(_), _) => "true or false",
         (Field::Count(..) | Field::Size(..) | Field::Port(_), DeValue::Integer(integer)) => {
-            let value = u64::from_str_radix(integer.as_str(), integer.radix());
+            let value = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
             return Ok(value.context("it is negative or too large")?.to_string());
         }
         (Field::Count(..) | Field::Size(..) | Field::Port(_), _) => "a whole number",

@@ -15,6 +15,11 @@ use jiff::SignedDuration;
 
 use crate::args::LogFormat;
 
+/// What the name of each variable begins with.
+pub(crate) const VARIABLE_PREFIX: &str = "CONSTELLATION_";
+/// How alike two keys must be for one to be suggested for the other.
+const SUGGESTION_SIMILARITY: f64 = 0.7;
+
 /// What all settings come to, before it is checked whether they fit together.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
@@ -396,9 +401,21 @@ impl Setting {
         SETTINGS.iter().find(|setting| setting.key == key).expect("the key is in the table")
     }
 
+    /// The setting that may be meant by a key which is none.
+    pub(crate) fn like(key: &str) -> Option<&'static Self> {
+        let similarity = |setting: &Self| {
+            let option = setting.option.map(|option| option.replace('-', "_"));
+            let names = [Some(setting.key.to_owned()), option].into_iter().flatten();
+            names.map(|name| strsim::jaro_winkler(key, &name)).fold(0.0, f64::max)
+        };
+        let settings = SETTINGS.iter().map(|setting| (similarity(setting), setting));
+        let near = settings.filter(|(similarity, _)| *similarity >= SUGGESTION_SIMILARITY);
+        near.max_by(|(left, _), (right, _)| left.total_cmp(right)).map(|(_, setting)| setting)
+    }
+
     /// The name of its variable.
     pub(crate) fn variable(&self) -> String {
-        format!("CONSTELLATION_{}", self.key.to_ascii_uppercase())
+        format!("{VARIABLE_PREFIX}{}", self.key.to_ascii_uppercase())
     }
 
     /// Its help with the names that it has elsewhere, and its default.
@@ -450,7 +467,11 @@ fn set_text(field: &Field, values: &mut Values, text: &str) -> anyhow::Result<()
         Field::Switch(of) => *of(values) = switch(text)?,
         Field::Count(at_least, of) => *of(values) = whole_number(text, at_least)?,
         Field::Size(at_least, of) => *of(values) = whole_number(text, at_least)?,
-        Field::Port(of) => *of(values) = text.parse().with_context(|| format!("'{text}' is no port"))?,
+        Field::Port(of) => {
+            let port = text.parse().ok();
+            *of(values) =
+                port.with_context(|| format!("'{text}' is no port, which is from 0 to {}", u16::MAX))?;
+        }
         Field::Time(of) => *of(values) = duration(text)?,
         Field::List(of) => {
             *of(values) = text.split(',').map(|word| word.trim().to_owned()).collect();
@@ -462,17 +483,20 @@ fn set_text(field: &Field, values: &mut Values, text: &str) -> anyhow::Result<()
     Ok(())
 }
 
-/// The hosts and web sites of the values.
-pub(crate) fn allowed_sites(values: &Values) -> anyhow::Result<AllowedSites> {
+/// The hosts and web sites of the values; `place` tells where a setting stands.
+pub(crate) fn allowed_sites(
+    values: &Values,
+    place: impl Fn(&'static str) -> String,
+) -> anyhow::Result<AllowedSites> {
     let mut sites = AllowedSites::default();
     for host in &values.allowed_hosts {
-        sites.allow_host(host).context("allowed_hosts")?;
+        sites.allow_host(host).with_context(|| place("allowed_hosts"))?;
     }
     for origin in &values.allowed_origins {
-        sites.allow_origin(origin).context("allowed_origins")?;
+        sites.allow_origin(origin).with_context(|| place("allowed_origins"))?;
     }
     for origin in &values.cors_origins {
-        sites.allow_cors_origin(origin).context("cors_origins")?;
+        sites.allow_cors_origin(origin).with_context(|| place("cors_origins"))?;
     }
     Ok(sites)
 }
@@ -498,8 +522,10 @@ fn whole_number<N: FromStr + PartialOrd + Display>(text: &str, at_least: &N) -> 
 
 /// A time such as `500ms`, `30s` or `5m`.
 fn duration(text: &str) -> anyhow::Result<Duration> {
-    let duration: SignedDuration =
-        text.parse().with_context(|| format!("'{text}' is no duration, such as 500ms, 30s or 5m"))?;
+    let duration: Option<SignedDuration> = text.parse().ok();
+    let duration = duration.with_context(|| {
+        format!("'{text}' is no duration, which is numbers with units, such as 500ms, 30s or 5m")
+    })?;
     Duration::try_from(duration).with_context(|| format!("'{text}' is negative"))
 }
 

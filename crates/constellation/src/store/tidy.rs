@@ -44,7 +44,10 @@ pub(super) async fn gc(directory: &Path, dry_run: bool, older_than: &str) -> any
 
 /// A time span such as `7d`, `12h` or `1h 30m`; a day has 24 hours.
 fn duration(text: &str) -> anyhow::Result<Duration> {
-    let span: Span = text.parse().with_context(|| format!("'{text}' is no duration, such as 12h or 30d"))?;
+    let span: Option<Span> = text.parse().ok();
+    let span = span.with_context(|| {
+        format!("'{text}' is no duration, which is numbers with units, such as 12h or 30d")
+    })?;
     let duration = span
         .to_duration(SpanRelativeTo::days_are_24_hours())
         .with_context(|| format!("'{text}' has units that are not always as long; use days and hours"))?;
