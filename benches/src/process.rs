@@ -110,7 +110,7 @@ fn time(load: impl FnOnce() -> anyhow::Result<Loaded>) -> anyhow::Result<Opening
         .get(name(0).as_str())
         .and_then(|hash| loaded.images.get(&hash.parse().ok()?))
         .context("a stored name does not resolve")?;
-    ensure!(image.dag_spec == Program::of(0).image.dag_spec, "another image was loaded");
+    ensure!(image.dag_spec == *Program::of(0).image.dag_spec, "another image was loaded");
     // Without this, what nobody reads might never be kept.
     ensure!(image.metadata.compiler.is_some(), "the metadata was not loaded");
     Ok(Opening { seconds, resident_bytes: memory, images: loaded.images.len() as u64 })

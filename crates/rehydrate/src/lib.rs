@@ -92,7 +92,7 @@ fn bind(
     hash: impl Fn(&dyn Module) -> SignatureHash,
 ) -> Result<LoadedPipeline, RehydrateError> {
     let types =
-        image.dag_spec.validate().map_err(|error| RehydrateError::new(vec![Problem::Graph(error)]))?;
+        image.dag_spec.types().map_err(|error| RehydrateError::new(vec![Problem::Graph(error)]))?.to_vec();
     let modules = requires::resolve(&image.dag_spec.requires, registry, hash).map_err(RehydrateError::new)?;
     let nodes = load::nodes(&image.dag_spec, &types, &modules).map_err(RehydrateError::new)?;
     Ok(LoadedPipeline::new(image, types, nodes))

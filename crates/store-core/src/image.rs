@@ -1,10 +1,12 @@
 //! The pipeline image: a graph, its hash, and where it came from.
 
+mod graph;
 mod read;
 mod verify;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::graph::ImageGraph;
 pub use self::read::CheckedImage;
 use self::read::{ReadImage, unknown_form};
 use crate::canonical::to_canonical;
@@ -50,7 +52,7 @@ pub struct PipelineImage {
     /// The hash of the canonical JSON of `dag_spec`, by which the image is named.
     pub structural_hash: StructuralHash,
     /// The graph.
-    pub dag_spec: DagSpec,
+    pub dag_spec: ImageGraph,
     /// Where it came from.
     pub metadata: ImageMetadata,
     /// Members of the document that this version does not know; they are kept.
@@ -134,7 +136,8 @@ impl DagSpec {
 
 impl PipelineImage {
     /// The image of a graph.
-    pub fn new(dag_spec: DagSpec, metadata: ImageMetadata) -> Self {
+    pub fn new(dag_spec: impl Into<ImageGraph>, metadata: ImageMetadata) -> Self {
+        let dag_spec = dag_spec.into();
         Self {
             structural_hash: dag_spec.structural_hash(),
             dag_spec,
@@ -228,7 +231,8 @@ impl PipelineImage {
         if dag_spec.canonical_json() != read.graph() {
             return Err(invalid("its dagSpec is not written in the one way that the format has".into()));
         }
-        dag_spec.validate().map_err(|error| invalid(error.to_string()))?;
+        let dag_spec = ImageGraph::from(dag_spec);
+        dag_spec.types().map_err(|error| invalid(error.to_string()))?;
         let (extra, graph_bytes) = (read.extra()?, read.graph().len() as u64);
         let ReadImage { metadata, checked, .. } = read;
         Ok(DecodedImage { image: Self { structural_hash, dag_spec, metadata, extra }, checked, graph_bytes })

@@ -34,7 +34,7 @@ pub use extra::ExtraMembers;
 pub use hash::{
     InvalidHash, RegistryHash, SignatureHash, SourceHash, StructuralHash, SyntacticHash, SyntacticKey,
 };
-pub use image::{CheckedImage, DecodedImage, FORMAT_VERSION, ImageMetadata, PipelineImage};
+pub use image::{CheckedImage, DecodedImage, FORMAT_VERSION, ImageGraph, ImageMetadata, PipelineImage};
 pub use name::{PipelineName, Reference};
 pub use store::{ImageSummary, IndexEntry, ListOptions, NameEntry, NamedImage, PipelineStore, StoreStatus};
 pub use version::{ActiveVersion, Origin, Version, VersionHistory, prunable};

@@ -33,7 +33,7 @@ pub(super) struct Description {
 impl Description {
     fn new(app: &App, image: &PipelineImage) -> Result<Self, InvalidDag> {
         let spec = &image.dag_spec;
-        let types = spec.validate()?;
+        let types = spec.types()?;
         let inputs =
             spec.inputs.iter().map(|input| (input.name.clone(), type_text(&types[input.ty.index()])));
         let outputs = spec.outputs.iter().map(|output| {

@@ -27,7 +27,7 @@ impl PipelineImage {
             StoreError::new(ErrorKind::InvalidImage, "verify image", message)
                 .with("structuralHash", structural_hash)
         };
-        dag_spec.validate().map_err(|error| invalid(error.to_string()))?;
+        dag_spec.types().map_err(|error| invalid(error.to_string()))?;
         check_extra(extra, &MEMBERS, MAX_DEPTH - 1).map_err(invalid)?;
         check_extra(&metadata.extra, &METADATA_MEMBERS, MAX_DEPTH - 2).map_err(invalid)?;
         let graph = dag_spec.canonical_json();

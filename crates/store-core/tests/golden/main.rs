@@ -71,7 +71,7 @@ fn every_hash_is_that_of_the_graph_in_the_file() {
 #[test]
 fn every_graph_is_written_canonically_without_values_in_between() {
     for (name, image) in images() {
-        let expected = canonical_json(&serde_json::to_value(&image.dag_spec).expect(name));
+        let expected = canonical_json(&serde_json::to_value(&*image.dag_spec).expect(name));
         assert_eq!(image.dag_spec.canonical_json(), expected, "{name}");
         let compact = image.encode_compact(&image.verify().expect(name));
         let decoded = PipelineImage::decode(&compact).expect(name);
@@ -153,7 +153,7 @@ fn the_files_have_every_kind_of_node_type_literal_pattern_and_option() {
     let mut with_every_option = 0;
     for (name, _) in images() {
         let dag_spec = PipelineImage::decode(&read(name)).expect(name).image.dag_spec;
-        let DagSpec { inputs: _, outputs: _, types, nodes, requires: _ } = &dag_spec;
+        let DagSpec { inputs: _, outputs: _, types, nodes, requires: _ } = &*dag_spec;
         seen.extend(types.iter().map(ty));
         for spec in nodes {
             seen.insert(node(&spec.operation));
