@@ -93,6 +93,10 @@ pub enum SeededBug {
     LostActiveKept,
     /// `aliases.json` is believed whatever the version documents say.
     AliasesTrusted,
+    /// `aliases.json` is taken to contradict documents that a checkpoint wrote which did not end.
+    AliasesOfCheckpointsDropped,
+    /// The numbers in a damaged document do not count where there is a copy of it.
+    NumbersOfCopiesReused,
     /// `aliases.json` is read after the documents, which a checkpoint writes before it.
     AliasesReadLast,
     /// Flat maps that do not fit are left as they are.
@@ -210,6 +214,8 @@ mod switch {
             Self::DeletedNamesNotWritten,
             Self::LostActiveKept,
             Self::AliasesTrusted,
+            Self::AliasesOfCheckpointsDropped,
+            Self::NumbersOfCopiesReused,
             Self::AliasesReadLast,
             Self::FlatMapsNotRebuilt,
             Self::DanglingIndexKept,

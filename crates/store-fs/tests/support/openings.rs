@@ -11,8 +11,8 @@ use super::{Bases, segments};
 use crate::support::crashes::fates;
 use crate::support::workloads::{Base, Setup};
 use crate::support::{
-    alias, assert_same, check_files, commit, content, content_of, json_files_alone, kind_of, name, one,
-    options, publish,
+    alias, assert_same, check_files, commit, content, content_of, image, json_files_alone, kind_of, name,
+    one, options, publish,
 };
 
 /// A sync of a directory failed, and the system takes it for done. Another one proves nothing.
@@ -217,6 +217,71 @@ pub(super) fn lost_documents(setup: Setup, bases: &Bases) {
     let kept = &state.versions(&name("a")).unwrap().versions;
     let is_kept = kept.iter().any(|version| version.structural_hash == active.structural_hash);
     assert!(is_kept, "the version that 'aliases.json' tells of is gone");
+}
+
+/// Whatever else there is of a name whose document is damaged or gone: no number is given twice, and what the journal
+/// says holds.
+pub(super) fn what_is_left_of_documents(setup: Setup, bases: &Bases) {
+    const DOCUMENT: &str = "versions/a.json";
+    let next = |core: &Core| core.shared().state().versions(&name("a")).unwrap().next_version;
+    // `store.json` is lost, too.
+    let tree = bases.small.tree.copy();
+    let given = next(&setup.open(&tree.copy()));
+    for path in [DOCUMENT, "store.json", "pack"] {
+        tree.discard(path);
+    }
+    assert!(next(&setup.open(&tree)) > given, "a number is given twice");
+    // Somebody kept an older copy beside it.
+    let tree = bases.small.tree.copy();
+    let older = tree.files()[DOCUMENT].clone();
+    let mut core = setup.open(&tree);
+    commit(&mut core, &publish("a", 60)).unwrap();
+    let (given, active) = (next(&core), image(60).structural_hash);
+    core.close().unwrap();
+    let mut bytes = tree.files()[DOCUMENT].clone();
+    bytes[3] = b'?';
+    tree.put(DOCUMENT, bytes);
+    tree.put("versions/a-old.json", older);
+    tree.discard("pack");
+    for opening in ["the first", "the next"] {
+        let core = setup.open(&tree);
+        assert!(next(&core) > given, "a number is given twice, after {opening} opening");
+        let found = core.shared().state().resolve(&name("a")).unwrap();
+        assert_eq!(found.structural_hash, active, "after {opening} opening");
+    }
+    // The journal has a newer version than `aliases.json`.
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open(&tree);
+    commit(&mut core, &publish("a", 60)).unwrap();
+    let active = core.shared().state().resolve(&name("a"));
+    drop(core);
+    tree.put(DOCUMENT, "x\n");
+    tree.discard("pack");
+    assert_eq!(setup.open(&tree).shared().state().resolve(&name("a")), active);
+}
+
+/// A name whose document is gone is found by its alias, also after a crash while the opening wrote the documents of
+/// others, which `aliases.json` then does not fit.
+pub(super) fn crashes_while_a_lost_document_is_written(setup: Setup, bases: &Bases) {
+    const DOCUMENT: &str = "versions/%42%2fc.json";
+    let tree = bases.with_journal.tree.copy();
+    let active = setup.open(&tree.copy()).shared().state().resolve(&name("B/c")).unwrap();
+    for path in [DOCUMENT, "pack"] {
+        tree.discard(path);
+    }
+    tree.record();
+    drop(setup.open(&tree));
+    for moment in tree.moments().into_iter().filter(|moment| moment.files().contains_key(DOCUMENT)) {
+        let count = moment.pending().len();
+        // One part is lost, as the entry of its document; the others are there.
+        for lost in 0..count {
+            let fate = |place| if place == lost { Fate::Lose } else { Fate::Keep };
+            let fates: Vec<_> = (0..count).map(fate).collect();
+            let left = Core::open_read_only(&setup.vfs(&moment.crash(&fates)), options()).unwrap();
+            let found = left.shared().state().resolve(&name("B/c")).map(|found| found.structural_hash);
+            assert_eq!(found, Some(active.structural_hash), "a name is gone");
+        }
+    }
 }
 
 /// Files that somebody else put there, and did not sync, are durable before a commit refers to them.

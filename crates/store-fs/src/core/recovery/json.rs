@@ -1,6 +1,6 @@
 //! Reading the JSON files: what they hold, checked, and what is wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use constellation_store_core::{
@@ -202,6 +202,7 @@ impl Reader<'_> {
     ///
     /// In a store of the plain form every name is such. In another one a name without a document is believed only
     /// if `aliases.json` agrees with all documents that are there: otherwise it is older than they are, or damaged.
+    /// Those of names that the journal changed are left out: a checkpoint that did not end may have written them.
     pub(super) fn adopt(
         &mut self,
         manifest: Option<&Manifest>,
@@ -216,7 +217,9 @@ impl Reader<'_> {
         }
         let is_plain = manifest.is_none();
         let newest = greatest_number(manifest, &histories, found)?;
-        let agrees = histories.values().all(|history| {
+        let changed = changed_names(manifest, found)?;
+        let is_settled = |history: &&VersionHistory| !changed.contains(&history.pipeline_name);
+        let agrees = histories.values().filter(is_settled).all(|history| {
             let mut history = history.clone();
             history.normalize();
             let active = history.active().map(|active| active.structural_hash);
@@ -230,16 +233,30 @@ impl Reader<'_> {
                 continue;
             };
             let name = history.pipeline_name.clone();
-            if histories.contains_key(&name) {
-                continue;
+            let next = history.next_version.max(newest.saturating_add(1));
+            let copy = histories.remove(&name);
+            let is_copied = copy.is_some();
+            if let Some(copy) = copy {
+                history = copy;
+                history.normalize();
             }
-            history.next_version = history.next_version.max(newest.saturating_add(1));
+            if !(is_copied && seeded::is_on(SeededBug::NumbersOfCopiesReused)) {
+                history.next_version = history.next_version.max(next);
+            }
             if seeded::is_on(SeededBug::NumbersOfDamagedReused) {
                 history.next_version = 1;
             }
-            let known = match aliases.get(&name) {
-                Some(hash) => {
-                    adopt(&mut history, *hash, images);
+            let alias = aliases.get(&name);
+            if let Some(hash) = alias
+                && history.active().is_none_or(|active| active.structural_hash != *hash)
+            {
+                adopt(&mut history, *hash, images);
+            }
+            let known = match alias {
+                _ if is_copied => {
+                    format!("the versions of '{name}' are those of a copy under another file name")
+                }
+                Some(_) => {
                     format!("of the versions of '{name}' only the active one is known, from '{ALIASES}'")
                 }
                 None => format!("the versions of '{name}' are lost, and '{ALIASES}' does not have the name"),
@@ -254,7 +271,8 @@ impl Reader<'_> {
             }
             if is_plain || agrees || seeded::is_on(SeededBug::AliasesTrusted) {
                 let mut history = VersionHistory::new(name.clone());
-                if !is_plain && !seeded::is_on(SeededBug::NumbersOfDamagedReused) {
+                // In the plain form it is 0.
+                if newest > 0 && !seeded::is_on(SeededBug::NumbersOfDamagedReused) {
                     history.next_version = newest.saturating_add(1);
                     self.warn(format!(
                         "the version document of '{name}' is gone, and of its versions only the active one is known, \
@@ -300,6 +318,26 @@ fn greatest_number(manifest: Option<&Manifest>, histories: &Histories, found: &F
         }
     }
     Ok(greatest)
+}
+
+/// The names that have another active version, or another history, after the frames that are not in the files.
+fn changed_names(manifest: Option<&Manifest>, found: &Found) -> Result<BTreeSet<PipelineName>> {
+    let mut names = BTreeSet::new();
+    if seeded::is_on(SeededBug::AliasesOfCheckpointsDropped) {
+        return Ok(names);
+    }
+    let first = manifest.map_or(0, |manifest| manifest.sequence.saturating_add(1));
+    for payload in found.frames.range(first..).map(|(_, payload)| payload) {
+        for change in record::decode(payload)?.into_iter().flat_map(|record| record.changes) {
+            if let Change::VersionRecorded { name, .. }
+            | Change::Activated { name, .. }
+            | Change::NameDeleted { name } = change
+            {
+                names.insert(name);
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// Makes the image the active version.
