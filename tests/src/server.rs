@@ -107,6 +107,16 @@ impl Server {
         read(self.agent.post(format!("{}{path}", self.url)).send_json(body))
     }
 
+    /// `DELETE`
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer.
+    pub fn delete(&self, path: &str) -> Answer {
+        let response = self.agent.delete(format!("{}{path}", self.url)).call();
+        read(response).expect("the server answers")
+    }
+
     /// `PUT` of JSON.
     ///
     /// # Panics

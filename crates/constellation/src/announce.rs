@@ -5,16 +5,21 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use constellation_server::{ExampleRequest, LoadReport, PipelineService, Reference, StoredPipeline};
+use constellation_server::{
+    ExampleRequest, LoadReport, LoadedFile, PipelineService, Reference, StoredPipeline,
+};
 
 use crate::args::LogFormat;
 
 /// More would be noise; `GET /pipelines` has them all.
 const MAX_PIPELINES: usize = 50;
+/// Of a file that nobody touched since its name was deleted.
+const DELETED: &str = "its name was deleted, and comes back when the file changes or is reloaded";
 
 /// Tells what the startup loader did.
 pub(crate) fn load_report(report: Option<&LoadReport>, format: LogFormat) {
     let Some(LoadReport { loaded, skipped, failed }) = report else { return };
+    let deleted: Vec<&str> = skipped.iter().filter(|file| is_deleted(file)).map(|file| &*file.path).collect();
     match format {
         LogFormat::Text => {
             let mut text = format!(
@@ -25,6 +30,9 @@ pub(crate) fn load_report(report: Option<&LoadReport>, format: LogFormat) {
             );
             for file in failed {
                 writeln!(text, "failed: {file}").expect("writing to a string succeeds");
+            }
+            for path in deleted {
+                writeln!(text, "deleted: {path}: {DELETED}").expect("writing to a string succeeds");
             }
             print(&text);
         }
@@ -38,8 +46,16 @@ pub(crate) fn load_report(report: Option<&LoadReport>, format: LogFormat) {
             for file in failed {
                 tracing::error!(path = file.path, reason = file.reason, "a pipeline was not loaded");
             }
+            for path in deleted {
+                tracing::info!(path, "{DELETED}");
+            }
         }
     }
+}
+
+/// Whether nobody touched the file since its name was deleted.
+fn is_deleted(file: &LoadedFile) -> bool {
+    file.name.is_some() && file.structural_hash.is_none()
 }
 
 /// Pipelines that the loader published under no name; they are called by their hash.
@@ -140,8 +156,6 @@ fn print(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use constellation_server::LoadedFile;
-
     use super::*;
 
     #[test]

@@ -65,7 +65,9 @@ pub enum StartError {
     )]
     EveryWebSite,
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
+    #[error(
+        "cannot listen on {address}; where it is taken or not permitted, choose another one with --listen"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -328,8 +328,8 @@ impl Preparation<'_> {
     fn in_use(&self, structural_hash: &StructuralHash) -> StoreError {
         let holders: BTreeSet<_> = self.view.holders(structural_hash).collect();
         let message = match holders.len() {
-            1 => "1 version refers to it; prune it first, and where it is active delete the name or point it elsewhere".to_owned(),
-            count => format!("{count} versions refer to it; prune them first, and where one is active delete the name or point it elsewhere"),
+            1 => "1 version refers to it; where it is active delete the name or point it elsewhere, then prune the name with 'keep' 0".to_owned(),
+            count => format!("{count} versions refer to it; where one is active delete the name or point it elsewhere, then prune the names with 'keep' 0"),
         };
         let error = StoreError::new(ErrorKind::InUse, "remove image", message)
             .with("structuralHash", structural_hash);

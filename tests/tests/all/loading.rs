@@ -109,3 +109,26 @@ fn a_port_that_is_taken_is_told_before_anything_is_loaded() {
     let server = launch.try_start().unwrap();
     assert_eq!(server.execute("p", &json!({ "n": 1 })), json!({ "m": 2 }));
 }
+
+#[test]
+fn a_name_that_was_deleted_stays_so_and_is_told() {
+    let directory = TempDir::new().unwrap();
+    fs::create_dir(directory.path().join("sources")).unwrap();
+    fs::write(directory.path().join("sources/p.cst"), A).unwrap();
+    fs::write(directory.path().join("sources/q.cst"), B).unwrap();
+    let server = start(directory.path());
+    assert_eq!(server.delete("/pipelines/p").status, 200);
+    server.kill();
+    for format in ["text", "json"] {
+        let server =
+            Launch::new(directory.path()).args(["--pipelines", "sources", "--log-format", format]).start();
+        assert_eq!(server.get("/pipelines/p").status, 404);
+        let stderr = server.stderr();
+        let told: Vec<&str> = stderr.lines().filter(|line| line.contains("its name was deleted")).collect();
+        assert!(told.len() == 1 && told[0].contains("p.cst"), "{stderr}");
+        server.kill();
+    }
+    let server = start(directory.path());
+    assert_eq!(server.post("/pipelines/p/reload", &json!({})).status, 200);
+    assert_eq!(server.execute("p", &json!({ "n": 1 })), json!({ "m": 2 }));
+}

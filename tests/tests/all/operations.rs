@@ -115,6 +115,7 @@ fn an_address_that_is_taken_is_told() {
     let exited = Launch::new(directory.path()).args(["--memory", "--listen", server.address()]).run();
     assert_eq!(exited.status.code(), Some(1));
     assert!(exited.stderr.contains(server.address()), "{}", exited.stderr);
+    assert!(exited.stderr.contains("--listen"), "{}", exited.stderr);
 }
 
 #[test]

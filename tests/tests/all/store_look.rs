@@ -110,6 +110,27 @@ fn what_is_not_there_ends_with_1() {
 }
 
 #[test]
+fn a_name_that_was_deleted_is_told_from_one_that_never_was() {
+    let directory = TempDir::new().unwrap();
+    let [first, ..] = small_store(directory.path());
+    let server = serve(directory.path());
+    assert_eq!(server.delete("/pipelines/double%2Fit").status, 200);
+    assert!(server.signal("TERM").status.success());
+    let told = text(directory.path(), &["show", "double/it"], 1);
+    assert!(told.contains("'double/it' is deleted") && told.contains("'versions'"), "{told}");
+    let answer = json(directory.path(), &["show", "double/it"], 1);
+    assert_eq!(answer["error"], serde_json::json!({ "kind": "not found", "deleted": true }));
+    text(directory.path(), &["versions", "double/it"], 0);
+
+    // Its versions hold their images until all of them are forgotten, also the newest.
+    json(directory.path(), &["prune", "--all", "--keep", "1"], 0);
+    assert_eq!(json(directory.path(), &["gc", "--older-than", "0s"], 0)["kept"], 2);
+    json(directory.path(), &["prune", "double/it", "--keep", "0"], 0);
+    assert_eq!(json(directory.path(), &["gc", "--older-than", "0s"], 0)["kept"], 1);
+    text(directory.path(), &["show", &first], 1);
+}
+
+#[test]
 fn what_cannot_be_done_ends_with_2_and_touches_nothing() {
     let directory = TempDir::new().unwrap();
     fs::create_dir(directory.path().join("documents")).unwrap();

@@ -47,6 +47,13 @@ pub(super) async fn show(directory: &Path, text: &str) -> anyhow::Result<Answer>
         Reference::Hash(_) => None,
     };
     let Some(image) = store.get_by_reference(&reference).await? else {
+        if let Reference::Name(name) = &reference
+            && store.versions(name).await?.is_some_and(|history| history.active_version.is_none())
+        {
+            let value = json!({ "reference": text, "error": { "kind": "not found", "deleted": true } });
+            let advice = "'versions' lists its versions, and 'show' takes the hash of one";
+            return Ok(Answer::found(value, format!("'{text}' is deleted; {advice}\n")));
+        }
         return Ok(not_there(text));
     };
     let source = match image.metadata.source_hash {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 
 use super::layer::RequestId;
@@ -88,15 +88,19 @@ impl Refusal {
             Self::Foreign(Foreign::Host) => (
                 StatusCode::FORBIDDEN,
                 ErrorCode::ForbiddenHost,
-                "The Host header names no host of this server; whoever runs it can allow more with 'allowed_hosts'"
-                    .to_owned(),
+                format!(
+                    "The Host header, {}, names no host of this server; whoever runs it can allow more with 'allowed_hosts'",
+                    shown(request.headers(), &header::HOST)
+                ),
                 None,
             ),
             Self::Foreign(Foreign::Origin) => (
                 StatusCode::FORBIDDEN,
                 ErrorCode::ForbiddenOrigin,
-                "The request comes from another web site; whoever runs the server can allow it with 'allowed_origins' or 'cors_origins'"
-                    .to_owned(),
+                format!(
+                    "The request comes from another web site, {}; whoever runs the server can allow it with 'allowed_origins' or 'cors_origins'",
+                    shown(request.headers(), &header::ORIGIN)
+                ),
                 None,
             ),
             Self::NoKey => (
@@ -129,6 +133,13 @@ impl Refusal {
         }
         response
     }
+}
+
+/// A header as it came, as far as it fits into a message.
+fn shown(headers: &HeaderMap, name: &HeaderName) -> String {
+    const MAX_CHARS: usize = 100;
+    let text = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    format!("'{}'", text.chars().take(MAX_CHARS).collect::<String>())
 }
 
 /// The key of the one `Authorization: Bearer KEY`.

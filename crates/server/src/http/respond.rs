@@ -80,7 +80,9 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let (status, code) = status_of(error.kind());
         // The context may hold paths of this machine; the log has it all.
-        if status.is_server_error() {
+        if error.kind() == ErrorKind::StorageFull {
+            tracing::warn!(?error, "there is no room for what a request stores");
+        } else if status.is_server_error() {
             tracing::error!(?error, "the store failed a request");
         }
         Self::new(status, code, format!("Cannot {}: {}", error.operation(), error.message()))

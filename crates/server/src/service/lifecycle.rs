@@ -246,17 +246,16 @@ impl PipelineService {
 
 /// The version that a rollback goes to.
 fn target_of(history: &VersionHistory, version: Option<u64>) -> Result<&Version, StoreError> {
-    let not_found = |message| {
-        StoreError::new(ErrorKind::NotFound, "roll back", message).with("name", &history.pipeline_name)
-    };
+    let name = &history.pipeline_name;
+    let not_found = |message: String| StoreError::new(ErrorKind::NotFound, "roll back", message);
     match version {
-        Some(version) => history.get(version).ok_or_else(|| {
-            not_found("the name has no such version; it may have been pruned").with("version", version)
-        }),
+        Some(version) => history
+            .get(version)
+            .ok_or_else(|| not_found(format!("'{name}' has no version {version}; it may have been pruned"))),
         None if history.active_version.is_none() => {
-            Err(not_found("the name is deleted; tell which version to make active"))
+            Err(not_found(format!("'{name}' is deleted; tell which version to make active")))
         }
-        None => history.previous().ok_or_else(|| not_found("it has no older version")),
+        None => history.previous().ok_or_else(|| not_found(format!("'{name}' has no older version"))),
     }
 }
 

@@ -160,8 +160,9 @@ fn is_new<T>(found: Result<Option<T>, StoreError>) -> Result<bool, StoreError> {
 
 fn full(what: &str, setting: &str, limit: u64) -> StoreError {
     let message = format!(
-        "the store has as many {what} as it may have, {limit}; remove some with 'constellation store gc', or raise \
-         {setting}"
+        "the store has as many {what} as it may have, {limit}; raise {setting}, or stop the server, forget versions \
+         with 'constellation store prune' ('--keep 0' also forgets those of deleted names), and remove what is left \
+         over with 'constellation store gc --older-than 0s'"
     );
     StoreError::new(ErrorKind::StorageFull, "publish", message)
 }

@@ -194,6 +194,9 @@ async fn requests_of_other_web_sites_reach_no_handler() {
             let answer = call(&router, method, &path, headers).await;
             assert_eq!(answer.status, status, "{method} {path} {headers:?}");
             assert_eq!(answer.json()["error"], code, "{method} {path} {headers:?}");
+            let message = answer.json()["message"].as_str().unwrap().to_owned();
+            let names_it = message.contains(&format!("'{}'", headers[0].1));
+            assert_eq!(names_it, status == 403, "whoever runs the server can see what to allow: {message}");
         }
     }
     let request = Request::post("/run")

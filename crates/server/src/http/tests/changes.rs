@@ -199,7 +199,7 @@ async fn rollback_walks_back_and_makes_any_version_active() {
     assert_eq!(post(&router, "/pipelines/team%2Fn/rollback", "").await.json()["activeVersion"], 1);
     let answer = post(&router, "/pipelines/team%2Fn/rollback", "").await;
     assert_eq!(answer.status, 404);
-    assert!(answer.json()["message"].as_str().unwrap().contains("no older version"), "{}", answer.text);
+    assert!(answer.json()["message"].as_str().unwrap().contains("' has no older version"), "{}", answer.text);
 
     let answer = post(&router, "/pipelines/team%2Fn/rollback/3", "").await;
     assert_eq!((answer.status.as_u16(), answer.header("etag")), (200, Some("\"3\"")));
