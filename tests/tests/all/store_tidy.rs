@@ -126,13 +126,13 @@ fn a_pruning_that_names_nothing_is_told_how_to_name_everything() {
 
 /// The users to whom the files of a directory belong, and itself.
 fn owners(directory: &Path, found: &mut Vec<u32>) {
-    found.push(fs::metadata(directory).unwrap().uid());
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
+    found.push(fs::metadata(directory).expect("it is there").uid());
+    for entry in fs::read_dir(directory).expect("root may list it") {
+        let path = entry.expect("root may list it").path();
         if path.is_dir() {
             owners(&path, found);
         } else {
-            found.push(fs::metadata(&path).unwrap().uid());
+            found.push(fs::metadata(&path).expect("it is there").uid());
         }
     }
 }
