@@ -195,6 +195,7 @@ fn files_in_use(setup: Setup, bases: &Bases) {
     let mut core = setup.open(&tree);
     commit(&mut core, &publish("a", 9)).unwrap();
     check_files(&mut core);
+    assert_eq!(warnings(&core), "", "what is not written yet is taken for damaged");
     core.begin_checkpoint().unwrap();
     while core.is_in_checkpoint() {
         check_files(&mut core);
