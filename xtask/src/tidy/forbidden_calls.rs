@@ -84,6 +84,7 @@ pub(crate) const BANS: &[Ban] = &[
             "jiff::Timestamp::now",
             "jiff::Zoned::now",
             "uuid::Uuid::now_v7",
+            "uuid::Timestamp::now",
         ],
         methods: &[],
         instead: "take a `Clock`, so that tests decide what time it is",

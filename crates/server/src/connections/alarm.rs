@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
+use hyper_util::rt::TokioTimer;
 
 /// One timer for all the waiting of a connection, of which hyper does one thing after another.
 ///
@@ -31,7 +32,7 @@ impl Timer for Alarm {
     }
 
     fn now(&self) -> Instant {
-        tokio::time::Instant::now().into()
+        TokioTimer::new().now()
     }
 }
 
@@ -51,7 +52,7 @@ impl Future for Wait {
         loop {
             match alarm.as_mut().poll(ctx) {
                 Poll::Pending if alarm.deadline() <= self.deadline => return Poll::Pending,
-                Poll::Ready(()) if self.deadline <= tokio::time::Instant::now() => return Poll::Ready(()),
+                Poll::Ready(()) if self.deadline <= alarm.deadline() => return Poll::Ready(()),
                 // It was set for another wait.
                 Poll::Pending | Poll::Ready(()) => alarm.as_mut().reset(self.deadline),
             }
