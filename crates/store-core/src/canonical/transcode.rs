@@ -294,7 +294,7 @@ impl<'t> Transcoder<'t> {
     fn error(&self, message: &str) -> Error {
         let read = &self.text[..self.place()];
         let line = 1 + read.matches('\n').count();
-        let column = read.len() - read.rfind('\n').map_or(0, |end| end + 1);
+        let column = 1 + read.len() - read.rfind('\n').map_or(0, |end| end + 1);
         Error::custom(format_args!("{message} at line {line} column {column}"))
     }
 }
