@@ -162,7 +162,7 @@ fn as_many_levels_are_taken_as_elsewhere() {
 #[test]
 fn an_error_tells_where_it_is() {
     let error = transcode("{\n  \"a\": 1,\n  \"b\": tru\n}").unwrap_err();
-    assert_eq!((error.line(), error.column()), (3, 7), "{error}");
+    assert_eq!((error.line(), error.column()), (3, 8), "{error}");
 }
 
 #[test]
