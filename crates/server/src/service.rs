@@ -40,8 +40,8 @@ use room::Room;
 /// A graph of at most so many nodes is bound where the request runs.
 const INLINE_REHYDRATE_NODES: usize = 2_000;
 
-/// Sources up to so many bytes are known by their text. BLAKE3 works on four kibibytes at a time, so that for less it takes
-/// several times as long for each byte, and a tenth of a run of a known kilobyte.
+/// Sources up to so many bytes are known by their text. BLAKE3 is fast where it can hash several kibibytes side by side; a
+/// shorter text takes several times as long for each byte, longer than to look it up.
 const MAX_KNOWN_BYTES: usize = 4096;
 
 /// Finds a program's image or compiles it, publishes it, and hands out pipelines that are ready to run.

@@ -36,6 +36,9 @@ pub(crate) use modules::{
 pub(crate) use run::{ComputedNodesBody, MetadataBody, OptionsBody, PositionBody, RunErrorBody, ToldBody};
 pub(crate) use type_text::type_text;
 
+/// How much room the JSON of an answer gets at first. Most fit, so that they are not copied while they are written.
+pub(crate) const TYPICAL_BYTES: usize = 1024;
+
 /// The body of every error that is not the route's own.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -11,7 +11,7 @@ use super::respond::Failure;
 use super::routes::Access;
 use super::sites::{AllowedSites, Foreign, SiteCheck};
 use crate::auth::{ApiKeys, Role};
-use crate::wire::ErrorCode;
+use crate::wire::{ErrorCode, shown};
 
 /// What a server asks of requests before a handler sees them.
 #[derive(Debug, Clone, Default)]
@@ -90,7 +90,7 @@ impl Refusal {
                 ErrorCode::ForbiddenHost,
                 format!(
                     "The Host header, {}, names no host of this server; whoever runs it can allow more with 'allowed_hosts'",
-                    shown(request.headers(), &header::HOST)
+                    quoted(request.headers(), &header::HOST)
                 ),
                 None,
             ),
@@ -99,7 +99,7 @@ impl Refusal {
                 ErrorCode::ForbiddenOrigin,
                 format!(
                     "The request comes from another web site, {}; whoever runs the server can allow it with 'allowed_origins' or 'cors_origins'",
-                    shown(request.headers(), &header::ORIGIN)
+                    quoted(request.headers(), &header::ORIGIN)
                 ),
                 None,
             ),
@@ -136,10 +136,9 @@ impl Refusal {
 }
 
 /// A header as it came, as far as it fits into a message.
-fn shown(headers: &HeaderMap, name: &HeaderName) -> String {
-    const MAX_CHARS: usize = 100;
+fn quoted(headers: &HeaderMap, name: &HeaderName) -> String {
     let text = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    format!("'{}'", text.chars().take(MAX_CHARS).collect::<String>())
+    format!("'{}'", shown(text))
 }
 
 /// The key of the one `Authorization: Bearer KEY`.

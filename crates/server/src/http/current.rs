@@ -8,8 +8,8 @@ tokio::task_local! {
 
 /// The request that the current task answers.
 ///
-/// It is what a span of level `info` would tell, for a tenth of its price: most requests log nothing, and to make and
-/// fill a span takes as long as to run a small pipeline. A log line gets it from whoever writes lines.
+/// It is what a span of level `info` would tell. To make, fill and drop one takes some 3,000 instructions for each request,
+/// and most requests log nothing; this takes few, and a log line gets it from whoever writes lines.
 ///
 /// ```
 /// use constellation_server::CurrentRequest;

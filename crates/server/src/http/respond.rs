@@ -8,10 +8,7 @@ use serde::Serialize;
 
 use super::layer::RequestId;
 use crate::error::ServiceError;
-use crate::wire::{DiagnosticBody, ErrorCode, ErrorDetails, ErrorResponse};
-
-/// How much room an answer gets at first. Most fit, so that they are not copied while they are written.
-const TYPICAL_BYTES: usize = 1024;
+use crate::wire::{DiagnosticBody, ErrorCode, ErrorDetails, ErrorResponse, TYPICAL_BYTES};
 
 /// What goes into an [`ErrorResponse`], before the request's id is known.
 #[derive(Debug)]
