@@ -39,6 +39,8 @@ pub struct LoadedPipeline {
     pub uses: Vec<u8>,
     /// Whether there is a lambda among the nodes.
     pub has_lambdas: bool,
+    /// Whether all modules that it calls are pure, so that a run of it does nothing but compute.
+    pub is_pure: bool,
 }
 
 impl LoadedPipeline {
@@ -64,8 +66,12 @@ impl LoadedPipeline {
             .collect();
         let certain = certain(spec.outputs.iter().map(|output| output.node), NodeIndex(0), &nodes);
         let has_lambdas = nodes.iter().any(|node| matches!(node.operation, Operation::Lambda(_)));
+        let is_pure = nodes.iter().all(|node| match &node.operation {
+            Operation::Call(call) => call.is_pure,
+            _ => true,
+        });
         let uses = uses(spec);
-        Self { image, types, nodes, inputs, outputs, certain, uses, has_lambdas }
+        Self { image, types, nodes, inputs, outputs, certain, uses, has_lambdas, is_pure }
     }
 
     /// The type at `index` of the type table.

@@ -12,6 +12,7 @@ use constellation_store_core::{ErrorKind, PipelineStore, StoreError};
 use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_mem::InMemoryPipelineStore;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 use crate::auth::ApiKeys;
 use crate::bound::BoundAddress;
@@ -77,6 +78,9 @@ pub enum StartError {
     /// The listener has no address.
     #[error("the listener has no local address: {0}")]
     Listener(std::io::Error),
+    /// The threads that serve connections cannot be started.
+    #[error("the threads for connections cannot be started ({0}); set connection_threads to fewer, or to 0")]
+    Threads(std::io::Error),
 }
 
 /// What a server is made of. The default is an in-memory store and no startup loader.
@@ -154,6 +158,7 @@ impl ConstellationServer {
     /// * [`StartError::Insecure`] when the listener is not on a loopback address, there are no API keys, and that was
     ///   not allowed.
     /// * [`StartError::EveryWebSite`] when pages of all web sites are, there are no API keys, and that was not allowed.
+    /// * [`StartError::Threads`] when the system has none left.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -162,6 +167,9 @@ impl ConstellationServer {
         let address = listener.local_addr().map_err(StartError::Listener)?;
         let Self { app, limits, auth, insecure, report: _ } = self;
         check_access(address, &auth.keys, &auth.sites, insecure)?;
+        if limits.connection_threads > 0 {
+            app.set_home(Handle::current());
+        }
         let service = Arc::clone(&app.service);
         let check = tokio::spawn(async move {
             if let Err(error) = service.check_all().await {
@@ -174,11 +182,14 @@ impl ConstellationServer {
             tracing::info!("stopping: requests under way are finished");
             tokio::time::sleep(limits.drain_delay).await;
         };
-        match connections::serve(listener, router(&app, auth, address), &limits, stop).await {
-            Drained::Completely => tracing::info!("every request was answered"),
-            Drained::Deadline { connections } => {
+        let served = connections::serve(listener, router(&app, auth, address), &limits, stop).await;
+        match &served {
+            Ok(Drained::Completely) => tracing::info!("every request was answered"),
+            Ok(Drained::Deadline { connections }) => {
                 tracing::warn!(connections, deadline = ?limits.drain_deadline, "connections were closed at the deadline");
             }
+            // It is told by whoever called.
+            Err(_) => {}
         }
         check.abort();
         match app.service.store().close().await {
@@ -188,7 +199,7 @@ impl ConstellationServer {
                 tracing::warn!(%error, "the store was not closed in order; the next start completes it");
             }
         }
-        Ok(())
+        served.map(drop).map_err(StartError::Threads)
     }
 
     #[cfg(test)]

@@ -5,8 +5,10 @@
 
 mod alarm;
 mod stream;
+mod threads;
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -25,6 +27,7 @@ use tokio::time::{sleep, timeout};
 use crate::config::Limits;
 use alarm::Alarm;
 use stream::ImpatientStream;
+use threads::ConnectionThreads;
 
 /// Heads of requests have at most so many bytes. They have at most 100 headers, which is hyper's default: when it is
 /// told a number, be it the same, it fills its lists of headers one by one for each request.
@@ -50,14 +53,18 @@ pub(crate) enum Drained {
 }
 
 /// Serves until `stop` completes, then waits for the requests under way.
+///
+/// # Errors
+///
+/// When the threads for connections cannot be started; then nobody was served.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: &Limits,
     stop: impl Future<Output = ()>,
-) -> Drained {
+) -> io::Result<Drained> {
     let permits = Arc::new(Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let mut connections = Connections::new(router, limits);
+    let mut connections = Connections::new(router, limits)?;
     let mut stop = std::pin::pin!(stop);
     loop {
         // Before accepting: a connection that cannot be served stays in the queue of the system.
@@ -88,11 +95,12 @@ pub(crate) async fn serve(
     }
     // From here on the system refuses connections.
     drop(listener);
-    connections.drain(limits.drain_deadline).await
+    Ok(connections.drain(limits.drain_deadline).await)
 }
 
 /// The connections of a server.
 struct Connections {
+    threads: ConnectionThreads,
     tasks: JoinSet<()>,
     graceful: GracefulShutdown,
     /// Dropped when the server is to stop.
@@ -104,10 +112,11 @@ struct Connections {
 }
 
 impl Connections {
-    fn new(router: Router, limits: &Limits) -> Self {
+    fn new(router: Router, limits: &Limits) -> io::Result<Self> {
         let mut builder = http1::Builder::new();
         builder.header_read_timeout(limits.header_read_timeout).max_buf_size(MAX_HEAD_BYTES);
-        Self {
+        Ok(Self {
+            threads: ConnectionThreads::start(limits.connection_threads)?,
             tasks: JoinSet::new(),
             graceful: GracefulShutdown::new(),
             serving: watch::Sender::new(()),
@@ -115,7 +124,7 @@ impl Connections {
             router,
             header_read_timeout: limits.header_read_timeout,
             write_timeout: limits.write_timeout,
-        }
+        })
     }
 
     /// What serves one connection.
@@ -134,7 +143,7 @@ impl Connections {
         let (builder, service) = (self.http(), TowerToHyperService::new(self.router.clone()));
         let (watcher, serving) = (self.graceful.watcher(), self.serving.subscribe());
         let (first_byte_timeout, write_timeout) = (self.header_read_timeout, self.write_timeout);
-        self.tasks.spawn(async move {
+        let serve = move |stream: TcpStream| async move {
             let _permit = permit;
             // Who has said nothing costs no more than a socket.
             if !has_said_something(&stream, first_byte_timeout, serving).await {
@@ -151,12 +160,25 @@ impl Connections {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             }
-        });
+        };
+        let Some((thread, place)) = self.threads.next() else {
+            self.tasks.spawn(serve(stream));
+            return;
+        };
+        let moved = async move {
+            let _place = place;
+            match stream.into_std().and_then(TcpStream::from_std) {
+                Ok(stream) => serve(stream).await,
+                Err(error) => tracing::warn!(%error, "a connection could not be given to its thread"),
+            }
+        };
+        self.tasks.spawn_on(moved, &thread);
     }
 
     /// Waits until every request under way is answered, or the deadline passes.
     async fn drain(self, deadline: Duration) -> Drained {
-        let Self { mut tasks, graceful, serving, .. } = self;
+        // The threads live on until this returns.
+        let Self { mut tasks, graceful, serving, threads: _threads, .. } = self;
         drop(serving);
         if timeout(deadline, graceful.shutdown()).await.is_ok() {
             return Drained::Completely;

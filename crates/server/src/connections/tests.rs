@@ -38,10 +38,9 @@ impl Fixture {
             .route("/large", get(|| async { "x".repeat(64 * 1024 * 1024) }))
             .route("/echo", post(|body: String| async { body }))
             .route("/wait", get(handler));
-        let served =
-            tokio::spawn(
-                async move { serve(listener, router, &limits, async { drop(stopped.await) }).await },
-            );
+        let served = tokio::spawn(async move {
+            serve(listener, router, &limits, async { drop(stopped.await) }).await.unwrap()
+        });
         Self { address, entered, release, stop, served }
     }
 
@@ -235,7 +234,7 @@ async fn a_head_that_is_whole_in_time_is_answered_and_one_a_moment_later_is_not(
     for (delay, is_answered) in [(timeout.saturating_sub(MOMENT), true), (timeout + MOMENT, false)] {
         let (stream, mut client) = tokio::io::duplex(4096);
         let service = TowerToHyperService::new(router.clone());
-        let connections = Connections::new(router.clone(), &limits);
+        let connections = Connections::new(router.clone(), &limits).unwrap();
         let stream = TokioIo::new(ImpatientStream::new(stream, limits.write_timeout));
         let served = tokio::spawn(connections.http().serve_connection(stream, service));
         client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();

@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::http::Request;
 use futures_util::{StreamExt as _, stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::builder::ConstellationServer;
@@ -77,12 +77,13 @@ async fn bodies_that_are_being_read_are_bounded_together() {
 /// Real sockets, since it is hyper that lets go of an answer.
 #[tokio::test]
 async fn answers_that_nobody_takes_are_bounded_together() {
-    // More than the system takes off a server's hands.
+    // More than the system takes off a server's hands for a client with a small buffer.
     const LARGE: usize = 12 * 1024 * 1024;
     let limits = Limits {
         max_buffered_answer_bytes: LARGE,
         max_body_bytes: 2 * LARGE,
-        write_timeout: Duration::from_millis(500),
+        // Longer than it takes to refuse another one.
+        write_timeout: Duration::from_secs(4),
         ..Limits::default()
     };
     let builder = ConstellationServer::builder(constellation_stdlib::registry()).with_limits(limits);
@@ -96,7 +97,9 @@ async fn answers_that_nobody_takes_are_bounded_together() {
             .to_string()
     };
     let request = body(LARGE - 1024);
-    let mut reader = TcpStream::connect(address).await.unwrap();
+    let reader = TcpSocket::new_v4().unwrap();
+    reader.set_recv_buffer_size(64 * 1024).unwrap();
+    let mut reader = reader.connect(address).await.unwrap();
     let head = format!("POST /run HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", request.len());
     reader.write_all(head.as_bytes()).await.unwrap();
     reader.write_all(request.as_bytes()).await.unwrap();
@@ -110,7 +113,6 @@ async fn answers_that_nobody_takes_are_bounded_together() {
     assert_eq!(refused.json()["error"], "AnswerDropped");
     assert_eq!(post(&router, "/run", body(1024)).await.status, 200, "small ones are answered");
     // Once it is cut off there is room again.
-    tokio::time::sleep(Duration::from_secs(1)).await;
     let begin = tokio::time::Instant::now();
     while post(&router, "/run", &request).await.status != 200 {
         assert!(begin.elapsed() < Duration::from_secs(30));
