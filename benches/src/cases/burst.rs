@@ -12,7 +12,7 @@ use constellation_store_fs::FileSystemPipelineStore;
 
 use super::all_threads;
 use crate::rivals::{Batcher, Fjall, Naive, NaiveFiles, NaiveMaps, Record, Redb, Rival, Sqlite};
-use crate::settings::{Settings, progress};
+use crate::settings::{Settings, progress, start_clean};
 
 const WRITERS: usize = 64;
 
@@ -68,6 +68,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()
 
 /// The rate of acknowledgements, and the rate until the store is closed, which writes what is pending.
 fn measure_ours(programs: &Arc<Vec<Program>>, directory: &Path) -> anyhow::Result<(f64, f64)> {
+    start_clean();
     let runtime = all_threads()?;
     let store = Arc::new(FileSystemPipelineStore::open(directory)?);
     let start = Instant::now();
@@ -87,6 +88,7 @@ fn measure_ours(programs: &Arc<Vec<Program>>, directory: &Path) -> anyhow::Resul
 }
 
 fn measure_batched<R: Rival>(programs: &Arc<Vec<Program>>, place: &Path) -> anyhow::Result<f64> {
+    start_clean();
     let runtime = all_threads()?;
     let mut rival = R::open(&place.join(R::NAME))?;
     let batcher = Batcher::start(move |records| rival.publish(records));
@@ -107,6 +109,7 @@ fn measure_batched<R: Rival>(programs: &Arc<Vec<Program>>, place: &Path) -> anyh
 
 /// Each writer writes the files that are its own, and the shared ones are written once for all that wait.
 fn measure_naive(programs: &Arc<Vec<Program>>, directory: &Path) -> anyhow::Result<f64> {
+    start_clean();
     let runtime = all_threads()?;
     let files = NaiveFiles::create(directory)?;
     let mut maps = NaiveMaps::new(files.clone());
