@@ -392,7 +392,9 @@ impl Core {
                 self.owes_checkpoint = false;
                 self.journal.retire(manifest.sequence);
                 self.manifest = manifest;
-                self.shared.health().checkpoint_done();
+                if self.shared.health().checkpoint_done() {
+                    tracing::info!("the JSON files are written again");
+                }
                 self.judge_suspects();
                 Ok(())
             }
@@ -404,12 +406,16 @@ impl Core {
                 }
                 // It may have the section of a checkpoint that never was.
                 self.catalogue = None;
-                tracing::warn!(%error, "the JSON files cannot be written; the journal keeps what they lack");
                 let warning = format!(
                     "the JSON files are behind the journal, which keeps what they lack: {}",
                     in_one_line(&error)
                 );
-                self.shared.health().checkpoint_failed(warning);
+                // It is tried again every few seconds for as long as a disk is full, say.
+                if self.shared.health().checkpoint_failed(warning) {
+                    tracing::warn!(%error, "the JSON files cannot be written; the journal keeps what they lack");
+                } else {
+                    tracing::debug!(%error, "the JSON files still cannot be written");
+                }
                 self.judge_suspects();
                 Err(error.into_store_error("write files"))
             }

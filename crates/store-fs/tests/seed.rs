@@ -9,13 +9,14 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use constellation_store_core::{Commit, ListOptions, PipelineStore, PipelineStoreExt as _, Precondition};
 use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_fs::vfs::{FaultVfs, ModelVfs, RealVfs};
 use futures_util::StreamExt as _;
+use support::log::logged;
 use support::{alias, image, key, name, publish, put, source};
 use tempfile::TempDir;
 
@@ -134,20 +135,6 @@ async fn concurrent_writes_do_not_corrupt_the_file_system() {
     assert_eq!(copied.status().await.unwrap().warnings, [""; 0]);
 }
 
-/// Collects what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_corrupted_file_logs_a_warning_and_is_skipped() {
     let directory = directory();
@@ -163,11 +150,7 @@ async fn a_corrupted_file_logs_a_warning_and_is_skipped() {
     // With it, the image is looked at when it is used first; `tests/catalogue.rs` has that.
     std::fs::remove_dir_all(directory.path().join("pack")).unwrap();
 
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let store = tracing::subscriber::with_default(subscriber, || open(directory.path()));
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let (store, logged) = logged(|| open(directory.path()));
     assert!(logged.contains("WARN") && logged.contains(&hash.to_string()), "{logged}");
     let warnings = store.status().await.unwrap().warnings.join("\n");
     assert!(warnings.contains(&hash.to_string()), "{warnings}");

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use constellation_store_core::{Commit, ErrorKind, Operation};
 use constellation_store_fs::core::{Core, Loaded};
 use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
+use support::log::logged;
 use support::{as_vfs, commit, image, name, one, open, options, publish, small_store, source};
 
 fn warnings(core: &Core) -> Vec<String> {
@@ -95,6 +96,24 @@ fn a_warning_of_a_map_goes_when_a_checkpoint_has_written_it_and_not_when_it_fail
     faults.set_fault(None);
     core.checkpoint().unwrap();
     assert_eq!(warnings(&core), Vec::<String>::new());
+}
+
+#[test]
+fn that_files_cannot_be_written_is_logged_once_and_that_they_can_again_too() {
+    let tree = small_store();
+    let faults = FaultVfs::new(as_vfs(&tree));
+    let mut core = Core::open(Arc::new(faults.clone()), options()).unwrap();
+    for number in [7, 8] {
+        commit(&mut core, &publish("a", number)).unwrap();
+        let (call, error) = (faults.calls(), std::io::ErrorKind::StorageFull);
+        faults.set_fault(Some(Fault { call, error, mode: FaultMode::Full }));
+        let ((), log) = logged(|| (0..3).for_each(|_| drop(core.checkpoint().unwrap_err())));
+        assert_eq!(log.matches("the JSON files cannot be written").count(), 1, "{log}");
+        assert_eq!(log.lines().count(), 1, "{log}");
+        faults.set_fault(None);
+        let ((), log) = logged(|| (0..2).for_each(|_| core.checkpoint().unwrap()));
+        assert_eq!(log.matches("the JSON files are written again").count(), 1, "{log}");
+    }
 }
 
 #[test]

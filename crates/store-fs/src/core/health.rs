@@ -116,17 +116,19 @@ impl Health {
         self.set_planned(true);
     }
 
-    /// Notes that the checkpoint was given up, so that another one writes what it did not.
-    pub(super) fn checkpoint_failed(&mut self, reason: String) {
-        self.write_behind = Some(reason);
+    /// Notes that the checkpoint was given up, so that another one writes what it did not, and tells whether it is the
+    /// first since one was done.
+    pub(super) fn checkpoint_failed(&mut self, reason: String) -> bool {
         self.set_planned(false);
+        self.write_behind.replace(reason).is_none()
     }
 
-    /// Takes back what the checkpoint wrote.
-    pub(super) fn checkpoint_done(&mut self) {
-        self.write_behind = None;
+    /// Takes back what the checkpoint wrote, and tells whether the one before was given up.
+    pub(super) fn checkpoint_done(&mut self) -> bool {
+        let was_failing = self.write_behind.take().is_some();
         self.unsettled = None;
         self.found.retain(|warning| warning.until != Until::Written { is_planned: true });
+        was_failing
     }
 
     fn set_planned(&mut self, planned: bool) {
