@@ -182,7 +182,8 @@ impl ConstellationServer {
             tracing::info!("stopping: requests under way are finished");
             tokio::time::sleep(limits.drain_delay).await;
         };
-        let served = connections::serve(listener, router(&app, auth, address), &limits, stop).await;
+        let router = router(&app, auth, address);
+        let served = connections::serve(listener, router, &limits, app.metrics.connections(), stop).await;
         match &served {
             Ok(Drained::Completely) => tracing::info!("every request was answered"),
             Ok(Drained::Deadline { connections }) => {
@@ -279,7 +280,7 @@ impl Builder {
         };
         // Before anything is committed, so that no failure can have made it so.
         let is_for_reading = store.status().await.is_ok_and(|status| status.read_only.is_some());
-        let metrics = Arc::new(Metrics::new(&registry));
+        let metrics = Arc::new(Metrics::new(&registry, &limits));
         let service = PipelineService::with_metrics(store, registry, &limits, Arc::clone(&metrics));
         let service = Arc::new(service);
         let loaded = load(&service, loader.as_ref()).await;

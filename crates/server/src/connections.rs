@@ -19,6 +19,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -52,7 +53,7 @@ pub(crate) enum Drained {
     },
 }
 
-/// Serves until `stop` completes, then waits for the requests under way.
+/// Serves until `stop` completes, then waits for the requests under way. `open` counts the connections.
 ///
 /// # Errors
 ///
@@ -61,10 +62,11 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: &Limits,
+    open: &Gauge,
     stop: impl Future<Output = ()>,
 ) -> io::Result<Drained> {
     let permits = Arc::new(Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let mut connections = Connections::new(router, limits)?;
+    let mut connections = Connections::new(router, limits, open)?;
     let mut stop = std::pin::pin!(stop);
     loop {
         // Before accepting: a connection that cannot be served stays in the queue of the system.
@@ -98,9 +100,26 @@ pub(crate) async fn serve(
     Ok(connections.drain(limits.drain_deadline).await)
 }
 
+/// A connection that is open, until this is dropped.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(open: &Gauge) -> Self {
+        open.inc();
+        Self(open.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// The connections of a server.
 struct Connections {
     threads: ConnectionThreads,
+    open: Gauge,
     tasks: JoinSet<()>,
     graceful: GracefulShutdown,
     /// Dropped when the server is to stop.
@@ -112,11 +131,12 @@ struct Connections {
 }
 
 impl Connections {
-    fn new(router: Router, limits: &Limits) -> io::Result<Self> {
+    fn new(router: Router, limits: &Limits, open: &Gauge) -> io::Result<Self> {
         let mut builder = http1::Builder::new();
         builder.header_read_timeout(limits.header_read_timeout).max_buf_size(MAX_HEAD_BYTES);
         Ok(Self {
             threads: ConnectionThreads::start(limits.connection_threads)?,
+            open: open.clone(),
             tasks: JoinSet::new(),
             graceful: GracefulShutdown::new(),
             serving: watch::Sender::new(()),
@@ -143,8 +163,9 @@ impl Connections {
         let (builder, service) = (self.http(), TowerToHyperService::new(self.router.clone()));
         let (watcher, serving) = (self.graceful.watcher(), self.serving.subscribe());
         let (first_byte_timeout, write_timeout) = (self.header_read_timeout, self.write_timeout);
+        let counted = Counted::new(&self.open);
         let serve = move |stream: TcpStream| async move {
-            let _permit = permit;
+            let _held = (permit, counted);
             // Who has said nothing costs no more than a socket.
             if !has_said_something(&stream, first_byte_timeout, serving).await {
                 return;

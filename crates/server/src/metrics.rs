@@ -15,6 +15,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::config::Limits;
+
 pub(crate) use load::Load;
 pub(crate) use runs::RunMetrics;
 
@@ -32,6 +34,11 @@ struct RequestLabels {
     status: u16,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
+}
+
 /// Where the usual answers of a route are counted: to look for it among all takes longer than to count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UsualAnswers(Arc<OnceLock<(RequestLabels, Histogram)>>);
@@ -43,7 +50,9 @@ pub(crate) struct Metrics {
     compilations: Counter,
     runs: Arc<RunMetrics>,
     load: load::LoadMetrics,
+    connections: Gauge,
     store_images: Gauge,
+    store_sources: Gauge,
     store_bytes: Gauge,
     store_commits: Counter,
     store_warnings: Gauge,
@@ -52,8 +61,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// For a server with these modules.
-    pub(crate) fn new(modules: &ModuleRegistry) -> Self {
+    /// For a server with these modules and limits.
+    pub(crate) fn new(modules: &ModuleRegistry, limits: &Limits) -> Self {
         let mut registry = Registry::with_prefix("constellation");
         let compilations = Counter::default();
         registry.register(
@@ -63,8 +72,14 @@ impl Metrics {
         );
         let runs = Arc::new(RunMetrics::register(&mut registry, modules));
         let load = load::LoadMetrics::register(&mut registry);
+        let connections = Gauge::default();
+        registry.register("connections", "Connections that are open", connections.clone());
+        let help = "What bounds a number that has a metric, under the name of the setting";
+        registry.register("limit", help, limits_of(limits));
         let store_images = Gauge::default();
         registry.register("store_images", "Images in the store", store_images.clone());
+        let store_sources = Gauge::default();
+        registry.register("store_sources", "Source texts in the store", store_sources.clone());
         let store_bytes = Gauge::default();
         let help = "Bytes of the graphs of images and of source texts in the store";
         registry.register("store_bytes", help, store_bytes.clone());
@@ -98,7 +113,9 @@ impl Metrics {
             compilations,
             runs,
             load,
+            connections,
             store_images,
+            store_sources,
             store_bytes,
             store_commits,
             store_warnings,
@@ -117,6 +134,11 @@ impl Metrics {
 
     pub(crate) fn committed(&self) {
         self.store_commits.inc();
+    }
+
+    /// How many connections are open, for whoever opens and closes them.
+    pub(crate) fn connections(&self) -> &Gauge {
+        &self.connections
     }
 
     /// What counts runs.
@@ -155,8 +177,9 @@ impl Metrics {
     /// The metrics as text. The status is unknown when the store does not answer; then the last counts stand.
     pub(crate) fn encode(&self, status: Option<&StoreStatus>) -> String {
         if let Some(status) = status {
-            self.store_images.set(i64::try_from(status.images).unwrap_or(i64::MAX));
-            self.store_bytes.set(i64::try_from(status.bytes).unwrap_or(i64::MAX));
+            self.store_images.set(saturated(status.images));
+            self.store_sources.set(saturated(status.sources));
+            self.store_bytes.set(saturated(status.bytes));
             self.store_warnings.set(i64::try_from(status.warnings.len()).unwrap_or(i64::MAX));
             self.store_read_only.set(i64::from(status.read_only.is_some()));
         }
@@ -167,6 +190,33 @@ impl Metrics {
     }
 }
 
+/// The limits of what these metrics count.
+fn limits_of(limits: &Limits) -> Family<LimitLabels, Gauge> {
+    let of = Family::<LimitLabels, Gauge>::default();
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    for (limit, value) in [
+        ("max_connections", count(limits.max_connections)),
+        ("max_compilations", count(limits.max_compilations)),
+        ("max_waiting_compilations", count(limits.max_waiting_compilations)),
+        ("max_executions", count(limits.max_executions)),
+        ("max_waiting_executions", count(limits.max_waiting_executions)),
+        ("max_calls_in_flight", count(limits.max_calls_in_flight)),
+        ("max_calls_waiting", count(limits.max_calls_waiting)),
+        ("max_cached_results", count(limits.max_cached_results)),
+        ("max_cached_bytes", limits.max_cached_bytes),
+        ("max_stored_images", limits.max_stored_images),
+        ("max_stored_sources", limits.max_stored_sources),
+        ("max_stored_bytes", limits.max_stored_bytes),
+    ] {
+        of.get_or_create(&LimitLabels { limit }).set(saturated(value));
+    }
+    of
+}
+
+fn saturated(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use constellation_runtime::{RunBudget, RunObserver as _, RunReport, RunStatus};
@@ -175,7 +225,7 @@ mod tests {
     use crate::test_support::registry_with_parameter;
 
     fn metrics() -> Metrics {
-        Metrics::new(&registry_with_parameter("a"))
+        Metrics::new(&registry_with_parameter("a"), &Limits::default())
     }
 
     #[track_caller]
@@ -209,12 +259,29 @@ mod tests {
             "constellation_pool_refused_total{pool=\"executions\"} 0",
             "constellation_module_cache_calls_total{outcome=\"hit\"} 0",
             "constellation_store_images 0",
+            "constellation_connections 0",
+            "constellation_store_sources 0",
             "constellation_store_bytes 0",
             "constellation_store_warnings 0",
             "constellation_store_read_only 0",
             "constellation_store_commits_total 0",
         ] {
             assert_has(&text, line);
+        }
+    }
+
+    #[test]
+    fn each_limit_of_what_is_counted_is_told() {
+        let limits = Limits { max_executions: 7, max_stored_bytes: u64::MAX, ..Limits::default() };
+        let text = Metrics::new(&registry_with_parameter("a"), &limits).encode(None);
+        for (limit, value) in [
+            ("max_connections", 8192),
+            ("max_executions", 7),
+            ("max_calls_in_flight", 0),
+            ("max_stored_images", 100_000),
+            ("max_stored_bytes", i64::MAX),
+        ] {
+            assert_has(&text, &format!("constellation_limit{{limit=\"{limit}\"}} {value}"));
         }
     }
 
@@ -246,6 +313,7 @@ mod tests {
         let metrics = metrics();
         let status = StoreStatus {
             images: 3,
+            sources: 4,
             bytes: 5000,
             warnings: vec!["a file is damaged".into()],
             read_only: Some("a sync failed".into()),
@@ -253,6 +321,7 @@ mod tests {
         };
         let text = metrics.encode(Some(&status));
         assert_has(&text, "constellation_store_images 3");
+        assert_has(&text, "constellation_store_sources 4");
         assert_has(&text, "constellation_store_bytes 5000");
         assert_has(&text, "constellation_store_warnings 1");
         assert_has(&text, "constellation_store_read_only 1");

@@ -102,7 +102,7 @@ enum LoadFailure {
 impl PipelineService {
     /// A service over a store, with the modules that its programs may call.
     pub fn new(store: Arc<dyn PipelineStore>, registry: ModuleRegistry, limits: &Limits) -> Self {
-        let metrics = Arc::new(Metrics::new(&registry));
+        let metrics = Arc::new(Metrics::new(&registry, limits));
         Self::with_metrics(store, registry, limits, metrics)
     }
 

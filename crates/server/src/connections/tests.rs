@@ -16,6 +16,7 @@ struct Fixture {
     release: Arc<Notify>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Drained>,
+    open: Gauge,
 }
 
 impl Fixture {
@@ -38,10 +39,13 @@ impl Fixture {
             .route("/large", get(|| async { "x".repeat(64 * 1024 * 1024) }))
             .route("/echo", post(|body: String| async { body }))
             .route("/wait", get(handler));
+        let open = Gauge::default();
+        let counted = open.clone();
         let served = tokio::spawn(async move {
-            serve(listener, router, &limits, async { drop(stopped.await) }).await.unwrap()
+            let stop = async { drop(stopped.await) };
+            serve(listener, router, &limits, &counted, stop).await.unwrap()
         });
-        Self { address, entered, release, stop, served }
+        Self { address, entered, release, stop, served, open }
     }
 
     async fn send(&self, text: &str) -> TcpStream {
@@ -72,6 +76,24 @@ async fn a_request_under_way_is_answered_before_the_server_stops() {
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("done"), "{answer}");
     assert_eq!(fixture.served.await.unwrap(), Drained::Completely);
     assert!(TcpStream::connect(fixture.address).await.is_err(), "the listener is closed");
+}
+
+#[tokio::test]
+async fn a_connection_is_counted_for_as_long_as_it_is_open() {
+    for connection_threads in [0, 1] {
+        let fixture = Fixture::start(Limits { connection_threads, ..Limits::default() }).await;
+        let waiting = fixture.send("GET /wait HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        fixture.entered.notified().await;
+        assert_eq!(fixture.open.get(), 1);
+        fixture.release.notify_one();
+        assert!(read_all(waiting).await.ends_with("done"));
+        let ended = async {
+            while fixture.open.get() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(timeout(Duration::from_secs(30), ended).await.is_ok());
+    }
 }
 
 #[tokio::test]
@@ -234,7 +256,7 @@ async fn a_head_that_is_whole_in_time_is_answered_and_one_a_moment_later_is_not(
     for (delay, is_answered) in [(timeout.saturating_sub(MOMENT), true), (timeout + MOMENT, false)] {
         let (stream, mut client) = tokio::io::duplex(4096);
         let service = TowerToHyperService::new(router.clone());
-        let connections = Connections::new(router.clone(), &limits).unwrap();
+        let connections = Connections::new(router.clone(), &limits, &Gauge::default()).unwrap();
         let stream = TokioIo::new(ImpatientStream::new(stream, limits.write_timeout));
         let served = tokio::spawn(connections.http().serve_connection(stream, service));
         client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();

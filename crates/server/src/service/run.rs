@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn config_of(limits: &Limits) -> RuntimeConfig {
-        runtime(limits, &Metrics::new(&ModuleRegistry::new())).config().clone()
+        runtime(limits, &Metrics::new(&ModuleRegistry::new(), limits)).config().clone()
     }
 
     #[test]
