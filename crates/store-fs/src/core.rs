@@ -332,7 +332,8 @@ impl Core {
     ///
     /// # Errors
     ///
-    /// What earlier openings committed cannot be made durable, which comes first. Then none is under way.
+    /// What earlier openings committed cannot be made durable, which comes first; or the directory is not the one that is
+    /// locked. Then none is under way.
     pub fn begin_checkpoint(&mut self) -> Result<()> {
         self.begin_checkpoint_of(self.is_dirty())
     }
@@ -340,6 +341,7 @@ impl Core {
     /// Starts one if it `is_due`, also if all that there is to write is `store.json`.
     fn begin_checkpoint_of(&mut self, is_due: bool) -> Result<()> {
         if self.checkpoint.is_none() && is_due {
+            self.check_lock("write files")?;
             if !seeded::is_on(SeededBug::CheckpointNotSettled) {
                 self.settle().map_err(|error| error.into_store_error("write files"))?;
             }
@@ -465,6 +467,27 @@ impl Core {
         self.is_writer = false;
         self.lock = None;
         self.shared.is_closed.store(true, Ordering::Release);
+    }
+
+    /// From now on the store only reads, and touches no file any more.
+    fn stop_writing(&mut self, reason: String) {
+        tracing::error!(reason, "the store only reads until it is opened again");
+        self.checkpoint = None;
+        self.is_writer = false;
+        self.shared.health().read_only = Some(reason);
+    }
+
+    /// Stops writing where the lock protects another directory than the one that would be written to.
+    fn check_lock(&mut self, operation: &'static str) -> Result<()> {
+        self.check_writable(operation)?;
+        if let Err(error) = self.files.vfs.check_lock()
+            && !seeded::is_on(SeededBug::LockBelievedForEver)
+        {
+            self.stop_writing(format!(
+                "{error}; stop the server, see which directory is the store, and start it again"
+            ));
+        }
+        self.check_writable(operation)
     }
 
     fn check_writable(&self, operation: &'static str) -> Result<()> {

@@ -159,6 +159,8 @@ pub enum SeededBug {
     FollowedSegmentForgotten,
     /// The lock is given up while a segment is being made.
     SpareNotAwaited,
+    /// It is not looked whether the lock belongs to what is there.
+    LockBelievedForEver,
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -247,6 +249,7 @@ mod switch {
             Self::OneSpareName,
             Self::FollowedSegmentForgotten,
             Self::SpareNotAwaited,
+            Self::LockBelievedForEver,
         ];
 
         /// Runs `work` with a bug, or with none, on this thread. However `work` ends, the bug is off afterwards.

@@ -141,6 +141,14 @@ pub trait Vfs: Debug + Display + Send + Sync + 'static {
     ///
     /// `WouldBlock` when another has it, and those of the system.
     fn lock(&self, path: &str) -> io::Result<VfsLock>;
+
+    /// Checks that the root still leads to the file that was locked, so that the lock says something about what is there.
+    /// Whatever changes entries checks that by itself.
+    ///
+    /// # Errors
+    ///
+    /// Of kind `Other` when it does not, and those of the system.
+    fn check_lock(&self) -> io::Result<()>;
 }
 
 /// A file that is open for writing.

@@ -273,6 +273,10 @@ impl Vfs for Gate {
     fn lock(&self, path: &str) -> io::Result<VfsLock> {
         self.inner.lock(path)
     }
+
+    fn check_lock(&self) -> io::Result<()> {
+        self.inner.check_lock()
+    }
 }
 
 #[test]

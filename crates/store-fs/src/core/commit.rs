@@ -93,7 +93,7 @@ impl Core {
 
     /// Answers to as many commits, from the first on, as one frame holds; one at the least.
     fn commit_frame(&mut self, commits: &[VerifiedCommit]) -> Vec<Result<Committed>> {
-        if let Err(error) = self.check_writable(OPERATION) {
+        if let Err(error) = self.check_lock(OPERATION) {
             return vec![Err(error)];
         }
         if let Err(error) = self.make_good() {
@@ -200,13 +200,9 @@ impl Core {
             Err(AppendError::OutcomeUnknown(error)) => {
                 // What is on disk is unknown, so nothing may be built on it: no frame, and no checkpoint either,
                 // which would retire the frame that may be there.
-                self.checkpoint = None;
-                self.is_writer = false;
-                let reason = format!(
+                self.stop_writing(format!(
                     "a write of the journal failed, and only opening the store again settles it: {error}"
-                );
-                tracing::error!(%error, "the store only reads until it is opened again");
-                self.shared.health().read_only = Some(reason);
+                ));
                 Err(Failure::OutcomeUnknown(error))
             }
         }

@@ -477,6 +477,14 @@ impl Vfs for ModelVfs {
         }
         Ok(VfsLock::new(ModelLock { vfs: self.clone(), path: path.to_owned() }))
     }
+
+    fn check_lock(&self) -> io::Result<()> {
+        let shared = self.shared();
+        if shared.locks.iter().all(|path| shared.tree.live.contains_key(path)) {
+            return Ok(());
+        }
+        Err(io::Error::other("a locked file was removed"))
+    }
 }
 
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 mod access;
 #[cfg(target_os = "linux")]
 mod batch;
+mod place;
 
 use std::fmt;
 use std::fs::{self, File, FileType, OpenOptions, TryLockError};
@@ -18,6 +19,7 @@ use std::thread::{self, JoinHandle};
 use super::parent;
 use super::{Entry, EntryKind, Stamp, Vfs, VfsFile, VfsLock};
 use access::Heir;
+use place::Place;
 
 /// A directory of the machine.
 ///
@@ -25,6 +27,9 @@ use access::Heir;
 ///
 /// A symbolic link is not followed where the last part of a path is one. A store refuses links in the place of its
 /// directories when it is opened; one that someone exchanges for a link while the store is open is not noticed.
+///
+/// Once a file is locked, nothing is made, renamed, removed or opened for writing unless the root still leads to it. That
+/// is one look before each of these; who exchanges the directory in between is not noticed.
 ///
 /// # Owners
 ///
@@ -41,6 +46,7 @@ pub struct RealVfs {
     /// What makes the entries durable that lead to the root, until somebody waited for it.
     entries: Mutex<Option<JoinHandle<io::Result<()>>>>,
     heir: Heir,
+    place: Place,
     /// The root, from before anything was written: a sync of its file system tells the failures since it was opened.
     #[cfg(target_os = "linux")]
     opened: OnceLock<File>,
@@ -53,6 +59,7 @@ impl RealVfs {
             root: root.into(),
             entries: Mutex::default(),
             heir: Heir::default(),
+            place: Place::default(),
             #[cfg(target_os = "linux")]
             opened: OnceLock::new(),
         }
@@ -260,6 +267,7 @@ impl Vfs for RealVfs {
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {
+        self.place.check()?;
         let path = self.path(path);
         fs::create_dir(&path)?;
         self.heir.give(&self.root, &path)
@@ -325,6 +333,7 @@ impl Vfs for RealVfs {
     }
 
     fn create(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {
+        self.place.check()?;
         // `create_new` does not follow a link in the last part.
         let path = self.path(path);
         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
@@ -333,6 +342,7 @@ impl Vfs for RealVfs {
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {
+        self.place.check()?;
         let (path, _) = self.regular_file(path)?;
         Ok(Box::new(RealFile(OpenOptions::new().write(true).open(path)?)))
     }
@@ -349,14 +359,17 @@ impl Vfs for RealVfs {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.place.check()?;
         fs::rename(self.path(from), self.path(to))
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
+        self.place.check()?;
         fs::remove_file(self.path(path))
     }
 
     fn remove_directory(&self, path: &str) -> io::Result<()> {
+        self.place.check()?;
         fs::remove_dir(self.path(path))
     }
 
@@ -376,10 +389,17 @@ impl Vfs for RealVfs {
             self.heir.give(&self.root, &path)?;
         }
         match file.try_lock() {
-            Ok(()) => Ok(VfsLock::new(file)),
+            Ok(()) => {
+                self.place.lock(&path, &file)?;
+                Ok(VfsLock::new(file))
+            }
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    fn check_lock(&self) -> io::Result<()> {
+        self.place.check()
     }
 }
 

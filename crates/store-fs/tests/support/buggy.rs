@@ -211,6 +211,10 @@ impl Vfs for BuggyVfs {
             _ => self.inner.lock(path),
         }
     }
+
+    fn check_lock(&self) -> io::Result<()> {
+        self.inner.check_lock()
+    }
 }
 
 #[derive(Debug)]

@@ -158,6 +158,15 @@ fn one_writer(setup: Setup, bases: &Bases) {
     let tree = bases.small.tree.copy();
     let _first = setup.open(&tree);
     assert_eq!(kind_of(Core::open(setup.vfs(&tree), options())), Some(ErrorKind::Locked));
+    // A lock on a file that is gone says nothing about what another process does.
+    let tree = bases.small.tree.copy();
+    let mut core = setup.open(&tree);
+    commit(&mut core, &publish("a", 7)).unwrap();
+    tree.discard("LOCK");
+    let before = tree.files();
+    assert_eq!(kind_of(commit(&mut core, &publish("a", 8))), Some(ErrorKind::ReadOnly));
+    let _ = core.close();
+    assert_eq!(tree.files(), before, "something was written");
 }
 
 fn foreign(setup: Setup, bases: &Bases) {
