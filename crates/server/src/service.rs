@@ -12,6 +12,7 @@ mod room;
 mod run;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use constellation_lang::FunctionTable;
@@ -78,6 +79,8 @@ pub struct PipelineService {
     places: Mutex<KnownPlaces>,
     /// Why names cannot be run, for operators.
     problems: Mutex<BTreeMap<PipelineName, String>>,
+    /// Whether there are any: nobody who runs a pipeline waits for the others to look.
+    has_problems: AtomicBool,
     /// Held while a pipeline is compiled again and stored.
     healing: tokio::sync::Mutex<()>,
     /// Held while everything that is lost is looked for on behalf of a client. Taken before `healing`.
@@ -132,6 +135,7 @@ impl PipelineService {
             fresh: Mutex::default(),
             places: Mutex::default(),
             problems: Mutex::default(),
+            has_problems: AtomicBool::new(false),
             healing: tokio::sync::Mutex::default(),
             searching: tokio::sync::Mutex::default(),
         }

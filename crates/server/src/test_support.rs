@@ -116,7 +116,8 @@ pub(crate) fn with_subscriber<T>(
 /// Why [`RefusingStore`] refuses.
 const REFUSAL: &str = "the store was opened for reading only";
 
-/// A store in memory that refuses commits or loses an image when it is told to, and counts what it is asked for.
+/// A store in memory that refuses commits, or loses images or cannot read them, when it is told to, and counts what it is
+/// asked for.
 #[derive(Debug, Default)]
 pub(crate) struct RefusingStore {
     inner: InMemoryPipelineStore,
@@ -124,9 +125,22 @@ pub(crate) struct RefusingStore {
     gets: AtomicUsize,
     listed: Arc<AtomicUsize>,
     lost: Mutex<Option<StructuralHash>>,
+    is_unreadable: AtomicBool,
 }
 
 impl RefusingStore {
+    /// Cannot read images, or can again.
+    pub(crate) fn set_unreadable(&self, is_unreadable: bool) {
+        self.is_unreadable.store(is_unreadable, Ordering::Release);
+    }
+
+    fn check_readable(&self) -> Result<()> {
+        if self.is_unreadable.load(Ordering::Acquire) {
+            return Err(StoreError::new(ErrorKind::Unavailable, "get image", "permission is denied"));
+        }
+        Ok(())
+    }
+
     pub(crate) fn refuse(&self) {
         self.refuses.store(true, Ordering::Release);
     }
@@ -190,6 +204,7 @@ impl PipelineStore for RefusingStore {
 
     async fn get(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
         self.gets.fetch_add(1, Ordering::AcqRel);
+        self.check_readable()?;
         if self.is_lost(structural_hash) {
             return Ok(None);
         }
@@ -197,6 +212,7 @@ impl PipelineStore for RefusingStore {
     }
 
     async fn peek(&self, structural_hash: &StructuralHash) -> Result<Option<Arc<PipelineImage>>> {
+        self.check_readable()?;
         if self.is_lost(structural_hash) {
             return Ok(None);
         }

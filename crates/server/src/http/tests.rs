@@ -713,6 +713,30 @@ async fn a_pipeline_that_no_longer_loads_is_compiled_again_as_a_new_version() {
 }
 
 #[tokio::test]
+async fn all_names_whose_images_cannot_be_read_are_problems_until_they_run() {
+    let store = Arc::new(RefusingStore::default());
+    let shared: Arc<dyn PipelineStore> = store.clone();
+    let old = server_over(&shared).await;
+    for (name, source) in [("one", "in a: Int\nout a"), ("two", "in b: Int\nout b")] {
+        publish(&old.router(), name, source).await;
+    }
+    let server = server_over(&shared).await;
+    let router = server.router();
+    store.set_unreadable(true);
+    server.service().check_all().await.unwrap();
+    let ready = get(&router, "/ready?verbose").await.json();
+    assert_eq!(keys(&ready["problems"]), ["one", "two"]);
+    assert!(ready["problems"]["one"].as_str().unwrap().contains("permission is denied"), "{ready}");
+    assert_eq!(metric(&router, "constellation_pipeline_problems").await, 2);
+    let run = json!({ "ref": "one", "inputs": { "a": 4 } });
+    assert_eq!(post(&router, "/execute", &run).await.status, 503);
+    store.set_unreadable(false);
+    assert_eq!(post(&router, "/execute", &run).await.status, 200);
+    assert_eq!(keys(&get(&router, "/ready?verbose").await.json()["problems"]), ["two"]);
+    assert_eq!(metric(&router, "constellation_pipeline_problems").await, 1);
+}
+
+#[tokio::test]
 async fn a_pipeline_without_source_stays_listed_with_the_reason() {
     let store: Arc<dyn PipelineStore> = Arc::new(InMemoryPipelineStore::new());
     let builder = ConstellationServer::builder(registry_with_parameter("value"));

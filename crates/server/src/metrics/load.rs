@@ -32,6 +32,8 @@ pub(crate) struct Load {
     pub(crate) compilations: PoolStatistics,
     pub(crate) executions: PoolStatistics,
     pub(crate) runtime: RuntimeStatistics,
+    /// Names that cannot be run.
+    pub(crate) problems: usize,
 }
 
 /// The metrics of [`Load`], all at 0 until they are set.
@@ -52,6 +54,7 @@ pub(crate) struct LoadMetrics {
     waiting_for_slot: Gauge,
     calls_in_flight: Gauge,
     calls_refused: Counter,
+    problems: Gauge,
 }
 
 #[derive(Debug)]
@@ -117,6 +120,7 @@ impl LoadMetrics {
         let cache_bytes = gauge("module_cache_bytes", "About how many bytes they take");
         let calls_in_flight =
             gauge("module_calls_in_flight", "Calls in flight; always 0 unless they are bounded");
+        let problems = gauge("pipeline_problems", "Names that cannot be run, as far as it was noticed");
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
             registry.register(name, help, counter.clone());
@@ -145,11 +149,13 @@ impl LoadMetrics {
             waiting_for_slot,
             calls_in_flight,
             calls_refused,
+            problems,
         }
     }
 
     pub(crate) fn set(&self, load: &Load) {
-        let Load { compilations, executions, runtime } = load;
+        let Load { compilations, executions, runtime, problems } = load;
+        set_gauge(&self.problems, *problems);
         self.compilations.set(*compilations);
         self.executions.set(*executions);
         let RuntimeStatistics { cache, waiting_for_throttle, waiting_for_concurrency, scheduler } = *runtime;
@@ -208,6 +214,7 @@ mod tests {
                 waiting_for_concurrency: 16,
                 scheduler: Some(SchedulerStatistics { in_flight: 17, waiting: 18, refused: 19 }),
             },
+            problems: 20,
         }
     }
 
@@ -242,6 +249,7 @@ mod tests {
             "module_calls_waiting{reason=\"slot\"} 18",
             "module_calls_in_flight 17",
             "module_calls_refused_total 19",
+            "pipeline_problems 20",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
         }

@@ -1,6 +1,7 @@
 //! Pipelines that are stored and do not load: compiled again from their retained source, or kept in sight.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use constellation_rehydrate::LoadedPipeline;
@@ -151,16 +152,12 @@ impl PipelineService {
     ///
     /// # Errors
     ///
-    /// Those of the store. What is wrong with one pipeline is kept among the problems.
+    /// Those of listing the names. What is wrong with one pipeline is kept among the problems.
     pub async fn check_all(&self) -> Result<(), StoreError> {
         for (name, active) in self.active_names().await? {
             // Past all caches: what nobody calls need not stay in memory. Binding needs the whole graph.
-            match self.bind(self.store.peek(&active.structural_hash).await).await {
-                Ok(_) => {}
-                Err(LoadFailure::Store(error)) => return Err(error),
-                Err(_) => {
-                    let _ = self.load_name(Asker::Server, &name).await;
-                }
+            if self.bind(self.store.peek(&active.structural_hash).await).await.is_err() {
+                let _ = self.load_name(Asker::Server, &name).await;
             }
         }
         Ok(())
@@ -176,8 +173,16 @@ impl PipelineService {
             let not_found = || ServiceError::NotFound(Reference::Name(name.clone()));
             let active = self.store.resolve(name).await?.ok_or_else(not_found)?;
             let failure = match self.load_hash(&active.structural_hash).await {
-                Ok(pipeline) => return Ok(pipeline),
-                Err(LoadFailure::Store(error)) => return Err(error.into()),
+                Ok(pipeline) => {
+                    if self.has_problems.load(Ordering::Relaxed) {
+                        self.forget_problem(name);
+                    }
+                    return Ok(pipeline);
+                }
+                Err(LoadFailure::Store(error)) => {
+                    self.note_problem(name, &error.to_string());
+                    return Err(error.into());
+                }
                 Err(failure) => failure,
             };
             let healing = self.turn(asker, &self.healing).await?;
@@ -188,11 +193,7 @@ impl PipelineService {
                 Ok(None) => {}
                 Err(NotCompiled::Overloaded(overloaded)) => return Err(overloaded.into()),
                 Err(NotCompiled::Impossible(reason)) => {
-                    let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-                    // Told once, not with each call.
-                    if problems.insert(name.clone(), reason.clone()).as_ref() != Some(&reason) {
-                        tracing::error!(%name, %reason, "a stored pipeline cannot be run");
-                    }
+                    self.note_problem(name, &reason);
                     return Err(ServiceError::NotLoadable { reference: name.to_string(), reason });
                 }
             }
@@ -201,8 +202,19 @@ impl PipelineService {
         Err(StoreError::new(ErrorKind::Unavailable, "load pipeline", message).with("name", name).into())
     }
 
+    fn note_problem(&self, name: &PipelineName, reason: &str) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        // Told once, not with each call.
+        if problems.insert(name.clone(), reason.to_owned()).as_deref() != Some(reason) {
+            tracing::error!(%name, %reason, "a stored pipeline cannot be run");
+        }
+        self.has_problems.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn forget_problem(&self, name: &PipelineName) {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.remove(name);
+        self.has_problems.store(!problems.is_empty(), Ordering::Relaxed);
     }
 
     async fn active_names(&self) -> Result<Vec<(PipelineName, ActiveVersion)>, StoreError> {
