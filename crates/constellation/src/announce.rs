@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 use constellation_server::{
     ExampleRequest, LoadReport, LoadedFile, PipelineService, Reference, StoredPipeline,
 };
+use constellation_store_core::StoreStatus;
 
 use crate::args::LogFormat;
 
@@ -15,6 +17,21 @@ use crate::args::LogFormat;
 const MAX_PIPELINES: usize = 50;
 /// Of a file that nobody touched since its name was deleted.
 const DELETED: &str = "its name was deleted, and comes back when the file changes or is reloaded";
+
+/// Tells which store it is and what it has, so that a mistyped directory is seen.
+pub(crate) async fn store(service: &PipelineService, directory: &Path) {
+    // By its whole path, which the directory that the server was started in is a part of.
+    let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    match service.store().status().await {
+        Ok(StoreStatus { images: 0, names: 0, .. }) => {
+            tracing::info!(directory = %directory.display(), "the store is empty");
+        }
+        Ok(StoreStatus { images, names, .. }) => {
+            tracing::info!(directory = %directory.display(), names, images, "the store is open");
+        }
+        Err(error) => tracing::warn!(directory = %directory.display(), %error, "the store does not answer"),
+    }
+}
 
 /// Tells what the startup loader did.
 pub(crate) fn load_report(report: Option<&LoadReport>, format: LogFormat) {

@@ -109,13 +109,13 @@ fn serve(config: Config) -> anyhow::Result<()> {
             .with_auth(api_keys)
             .with_allowed_sites(allowed_sites)
             .with_limits(fit(limits));
-        if let StoreConfig::Directory(directory) = store {
-            store::refuse_other(&directory)?;
-            for warning in store::unfinished_imports(&directory) {
+        if let StoreConfig::Directory(directory) = &store {
+            store::refuse_other(directory)?;
+            for warning in store::unfinished_imports(directory) {
                 tracing::warn!("{warning}");
             }
             // What is there runs all the same, and a restart is not needed once it may be written.
-            if let Err(error) = store::check_access(&directory) {
+            if let Err(error) = store::check_access(directory) {
                 tracing::warn!("{error:#}");
             }
             builder = builder.with_persistent_pipeline_store(directory);
@@ -141,6 +141,9 @@ fn serve(config: Config) -> anyhow::Result<()> {
         };
         let listener = address.listen()?;
         let address = listener.local_addr().context("the listener has no address")?;
+        if let StoreConfig::Directory(directory) = &store {
+            announce::store(server.service(), directory).await;
+        }
         announce::load_report(server.load_report(), log_format);
         // Who started the server may have closed its end; that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "listening on http://{address}");
