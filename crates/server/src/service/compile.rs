@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use constellation_lang::{Compilation, Diagnostic, compile, tokenize};
+use constellation_lang::{Compilation, Diagnostic, tokenize};
 use constellation_rehydrate::LoadedPipeline;
 use constellation_store_core::{ImageMetadata, PipelineImage, SourceHash, SyntacticKey};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 use super::{PipelineService, blocking};
-use crate::admission::Overloaded;
+use crate::admission::{Overloaded, Slot};
 use crate::error::ServiceError;
 
 /// A source of at most so many bytes is cut into tokens where the request runs: handing it to another thread
 /// would take longer.
 const INLINE_TOKENIZE_BYTES: usize = 16 * 1024;
+
+/// A source of at most so many bytes is compiled there, too, which takes less than a millisecond whatever it says.
+const INLINE_COMPILE_BYTES: usize = 4 * 1024;
 
 /// For whom a program is compiled.
 #[derive(Debug, Clone, Copy)]
@@ -52,15 +55,19 @@ impl PipelineService {
         asker: Asker,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
-        let slot = match asker {
-            Asker::Server => self.compilations.enter_without_bound().await,
-            Asker::Client => self.compilations.enter().await?,
-        };
+        let slot = self.compilation_slot(asker).await?;
         blocking(move || {
             let _slot = slot;
             work()
         })
         .await
+    }
+
+    async fn compilation_slot(&self, asker: Asker) -> Result<Slot, Overloaded> {
+        match asker {
+            Asker::Server => Ok(self.compilations.enter_without_bound().await),
+            Asker::Client => self.compilations.enter().await,
+        }
     }
 
     pub(super) async fn key_of(&self, asker: Asker, source: &Arc<str>) -> Result<SyntacticKey, ServiceError> {
@@ -78,16 +85,17 @@ impl PipelineService {
         key: SyntacticKey,
         source_hash: SourceHash,
     ) -> Result<(Arc<LoadedPipeline>, Vec<Diagnostic>), ServiceError> {
+        let is_short = source.len() <= INLINE_COMPILE_BYTES;
         let metrics = Arc::clone(&self.metrics);
         let source = Arc::clone(source);
         let functions = Arc::clone(&self.functions);
         let rehydrator = self.rehydrator.clone();
         let clock = Arc::clone(&self.clock);
-        self.in_compilation_slot(asker, move || {
+        let compile = move || {
             metrics.compiled();
             let compiled_at = clock.now();
             let Compilation { dag_spec, diagnostics, node_spans: _ } =
-                compile(&tokenize(&source), &functions);
+                constellation_lang::compile(&tokenize(&source), &functions);
             let Some(dag_spec) = dag_spec else { return Err(ServiceError::Compile(diagnostics)) };
             let metadata = ImageMetadata {
                 source_hash: Some(source_hash),
@@ -98,7 +106,11 @@ impl PipelineService {
             let image = Arc::new(PipelineImage::new(dag_spec, metadata));
             let pipeline = rehydrator.rehydrate(image).map_err(ServiceError::Unsupported)?;
             Ok((Arc::new(pipeline), diagnostics))
-        })
-        .await?
+        };
+        if is_short {
+            let _slot = self.compilation_slot(asker).await?;
+            return compile();
+        }
+        self.in_compilation_slot(asker, compile).await?
     }
 }
