@@ -16,8 +16,9 @@ use crate::error::ServiceError;
 /// would take longer.
 const INLINE_TOKENIZE_BYTES: usize = 16 * 1024;
 
-/// A source of at most so many bytes is compiled there, too, which takes less than a millisecond whatever it says.
-const INLINE_COMPILE_BYTES: usize = 4 * 1024;
+/// A source of at most so many bytes is compiled there, too. Most take some ten microseconds, which is less than to hand
+/// them over; the worst, such as lists in lists two hundred deep, some milliseconds.
+const INLINE_COMPILE_BYTES: usize = 1024;
 
 /// For whom a program is compiled.
 #[derive(Debug, Clone, Copy)]
