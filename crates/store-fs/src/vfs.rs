@@ -13,7 +13,7 @@ use std::io;
 #[cfg(any(test, feature = "testing"))]
 pub use fault::{Fault, FaultMode, FaultVfs};
 #[cfg(any(test, feature = "testing"))]
-pub use model::{Fate, ModelVfs, Pending};
+pub use model::{Fate, Keys, Left, ModelVfs, Pending, View, key_of};
 pub use real::RealVfs;
 
 /// A directory tree, as far as a store needs one.

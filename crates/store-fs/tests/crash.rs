@@ -3,8 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/progress.rs"]
+mod progress;
 mod support;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -15,11 +18,12 @@ use constellation_store_fs::archive::unfinished_imports;
 use constellation_store_fs::core::Core;
 use constellation_store_fs::vfs::{FaultVfs, ModelVfs};
 use constellation_store_mem::State;
-use support::crashes::{Crashes, Depth, fates};
+use progress::Progress;
+use support::crashes::{Crashes, Depth, Distinct, Names, Tried, fates};
 use support::workloads::{Acknowledged, Base, Run, STEPS, Setup, Step, apply, archive, assert_answer, run};
 use support::{
-    as_vfs, commit, content_of, describe_content, json_files_alone, name, one, open, options, publish,
-    small_store_with_journal,
+    as_vfs, commit, content, content_of, describe_content, json_files_alone, name, one, open, options,
+    publish, small_store_with_journal,
 };
 
 /// With the value `full`, everything is tried that can be enumerated; `cargo xtask crash --full` sets it.
@@ -84,7 +88,7 @@ fn a_crash_anywhere_in_the_third_of_three_operations_loses_nothing() {
     for (place, steps) in workloads(3).iter().enumerate().step_by(SAMPLE) {
         crashes.try_last(&bases[place % 2], steps);
     }
-    assert!(crashes.counts.trees.load(Ordering::Relaxed) > 200, "{}", crashes.counts);
+    assert!(crashes.counts.trees.load(Ordering::Relaxed) > 200, "{}", crashes.counts.tried());
 }
 
 /// Which workload is the first one, and of how many one is tried.
@@ -114,25 +118,53 @@ fn everything_is_tried_when_it_is_asked_for() {
     }
     let start = Instant::now();
     let (first, n_shards) = shard();
-    for (what, base) in [("a closed store", Base::small()), ("a store with a journal", Base::with_journal())]
-    {
+    let all = (1..=3).flat_map(workloads).enumerate();
+    let all: Vec<_> = all.skip(first).step_by(n_shards).collect();
+    let part = format!("{}-of-{n_shards}", first + 1);
+    let parts = [("a closed store", Base::small()), ("a store with a journal", Base::with_journal())];
+    let parts = parts.map(|(what, base)| (what, base, Mutex::new(Progress::of(what, &part, all.len()))));
+    for (what, base, progress) in &parts {
         let crashes = Crashes::new(Setup::default(), Depth { crashes: 2, stride: 1, is_exhaustive: true });
-        let all = (1..=3).flat_map(workloads).collect::<Vec<_>>();
-        let next = Mutex::new(all.iter().skip(first).step_by(n_shards));
+        let is_done = |workload: usize| progress.lock().unwrap().is_done(workload);
+        let next = Mutex::new(all.iter().filter(|(workload, _)| !is_done(*workload)));
         let n_threads = thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| {
             for _ in 0..n_threads {
                 scope.spawn(|| {
                     loop {
                         // Not while it works.
-                        let Some(steps) = next.lock().unwrap().next() else { return };
-                        crashes.try_last(&base, steps);
+                        let Some((workload, steps)) = next.lock().unwrap().next() else { return };
+                        crashes.try_last(base, steps);
+                        progress.lock().unwrap().done(*workload, crashes.counts.tried());
                     }
                 });
             }
         });
-        eprintln!("{what}: {}; {:.0?} so far", crashes.counts, start.elapsed());
+        eprintln!("{what}: done; {:.0?} so far", start.elapsed());
     }
+    let mut tried = Tried::default();
+    for (what, _, progress) in parts {
+        let of_part = progress.into_inner().unwrap().end();
+        eprintln!("{what}: {of_part}");
+        tried = tried + of_part;
+    }
+    eprintln!("everything in part {part} was tried, and nothing was found: {tried}");
+}
+
+#[test]
+fn what_is_in_unfinished_files_makes_no_difference() {
+    let run = run(Setup::default(), &Base::with_journal(), &[Step::PublishChanged, Step::Close]);
+    let (mut names, mut trees, mut contents) = (Names::default(), HashSet::new(), HashMap::new());
+    for tree in run.vfs.moments() {
+        for (key, fates) in names.left(&tree, fates(&tree.pending())) {
+            let left = tree.crash(&fates);
+            if trees.insert(left.files()) {
+                let found = content(&open(&left));
+                assert_eq!(*contents.entry(key).or_insert_with(|| found.clone()), found, "with {fates:?}");
+            }
+        }
+    }
+    assert!(contents.len() > 50 && trees.len() > 2 * contents.len(), "{}, {}", contents.len(), trees.len());
 }
 
 #[test]
@@ -235,7 +267,7 @@ fn a_crash_anywhere_while_a_segment_is_made_beside_commits_loses_nothing() {
     for run in runs {
         crashes.check(&[Step::MakeSpare], &run, 0);
     }
-    assert!(crashes.counts.trees.load(Ordering::Relaxed) > 200, "{}", crashes.counts);
+    assert!(crashes.counts.trees.load(Ordering::Relaxed) > 200, "{}", crashes.counts.tried());
 }
 
 #[test]
@@ -291,15 +323,13 @@ fn the_json_files_alone_are_a_store_at_every_moment_of_a_checkpoint() {
         vec![Step::Remove, Step::Prune, Step::Alias, Step::Checkpoint],
         vec![Step::Collect, Step::Close],
     ];
-    let base = Base::small();
+    let (base, mut distinct) = (Base::small(), Distinct::default());
     for steps in steps {
         let run = run(Setup::default(), &base, &steps);
-        for tree in run.vfs.moments() {
-            for fates in fates(&tree.pending()) {
-                let alone = open(&json_files_alone(&tree.crash(&fates)));
-                assert_eq!(alone.shared().status().warnings, [""; 0], "{steps:?}");
-            }
-        }
+        distinct.check(&run.vfs, |left| {
+            let alone = open(&json_files_alone(left));
+            assert_eq!(alone.shared().status().warnings, [""; 0], "{steps:?}");
+        });
     }
 }
 

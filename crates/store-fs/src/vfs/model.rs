@@ -10,12 +10,17 @@
 //!
 //! It is stricter than most file systems, which order more than they promise.
 
+mod key;
+mod tree;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use self::key::{Keys, Left, View, key_of};
+use self::tree::{Content, DataChange, EntryChange, FileData, Path, Tree};
 use super::{Entry, EntryKind, Stamp, Vfs, VfsFile, VfsLock, parent};
 
 /// What a crash does to something that was not durable.
@@ -55,38 +60,8 @@ struct Shared {
     locks: BTreeSet<String>,
     /// The trees before each call that changed something, while recording.
     recording: Option<Vec<Tree>>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Tree {
-    files: BTreeMap<u64, FileData>,
-    next_file: u64,
-    live: Entries,
-    durable: Entries,
-    pending: Vec<EntryChange>,
-}
-
-/// All entries of all directories by full path; none is a directory.
-type Entries = BTreeMap<String, Option<u64>>;
-
-#[derive(Debug, Clone, Default)]
-struct FileData {
-    live: Vec<u8>,
-    durable: Vec<u8>,
-    pending: Vec<DataChange>,
-}
-
-#[derive(Debug, Clone)]
-enum DataChange {
-    Write { offset: usize, bytes: Arc<[u8]> },
-    Length(usize),
-}
-
-#[derive(Debug, Clone)]
-enum EntryChange {
-    Set { path: String, target: Option<u64> },
-    Remove { path: String },
-    Rename { from: String, to: String, target: Option<u64> },
+    /// Files that must not be read.
+    unread: BTreeSet<u64>,
 }
 
 impl ModelVfs {
@@ -114,45 +89,32 @@ impl ModelVfs {
 
     /// What is not durable, in the order in which [`ModelVfs::crash`] asks.
     pub fn pending(&self) -> Vec<Pending> {
-        let tree = &self.shared().tree;
-        let data = tree.files.values().flat_map(|file| &file.pending).map(|change| match change {
-            DataChange::Write { offset: _, bytes } => Pending::Write(bytes.len()),
-            DataChange::Length(_) => Pending::Length,
-        });
-        data.chain(tree.pending.iter().map(|_| Pending::Entry)).collect()
+        self.shared().tree.pending()
     }
 
     /// The tree after a crash now, where `fates` says what becomes of each [`ModelVfs::pending`]; what it has no
     /// answer for is lost. Locks are gone. This tree stays as it is.
     pub fn crash(&self, fates: &[Fate]) -> Self {
-        let mut tree = self.shared().tree.clone();
-        let mut fates = fates.iter().copied().chain(std::iter::repeat(Fate::Lose));
-        let mut next = || fates.next().unwrap_or(Fate::Lose);
-        for file in tree.files.values_mut() {
-            for change in std::mem::take(&mut file.pending) {
-                let fate = next();
-                change.apply(&mut file.durable, fate);
-            }
-            file.live = file.durable.clone();
-        }
-        for change in std::mem::take(&mut tree.pending) {
-            if next() != Fate::Lose {
-                change.apply(&mut tree.durable);
-            }
-        }
-        // What is durable in a directory that is not durable itself is lost with it. Parents sort before children.
-        let mut directories = BTreeSet::new();
-        tree.durable.retain(|path, target| {
-            let is_reachable = parent(path).is_empty() || directories.contains(parent(path));
-            if is_reachable && target.is_none() {
-                directories.insert(path.clone());
-            }
-            is_reachable
-        });
-        tree.live = tree.durable.clone();
-        let reachable: BTreeSet<u64> = tree.live.values().filter_map(|target| *target).collect();
-        tree.files.retain(|file, _| reachable.contains(file));
-        Self::of(tree)
+        let shared = self.shared();
+        let mut fates = fates.to_vec();
+        fates.resize(shared.tree.pending().len(), Fate::Lose);
+        let left = Self::of(shared.tree.crash(&fates));
+        left.shared().unread.clone_from(&shared.unread);
+        left
+    }
+
+    /// The keys of what crashes leave.
+    pub fn keys(&self, view: View) -> Keys {
+        Keys::new(self.shared().tree.clone(), view)
+    }
+
+    /// Panics from now on when the content, the length or the stamp of a file is looked at that is there now and that a
+    /// key leaves out, or when it is opened or moved: whoever says that nobody does must not be believed. So does what
+    /// a crash leaves of it.
+    pub fn forbid_reading(&self, view: View) {
+        let mut shared = self.shared();
+        let unread = shared.tree.live.iter().filter(|(path, _)| (view.is_unread)(path.as_str()));
+        shared.unread = unread.filter_map(|(_, target)| *target).collect();
     }
 
     /// Does what a failed sync does on some systems: what is not durable can still be read, but is taken for
@@ -161,7 +123,7 @@ impl ModelVfs {
         let tree = &mut self.shared().tree;
         tree.pending.clear();
         for file in tree.files.values_mut() {
-            file.pending.clear();
+            Arc::make_mut(file).pending.clear();
         }
     }
 
@@ -180,33 +142,42 @@ impl ModelVfs {
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let tree = &self.shared().tree;
         let files = tree.live.iter().filter_map(|(path, target)| Some((path, (*target)?)));
-        files.map(|(path, file)| (path.clone(), tree.files[&file].live.clone())).collect()
+        files
+            .map(|(path, file)| (path.as_str().to_owned(), tree.files[&file].live.bytes().to_vec()))
+            .collect()
+    }
+
+    /// The paths of [`ModelVfs::files`].
+    pub fn paths(&self) -> Vec<String> {
+        let tree = &self.shared().tree;
+        let files = tree.live.iter().filter(|(_, target)| target.is_some());
+        files.map(|(path, _)| path.as_str().to_owned()).collect()
     }
 
     /// Puts a file where a test wants one, durably, with the directories above it.
     pub fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         let mut shared = self.shared();
         let tree = &mut shared.tree;
-        let mut directory = parent(path);
-        while !directory.is_empty() {
-            tree.live.insert(directory.to_owned(), None);
-            tree.durable.insert(directory.to_owned(), None);
-            directory = parent(directory);
+        let file = tree.new_file(FileData::of(Content::from(bytes.into())));
+        for entries in [&mut tree.live, &mut tree.durable] {
+            let entries = Arc::make_mut(entries);
+            let mut directory = parent(path);
+            while !directory.is_empty() {
+                entries.insert(Path::new(directory), None);
+                directory = parent(directory);
+            }
+            entries.insert(Path::new(path), Some(file));
         }
-        let bytes = bytes.into();
-        let file = tree.new_file(FileData { live: bytes.clone(), durable: bytes, pending: Vec::new() });
-        tree.live.insert(path.to_owned(), Some(file));
-        tree.durable.insert(path.to_owned(), Some(file));
     }
 
     /// Changes the bytes of a file that is there, durably and without a trace, as decay does: its stamp stays, and
     /// that of its directory.
     pub fn decay(&self, path: &str, change: impl FnOnce(&mut [u8])) {
         let tree = &mut self.shared().tree;
-        let Some(Some(file)) = tree.live.get(path) else { return };
-        let Some(data) = tree.files.get_mut(file) else { return };
-        change(&mut data.live);
-        data.durable.clone_from(&data.live);
+        let Some(Some(file)) = tree.live.get(path).copied() else { return };
+        let Ok(data) = tree.edit(file) else { return };
+        data.live.edit(|bytes| change(bytes));
+        data.durable = data.live.clone();
     }
 
     /// Removes a file, or a directory with all that is in it, durably.
@@ -214,12 +185,13 @@ impl ModelVfs {
         let below = format!("{path}/");
         let tree = &mut self.shared().tree;
         for entries in [&mut tree.live, &mut tree.durable] {
-            entries.retain(|entry, _| entry != path && !entry.starts_with(&below));
+            let entries = Arc::make_mut(entries);
+            entries.retain(|entry, _| entry.as_str() != path && !entry.as_str().starts_with(&below));
         }
     }
 
     fn of(tree: Tree) -> Self {
-        Self { shared: Arc::new(Mutex::new(Shared { tree, locks: BTreeSet::new(), recording: None })) }
+        Self { shared: Arc::new(Mutex::new(Shared { tree, ..Shared::default() })) }
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -239,93 +211,16 @@ impl ModelVfs {
     }
 }
 
-impl Tree {
-    fn new_file(&mut self, data: FileData) -> u64 {
-        let file = self.next_file;
-        self.next_file += 1;
-        self.files.insert(file, data);
-        file
-    }
-
+impl Shared {
+    /// A file that may be read.
     fn file(&self, path: &str) -> io::Result<u64> {
-        match self.live.get(path) {
-            None => Err(io::ErrorKind::NotFound.into()),
-            Some(None) => Err(io::ErrorKind::InvalidInput.into()),
-            Some(Some(file)) => Ok(*file),
-        }
+        let file = self.tree.file(path)?;
+        self.check_unread(path, file);
+        Ok(file)
     }
 
-    fn check_directory(&self, path: &str) -> io::Result<()> {
-        match self.live.get(path) {
-            _ if path.is_empty() => Ok(()),
-            None => Err(io::ErrorKind::NotFound.into()),
-            Some(None) => Ok(()),
-            Some(Some(_)) => Err(io::ErrorKind::NotADirectory.into()),
-        }
-    }
-
-    fn check_vacant(&self, path: &str) -> io::Result<()> {
-        self.check_directory(parent(path))?;
-        if self.live.contains_key(path) { Err(io::ErrorKind::AlreadyExists.into()) } else { Ok(()) }
-    }
-
-    fn change_entry(&mut self, change: EntryChange) {
-        change.clone().apply(&mut self.live);
-        self.pending.push(change);
-    }
-}
-
-impl DataChange {
-    fn apply(&self, content: &mut Vec<u8>, fate: Fate) {
-        match (self, fate) {
-            (_, Fate::Lose) => {}
-            (Self::Length(length), _) => content.resize(*length, 0),
-            (Self::Write { offset, bytes }, fate) => {
-                let (written, length) = match fate {
-                    Fate::Torn(written) => (written.min(bytes.len()), bytes.len()),
-                    Fate::Short(written) => (written.min(bytes.len()), written.min(bytes.len())),
-                    Fate::Keep | Fate::Lose => (bytes.len(), bytes.len()),
-                };
-                if content.len() < offset + length {
-                    content.resize(offset + length, 0);
-                }
-                content[*offset..offset + written].copy_from_slice(&bytes[..written]);
-            }
-        }
-    }
-}
-
-impl EntryChange {
-    fn apply(self, entries: &mut Entries) {
-        match self {
-            Self::Set { path, target } => {
-                entries.insert(path, target);
-            }
-            Self::Remove { path } => {
-                entries.remove(&path);
-            }
-            Self::Rename { from, to, target } => {
-                if entries.get(&from) == Some(&target) {
-                    entries.remove(&from);
-                }
-                if target.is_none() {
-                    let below = format!("{from}/");
-                    for (path, target) in
-                        entries.extract_if(.., |path, _| path.starts_with(&below)).collect::<Vec<_>>()
-                    {
-                        entries.insert(format!("{to}/{}", &path[below.len()..]), target);
-                    }
-                }
-                entries.insert(to, target);
-            }
-        }
-    }
-
-    /// The directory whose sync makes it durable.
-    fn directory(&self) -> &str {
-        match self {
-            Self::Set { path, .. } | Self::Remove { path } | Self::Rename { to: path, .. } => parent(path),
-        }
+    fn check_unread(&self, path: &str, file: u64) {
+        assert!(!self.unread.contains(&file), "'{path}' is looked at, which is said to be never read");
     }
 }
 
@@ -347,7 +242,7 @@ impl Vfs for ModelVfs {
     fn create_directory(&self, path: &str) -> io::Result<()> {
         self.change(|tree| {
             tree.check_vacant(path)?;
-            tree.change_entry(EntryChange::Set { path: path.to_owned(), target: None });
+            tree.change_entry(EntryChange::Set { path: Path::new(path), target: None });
             Ok(())
         })
     }
@@ -355,38 +250,39 @@ impl Vfs for ModelVfs {
     fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
         let tree = &self.shared().tree;
         tree.check_directory(path)?;
-        let entries = tree.live.iter().filter(|(entry, _)| parent(entry) == path);
+        let entries = tree.in_directory(path);
         let entries = entries.map(|(entry, target)| Entry {
-            name: entry.rsplit_once('/').map_or(entry.as_str(), |(_, name)| name).to_owned(),
+            name: entry.rsplit_once('/').map_or(entry, |(_, name)| name).to_owned(),
             kind: if target.is_some() { EntryKind::File } else { EntryKind::Directory },
         });
         Ok(entries.collect())
     }
 
     fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
-        let tree = &self.shared().tree;
-        let content = &tree.files[&tree.file(path)?].live;
+        let shared = self.shared();
+        let content = shared.tree.files[&shared.file(path)?].live.bytes();
         if content.len() as u64 > limit {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        Ok(content.clone())
+        Ok(content.to_vec())
     }
 
     fn length(&self, path: &str) -> io::Result<u64> {
-        let tree = &self.shared().tree;
-        Ok(tree.files[&tree.file(path)?].live.len() as u64)
+        let shared = self.shared();
+        Ok(shared.tree.files[&shared.file(path)?].live.bytes().len() as u64)
     }
 
     fn stamp(&self, path: &str) -> io::Result<Stamp> {
-        let tree = &self.shared().tree;
+        let shared = self.shared();
+        let tree = &shared.tree;
         let mut hasher = DefaultHasher::new();
         match tree.live.get(path) {
             None => return Err(io::ErrorKind::NotFound.into()),
-            Some(Some(file)) => (file, tree.files[file].live.len()).hash(&mut hasher),
-            Some(None) => {
-                let entries = tree.live.iter().filter(|(entry, _)| parent(entry) == path);
-                entries.for_each(|entry| entry.hash(&mut hasher));
+            Some(Some(file)) => {
+                shared.check_unread(path, *file);
+                (file, tree.files[file].live.bytes().len()).hash(&mut hasher);
             }
+            Some(None) => tree.in_directory(path).for_each(|entry| entry.hash(&mut hasher)),
         }
         let mut stamp = [0; 16];
         stamp[..8].copy_from_slice(&hasher.finish().to_le_bytes());
@@ -397,18 +293,20 @@ impl Vfs for ModelVfs {
         let file = self.change(|tree| {
             tree.check_vacant(path)?;
             let file = tree.new_file(FileData::default());
-            tree.change_entry(EntryChange::Set { path: path.to_owned(), target: Some(file) });
+            tree.change_entry(EntryChange::Set { path: Path::new(path), target: Some(file) });
             Ok(file)
         })?;
         Ok(Box::new(ModelFile { vfs: self.clone(), file }))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {
-        let file = self.shared().tree.file(path)?;
+        let file = self.shared().file(path)?;
         Ok(Box::new(ModelFile { vfs: self.clone(), file }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        // A file that is not there is told below.
+        let _ = self.shared().file(from);
         self.change(|tree| {
             let Some(target) = tree.live.get(from).copied() else {
                 return Err(io::ErrorKind::NotFound.into());
@@ -419,10 +317,10 @@ impl Vfs for ModelVfs {
                 return Err(io::ErrorKind::IsADirectory.into());
             }
             if target.is_some() && parent(from) != parent(to) {
-                tree.change_entry(EntryChange::Set { path: to.to_owned(), target });
-                tree.change_entry(EntryChange::Remove { path: from.to_owned() });
+                tree.change_entry(EntryChange::Set { path: Path::new(to), target });
+                tree.change_entry(EntryChange::Remove { path: Path::new(from) });
             } else {
-                let change = EntryChange::Rename { from: from.to_owned(), to: to.to_owned(), target };
+                let change = EntryChange::Rename { from: Path::new(from), to: Path::new(to), target };
                 tree.change_entry(change);
             }
             Ok(())
@@ -432,7 +330,7 @@ impl Vfs for ModelVfs {
     fn remove(&self, path: &str) -> io::Result<()> {
         self.change(|tree| {
             tree.file(path)?;
-            tree.change_entry(EntryChange::Remove { path: path.to_owned() });
+            tree.change_entry(EntryChange::Remove { path: Path::new(path) });
             Ok(())
         })
     }
@@ -440,10 +338,10 @@ impl Vfs for ModelVfs {
     fn remove_directory(&self, path: &str) -> io::Result<()> {
         self.change(|tree| {
             tree.check_directory(path)?;
-            if tree.live.keys().any(|entry| parent(entry) == path) {
+            if tree.in_directory(path).next().is_some() {
                 return Err(io::ErrorKind::DirectoryNotEmpty.into());
             }
-            tree.change_entry(EntryChange::Remove { path: path.to_owned() });
+            tree.change_entry(EntryChange::Remove { path: Path::new(path) });
             Ok(())
         })
     }
@@ -451,15 +349,7 @@ impl Vfs for ModelVfs {
     fn sync_directory(&self, path: &str) -> io::Result<()> {
         self.change(|tree| {
             tree.check_directory(path)?;
-            let mut pending = Vec::new();
-            for change in std::mem::take(&mut tree.pending) {
-                if change.directory() == path {
-                    change.apply(&mut tree.durable);
-                } else {
-                    pending.push(change);
-                }
-            }
-            tree.pending = pending;
+            tree.sync_directory(path);
             Ok(())
         })
     }
@@ -468,7 +358,7 @@ impl Vfs for ModelVfs {
         self.change(|tree| {
             if !tree.live.contains_key(path) {
                 let file = tree.new_file(FileData::default());
-                tree.change_entry(EntryChange::Set { path: path.to_owned(), target: Some(file) });
+                tree.change_entry(EntryChange::Set { path: Path::new(path), target: Some(file) });
             }
             tree.file(path).map(|_| ())
         })?;
@@ -495,12 +385,7 @@ struct ModelFile {
 
 impl ModelFile {
     fn change(&self, change: DataChange) -> io::Result<()> {
-        self.vfs.change(|tree| {
-            let file = tree.files.get_mut(&self.file).ok_or(io::ErrorKind::NotFound)?;
-            change.apply(&mut file.live, Fate::Keep);
-            file.pending.push(change);
-            Ok(())
-        })
+        self.vfs.change(|tree| tree.change_data(self.file, change))
     }
 }
 
@@ -517,13 +402,7 @@ impl VfsFile for ModelFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.vfs.change(|tree| {
-            let file = tree.files.get_mut(&self.file).ok_or(io::ErrorKind::NotFound)?;
-            for change in std::mem::take(&mut file.pending) {
-                change.apply(&mut file.durable, Fate::Keep);
-            }
-            Ok(())
-        })
+        self.vfs.change(|tree| tree.sync_data(self.file))
     }
 }
 
@@ -540,161 +419,4 @@ impl Drop for ModelLock {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn write(vfs: &ModelVfs, path: &str, bytes: &[u8]) -> Box<dyn VfsFile> {
-        let mut file = vfs.create(path).unwrap();
-        file.write_all_at(0, bytes).unwrap();
-        file
-    }
-
-    #[test]
-    fn what_was_not_synced_may_be_lost() {
-        let vfs = ModelVfs::new();
-        let _file = write(&vfs, "a", b"x");
-        assert_eq!(vfs.pending(), [Pending::Write(1), Pending::Entry]);
-        assert!(vfs.crash(&[]).files().is_empty());
-        assert_eq!(vfs.crash(&[Fate::Lose, Fate::Keep]).files()["a"], b"");
-        assert_eq!(vfs.crash(&[Fate::Keep, Fate::Keep]).files()["a"], b"x");
-        assert_eq!(vfs.files()["a"], b"x", "the tree that crashed in thought goes on");
-    }
-
-    #[test]
-    fn syncing_a_file_does_not_make_its_entry_durable() {
-        let vfs = ModelVfs::new();
-        write(&vfs, "a", b"x").sync().unwrap();
-        assert_eq!(vfs.pending(), [Pending::Entry]);
-        vfs.sync_directory("").unwrap();
-        assert_eq!(vfs.crash(&[]).files()["a"], b"x");
-    }
-
-    #[test]
-    fn a_directory_that_is_not_durable_takes_its_files_with_it() {
-        let vfs = ModelVfs::new();
-        vfs.create_directory("d").unwrap();
-        write(&vfs, "d/a", b"x").sync().unwrap();
-        vfs.sync_directory("d").unwrap();
-        assert!(vfs.crash(&[]).files().is_empty());
-        vfs.sync_directory("").unwrap();
-        assert_eq!(vfs.crash(&[]).files()["d/a"], b"x");
-    }
-
-    #[test]
-    fn a_directory_takes_what_is_in_it_along_to_its_new_name() {
-        let vfs = ModelVfs::new();
-        vfs.create_directory("d").unwrap();
-        write(&vfs, "d/a", b"x").sync().unwrap();
-        vfs.sync_directory("d").unwrap();
-        vfs.sync_directory("").unwrap();
-        vfs.rename("d", "e").unwrap();
-        assert_eq!(vfs.files(), BTreeMap::from([("e/a".to_owned(), b"x".to_vec())]));
-        assert_eq!(vfs.crash(&[]).files(), BTreeMap::from([("d/a".to_owned(), b"x".to_vec())]));
-        vfs.sync_directory("").unwrap();
-        assert_eq!(vfs.crash(&[]).files()["e/a"], b"x");
-    }
-
-    #[test]
-    fn a_file_that_is_moved_may_be_found_in_either_directory_in_both_or_in_none() {
-        let vfs = ModelVfs::new();
-        vfs.put("from/a", "x");
-        vfs.put("to/b", "y");
-        vfs.rename("from/a", "to/a").unwrap();
-        let found = |fates: [Fate; 2]| {
-            let files = vfs.crash(&fates).files();
-            [files.contains_key("from/a"), files.contains_key("to/a")]
-        };
-        assert_eq!(found([Fate::Lose, Fate::Lose]), [true, false]);
-        assert_eq!(found([Fate::Keep, Fate::Lose]), [true, true]);
-        assert_eq!(found([Fate::Lose, Fate::Keep]), [false, false]);
-        assert_eq!(found([Fate::Keep, Fate::Keep]), [false, true]);
-        assert_eq!(vfs.files().into_keys().collect::<Vec<_>>(), ["to/a", "to/b"]);
-    }
-
-    #[test]
-    fn a_rename_without_a_sync_of_the_data_leaves_an_empty_file() {
-        let vfs = ModelVfs::new();
-        let _file = write(&vfs, "a.tmp", b"x");
-        vfs.rename("a.tmp", "a").unwrap();
-        vfs.sync_directory("").unwrap();
-        assert_eq!(vfs.crash(&[]).files(), BTreeMap::from([("a".to_owned(), Vec::new())]));
-    }
-
-    #[test]
-    fn what_a_failed_sync_forgot_is_readable_and_never_durable() {
-        let vfs = ModelVfs::new();
-        vfs.put("a", "old");
-        vfs.open("a").unwrap().write_all_at(0, b"new").unwrap();
-        vfs.forget_pending();
-        let mut file = vfs.open("a").unwrap();
-        file.sync().unwrap();
-        assert_eq!(vfs.files()["a"], b"new");
-        assert_eq!(vfs.crash(&[]).files()["a"], b"old");
-        file.write_all_at(0, b"N").unwrap();
-        file.sync().unwrap();
-        assert_eq!(vfs.crash(&[]).files()["a"], b"Nld");
-    }
-
-    #[test]
-    fn what_a_failed_sync_of_a_directory_forgot_is_durable_only_under_a_new_name() {
-        let vfs = ModelVfs::new();
-        vfs.create_directory("d").unwrap();
-        write(&vfs, "a.tmp", b"x").sync().unwrap();
-        vfs.rename("a.tmp", "a").unwrap();
-        vfs.forget_entries("");
-        vfs.sync_directory("").unwrap();
-        assert_eq!(vfs.files()["a"], b"x");
-        assert!(vfs.crash(&[]).files().is_empty());
-        write(&vfs, "b.tmp", b"y").sync().unwrap();
-        vfs.rename("b.tmp", "a").unwrap();
-        vfs.remove_directory("d").unwrap();
-        vfs.create_directory("d").unwrap();
-        vfs.sync_directory("").unwrap();
-        assert_eq!(vfs.crash(&[]).files()["a"], b"y");
-        assert!(vfs.crash(&[]).list("d").is_ok());
-    }
-
-    #[test]
-    fn only_an_empty_directory_is_removed() {
-        let vfs = ModelVfs::new();
-        vfs.create_directory("d").unwrap();
-        let _file = write(&vfs, "d/a", b"x");
-        assert_eq!(vfs.remove_directory("d").unwrap_err().kind(), io::ErrorKind::DirectoryNotEmpty);
-        assert_eq!(vfs.remove_directory("d/a").unwrap_err().kind(), io::ErrorKind::NotADirectory);
-        assert_eq!(vfs.remove_directory("e").unwrap_err().kind(), io::ErrorKind::NotFound);
-        vfs.remove("d/a").unwrap();
-        vfs.remove_directory("d").unwrap();
-        assert_eq!(vfs.list("d").unwrap_err().kind(), io::ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn a_torn_write_keeps_a_part() {
-        let vfs = ModelVfs::new();
-        let _file = write(&vfs, "a", b"abcd");
-        vfs.sync_directory("").unwrap();
-        assert_eq!(vfs.crash(&[Fate::Torn(1)]).files()["a"], b"a\0\0\0");
-        assert_eq!(vfs.crash(&[Fate::Short(1)]).files()["a"], b"a");
-    }
-
-    #[test]
-    fn moments_are_before_each_change_and_now() {
-        let vfs = ModelVfs::new();
-        vfs.record();
-        write(&vfs, "a", b"x").sync().unwrap();
-        let moments = vfs.moments();
-        assert_eq!(moments.len(), 4);
-        assert!(moments[0].files().is_empty());
-        assert_eq!(moments[1].files()["a"], b"");
-        assert_eq!(moments[2].pending(), [Pending::Write(1), Pending::Entry]);
-    }
-
-    #[test]
-    fn a_lock_is_held_once_and_survives_no_crash() {
-        let vfs = ModelVfs::new();
-        let lock = vfs.lock("LOCK").unwrap();
-        assert_eq!(vfs.lock("LOCK").unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        assert!(vfs.crash(&[]).lock("LOCK").is_ok());
-        drop(lock);
-        assert!(vfs.lock("LOCK").is_ok());
-    }
-}
+mod tests;

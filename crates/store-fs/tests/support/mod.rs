@@ -8,7 +8,6 @@ pub(crate) mod log;
 pub(crate) mod reading;
 pub(crate) mod workloads;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -202,10 +201,9 @@ pub(crate) fn after_kill(vfs: &ModelVfs) -> ModelVfs {
     vfs.copy()
 }
 
-/// The files of a tree, as a key by which trees are compared: what is random in them is left out.
-pub(crate) fn fingerprint(vfs: &ModelVfs) -> BTreeMap<String, Vec<u8>> {
-    let mut files = vfs.files();
-    if let Some(bytes) = files.get_mut("store.json")
+/// Leaves out what is random in `store.json` and in the catalogue.
+pub(crate) fn without_random_ids(manifest: &mut Option<Vec<u8>>, catalogue: &mut Option<Vec<u8>>) {
+    if let Some(bytes) = manifest
         && let Ok(mut manifest) = serde_json::from_slice::<serde_json::Value>(bytes)
         && let Some(members) = manifest.as_object_mut()
         && members.contains_key("checksum")
@@ -214,16 +212,15 @@ pub(crate) fn fingerprint(vfs: &ModelVfs) -> BTreeMap<String, Vec<u8>> {
         let checkpoint = members.remove("checkpointId");
         *bytes = manifest.to_string().into_bytes();
         let checkpoint = checkpoint.and_then(|id| id.as_str()?.parse::<uuid::Uuid>().ok());
-        if let (Some(checkpoint), Some(bytes)) = (checkpoint, files.get_mut("pack/catalogue")) {
-            without_random_ids(bytes, checkpoint);
+        if let (Some(checkpoint), Some(bytes)) = (checkpoint, catalogue) {
+            catalogue_without_random_ids(bytes, checkpoint);
         }
     }
-    files
 }
 
 /// What matters of the ids and hashes in a catalogue: whether a section is whole, whether it follows the one before
 /// it, and whether it is of the checkpoint in `store.json`.
-fn without_random_ids(catalogue: &mut [u8], checkpoint: uuid::Uuid) {
+fn catalogue_without_random_ids(catalogue: &mut [u8], checkpoint: uuid::Uuid) {
     const HASH: std::ops::Range<usize> = 48..80;
     const ID: std::ops::Range<usize> = 80..96;
     const PREVIOUS: std::ops::Range<usize> = 96..112;

@@ -15,11 +15,11 @@ use constellation_store_core::{ErrorKind, Operation, Precondition, SourceHash};
 use constellation_store_fs::core::{Core, CoreOptions, Loaded};
 use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
 
-use crate::support::crashes::{Crashes, Depth};
+use crate::support::crashes::{Crashes, Depth, Distinct};
 use crate::support::workloads::{Base, Setup, Step, apply, assert_answer, make_spare, run};
 use crate::support::{
-    assert_same, check_files, commit, commit_batch, content, content_of, image, key, kind_of, name, one,
-    options, publish, put,
+    assert_same, check_files, commit, commit_batch, content, content_of, image, json_files_alone, key,
+    kind_of, name, one, options, publish, put,
 };
 
 /// The stores that scenarios start from, made without a bug.
@@ -504,13 +504,10 @@ fn crashes(setup: Setup, bases: &Bases) {
     crashes.try_all(&bases.small, &[Batch, CommitDuringCheckpoint(4), Batch, Prune, Remove]);
     crashes.try_all(&Base::empty(), &[PublishNew, Checkpoint, PublishChanged, Close]);
     let run = run(setup, &bases.small, &[PublishNew, Collect, Close]);
-    for tree in run.vfs.moments() {
-        let pending = tree.pending();
-        for fates in crate::support::crashes::fates(&pending) {
-            let alone = crate::support::json_files_alone(&tree.crash(&fates));
-            assert_eq!(warnings(&setup.open(&alone)), "", "the JSON files alone are a store");
-        }
-    }
+    Distinct::default().check(&run.vfs, |left| {
+        let alone = json_files_alone(left);
+        assert_eq!(warnings(&setup.open(&alone)), "", "the JSON files alone are a store");
+    });
 }
 
 /// How many calls an opening takes.

@@ -44,8 +44,9 @@ const MIN_THREADS: usize = 4;
 
 /// What `read` makes of each file, in order.
 fn in_parallel<F: Sync, T: Send>(files: &[F], read: impl Fn(&F) -> T + Sync) -> Vec<T> {
-    let threads = std::thread::available_parallelism().map_or(MIN_THREADS, |n| n.get().max(MIN_THREADS));
-    let parts = if files.len() < MANY_FILES { 1 } else { threads };
+    // The system is asked only if need be, which takes longer than a few small files.
+    let threads = || std::thread::available_parallelism().map_or(MIN_THREADS, |n| n.get().max(MIN_THREADS));
+    let parts = if files.len() < MANY_FILES { 1 } else { threads() };
     let parts = files.chunks(files.len().div_ceil(parts).max(1));
     parallel::each(parts, |part| part.iter().map(&read).collect::<Vec<_>>()).into_iter().flatten().collect()
 }
