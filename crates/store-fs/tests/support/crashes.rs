@@ -339,7 +339,17 @@ impl Key {
 
 /// The content of unfinished files is swept and never read, which each recovery checks. So what it is makes no
 /// difference to a recovery, nor to what a crash in that leaves: the same calls are made, and get the same answers.
-const VIEW: View = View { apart: ["store.json", "pack/catalogue"], is_unread: |path| path.contains(".tmp-") };
+///
+/// A catalogue is believed if the stamps are those that it tells, so which files there are matters beside what is in
+/// them.
+const VIEW: View = View {
+    apart: ["store.json", "pack/catalogue"],
+    is_unread: |path| path.contains(".tmp-"),
+    is_stamped: |path| {
+        let stamped = ["images/", "sources/", "versions/", "aliases.json", "syntactic-index.json"];
+        stamped.iter().any(|start| path.starts_with(start))
+    },
+};
 
 /// Tells trees of one run apart. What has random ids in it is looked at once.
 #[derive(Debug, Default)]

@@ -18,6 +18,9 @@ pub struct View {
     /// Whether nobody reads the content of a file with this path, so that only its path is a part of the key. See
     /// [`ModelVfs::forbid_reading`](super::ModelVfs::forbid_reading).
     pub is_unread: fn(&str) -> bool,
+    /// Whether somebody looks at the stamp of a file with this path, or of its directory, so that it is another one
+    /// when it has the same content and was written anew.
+    pub is_stamped: fn(&str) -> bool,
 }
 
 /// What a crash leaves.
@@ -156,6 +159,7 @@ impl Keys {
     fn count(&self, sum: &mut Sum, path: &Path, target: Option<u64>, count: Count) {
         const DIRECTORY: u128 = u128::from_le_bytes(*b"it is a director");
         const UNREAD: u128 = u128::from_le_bytes(*b"nobody reads it.");
+        const STAMP: u128 = u128::from_le_bytes(*b"which file it is");
         let is_in = count == Count::In;
         if let Some(place) = self.view.apart.iter().position(|apart| *apart == path.as_str()) {
             sum.apart[place] = target.filter(|_| is_in);
@@ -164,6 +168,10 @@ impl Keys {
         // Odd.
         let factor = path.hash() | 1;
         let factor = if is_in { factor } else { factor.wrapping_neg() };
+        if let Some(file) = target.filter(|_| (self.view.is_stamped)(path.as_str())) {
+            let stamp = u128::from(file).wrapping_mul(STAMP);
+            sum.settled = sum.settled.wrapping_add(factor.wrapping_mul(stamp));
+        }
         let settled = match target {
             None => DIRECTORY,
             Some(_) if (self.view.is_unread)(path.as_str()) => UNREAD,

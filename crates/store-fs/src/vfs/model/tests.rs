@@ -158,7 +158,7 @@ fn a_lock_is_held_once_and_survives_no_crash() {
 /// A way to look at a file.
 type Look = fn(&ModelVfs) -> io::Result<()>;
 
-const EVERYTHING: View = View { apart: ["a", "b"], is_unread: |_| false };
+const EVERYTHING: View = View { apart: ["a", "b"], is_unread: |_| false, is_stamped: |_| false };
 
 /// Every subset of what is pending, and torn writes beside everything else.
 fn every_fate(pending: &[Pending]) -> Vec<Vec<Fate>> {
@@ -229,7 +229,7 @@ fn a_key_is_that_of_the_tree_that_a_crash_leaves_and_of_no_other() {
 
 #[test]
 fn a_key_leaves_out_the_content_of_what_nobody_reads() {
-    let view = View { apart: ["", ""], is_unread: |path| path.starts_with("tmp") };
+    let view = View { apart: ["", ""], is_unread: |path| path.starts_with("tmp"), is_stamped: |_| false };
     let key = |path: &str, content: &str| {
         let vfs = ModelVfs::new();
         vfs.put(path, content);
@@ -241,8 +241,22 @@ fn a_key_leaves_out_the_content_of_what_nobody_reads() {
 }
 
 #[test]
+fn a_key_tells_a_file_that_was_written_anew_where_stamps_are_looked_at() {
+    let vfs = ModelVfs::new();
+    vfs.put("a", "x");
+    let before = vfs.copy();
+    vfs.put("a", "x");
+    for is_stamped in [(|_| false) as fn(&str) -> bool, |path| path == "a"] {
+        let view = View { apart: ["", ""], is_unread: |_| false, is_stamped };
+        let is_same = vfs.keys(view).after(&[]) == before.keys(view).after(&[]);
+        let has_stamp = vfs.stamp("a").unwrap() == before.stamp("a").unwrap();
+        assert_eq!(is_same, has_stamp || !is_stamped("a"));
+    }
+}
+
+#[test]
 fn what_is_said_to_be_unread_may_only_be_listed_and_removed() {
-    let view = View { apart: ["", ""], is_unread: |path| path.starts_with("tmp") };
+    let view = View { apart: ["", ""], is_unread: |path| path.starts_with("tmp"), is_stamped: |_| false };
     let looks: [(&str, Look); 5] = [
         ("read", |vfs| vfs.read("tmp", 9).map(drop)),
         ("length", |vfs| vfs.length("tmp").map(drop)),
