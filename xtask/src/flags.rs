@@ -51,7 +51,8 @@ xflags::xflags! {
 
         /// Tries crashes and seeded bugs of the file-system store, in a release build; without a flag, both.
         cmd crash {
-            /// Every workload of up to three operations, and crashes while recovering from crashes.
+            /// Every workload of up to three operations, and crashes while recovering from crashes. Goes on where it was
+            /// interrupted.
             optional --full
             /// Of those only one part of several, as `2/8`: the second of eight. Together they are all.
             optional --shard shard: String

@@ -8,6 +8,8 @@ mod progress;
 mod support;
 
 use std::collections::{HashMap, HashSet};
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -30,6 +32,8 @@ use support::{
 const VARIABLE: &str = "CONSTELLATION_CRASH";
 /// With a value like `2/8`, only the second of eight parts of that.
 const SHARD_VARIABLE: &str = "CONSTELLATION_CRASH_SHARD";
+/// With a directory, what is done of everything is noted there; `cargo xtask crash --full` sets it.
+const PROGRESS_VARIABLE: &str = "CONSTELLATION_CRASH_PROGRESS";
 
 /// Triples of which one in so many is tried without [`VARIABLE`]. No divisor of their number, so that the sample
 /// has every step in every place.
@@ -115,7 +119,10 @@ fn everything_is_tried_when_it_is_asked_for() {
     let all: Vec<_> = all.skip(first).step_by(n_shards).collect();
     let part = format!("{}-of-{n_shards}", first + 1);
     let parts = [("a closed store", Base::small()), ("a store with a journal", Base::with_journal())];
-    let parts = parts.map(|(what, base)| (what, base, Mutex::new(Progress::of(what, &part, all.len()))));
+    let directory = std::env::var_os(PROGRESS_VARIABLE).map(PathBuf::from);
+    let parts = parts.map(|(what, base)| {
+        (what, base, Mutex::new(Progress::of(directory.as_deref(), what, &part, all.len())))
+    });
     for (what, base, progress) in &parts {
         let crashes = Crashes::new(Setup::default(), Depth { crashes: 2, stride: 1, is_exhaustive: true });
         let is_done = |workload: usize| progress.lock().unwrap().is_done(workload);
@@ -142,6 +149,25 @@ fn everything_is_tried_when_it_is_asked_for() {
         tried = tried + of_part;
     }
     eprintln!("everything in part {part} was tried, and nothing was found: {tried}");
+}
+
+#[test]
+fn a_run_of_everything_goes_on_where_it_was_interrupted_and_begins_anew_when_all_is_done() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let progress = |part| Progress::of(Some(directory.path()), "a store", part, 3);
+    let mut first = progress("1-of-2");
+    first.done(2, Tried::of([1, 2, 3, 4, 5]));
+    first.done(0, Tried::of([2, 3, 4, 5, 6]));
+    drop(first);
+    let noted = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
+    std::fs::File::options().append(true).open(noted).unwrap().write_all(b"1 9 9").unwrap();
+    assert!(!progress("2-of-2").is_done(0), "another part");
+    let mut again = progress("1-of-2");
+    assert_eq!([0, 1, 2].map(|workload| again.is_done(workload)), [true, false, true]);
+    again.done(1, Tried::of([1, 1, 1, 1, 1]));
+    drop(again);
+    assert_eq!(progress("1-of-2").end(), Tried::of([3, 4, 5, 6, 7]));
+    assert!(!progress("1-of-2").is_done(0));
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Counts {
 }
 
 /// How much was tried at a moment: workloads, crash points, states, distinct trees and recoveries.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Tried([usize; 5]);
 
 impl Tried {

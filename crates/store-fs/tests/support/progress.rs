@@ -5,13 +5,11 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::support::crashes::Tried;
 
-/// With a directory, what is done is noted there; `cargo xtask crash --full` sets it.
-const VARIABLE: &str = "CONSTELLATION_CRASH_PROGRESS";
 /// How often it is told how far it is.
 const PACE: Duration = Duration::from_secs(30);
 
@@ -30,8 +28,9 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Of a part with so many workloads. What another program did is not taken for done.
-    pub(crate) fn of(what: &str, part: &str, of: usize) -> Self {
+    /// Of a part with so many workloads, which is noted in a directory, if there is one. What another program did is not
+    /// taken for done.
+    pub(crate) fn of(directory: Option<&Path>, what: &str, part: &str, of: usize) -> Self {
         let mut progress = Self {
             what: what.to_owned(),
             of,
@@ -41,8 +40,8 @@ impl Progress {
             before: Tried::default(),
             told: Instant::now(),
         };
-        let Some(directory) = std::env::var_os(VARIABLE).map(PathBuf::from) else { return progress };
-        fs::create_dir_all(&directory).unwrap();
+        let Some(directory) = directory else { return progress };
+        fs::create_dir_all(directory).unwrap();
         let program = fs::read(std::env::current_exe().unwrap()).unwrap();
         let name = format!("{:.16}-{part}-{what}", blake3::hash(&program).to_hex());
         let path = directory.join(name.replace(' ', "-"));

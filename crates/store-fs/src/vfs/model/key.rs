@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Fate;
-use super::tree::{EntryChange, Path, Tree, hash};
+use super::tree::{Entries, EntryChange, Path, Tree, hash};
 use crate::vfs::parent;
 
 /// What is the same to whoever compares trees.
@@ -41,7 +41,7 @@ pub struct Keys {
     unsettled: Vec<(u64, usize)>,
     n_data: usize,
     /// The entries when no pending change of an entry is kept.
-    entries: BTreeMap<Path, Option<u64>>,
+    entries: Entries,
     sum: Sum,
     /// Whether a directory may come, go or be moved, and other entries with it.
     changes_directories: bool,
@@ -74,7 +74,7 @@ impl Keys {
                 [&tree.durable, &tree.live].iter().any(|entries| entries.get(path) == Some(&None))
             }
         });
-        let entries = tree.entries_after(&[]);
+        let entries = tree.durable_entries();
         let mut keys =
             Self { tree, view, unsettled, n_data, entries, sum: Sum::default(), changes_directories };
         keys.sum = keys.sum_of(&keys.entries);

@@ -287,6 +287,19 @@ impl Tree {
         }
     }
 
+    /// The entries after a crash, where no pending change of an entry is kept.
+    pub(super) fn durable_entries(&self) -> Entries {
+        let mut known = "";
+        let is_whole = self.durable.keys().all(|path| {
+            let directory = parent(path.as_str());
+            // Most have the directory of the one before.
+            let is_there = directory == known || self.durable.get(directory) == Some(&None);
+            known = directory;
+            directory.is_empty() || is_there
+        });
+        if is_whole { Arc::clone(&self.durable) } else { Arc::new(self.entries_after(&[])) }
+    }
+
     /// The entries after a crash, where each pending change of an entry has a fate.
     pub(super) fn entries_after(&self, fates: &[Fate]) -> BTreeMap<Path, Option<u64>> {
         let mut entries = BTreeMap::clone(&self.durable);
