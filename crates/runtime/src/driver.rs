@@ -105,7 +105,7 @@ impl Frame {
 
     /// Makes it as it was when it was new; the nodes are those of [`Driver::advance_up_to`]. No call may be in flight.
     pub(crate) fn reset(&mut self, certain: &[NodeIndex]) {
-        self.calls.reset();
+        self.calls.clear();
         self.states.reset(&certain[..self.n_passed]);
         self.ready.clear();
         self.n_passed = 0;

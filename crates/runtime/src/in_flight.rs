@@ -1,15 +1,17 @@
 //! What is in flight: calls whose modules answer later, up to their timeouts.
 
+mod future_set;
+
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use constellation_store_core::NodeIndex;
+use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
 
+use self::future_set::FutureSet;
 use crate::Timer;
 use crate::call::{Attempted, CallResult, PendingAttempt};
 
@@ -27,10 +29,10 @@ pub(crate) enum Ended {
 /// of what is done for a call.
 #[derive(Default)]
 pub(crate) struct Calls {
-    futures: FuturesUnordered<InFlight>,
-    /// Attempts whose time has not begun. It begins when nothing else is left to do than to wait for them, with one look
-    /// at the clock for all of them.
-    n_new: usize,
+    futures: FutureSet<InFlight>,
+    /// Where attempts are whose time has not begun, and some that have ended before. It begins when nothing else is left
+    /// to do than to wait for them, with one look at the clock for all of them.
+    new: Vec<usize>,
     /// Set for the first time at which a call has taken too long, or for that of a call that has ended before.
     alarm: Option<Alarm>,
 }
@@ -54,9 +56,12 @@ impl Calls {
         attempt: PendingAttempt,
         timeout: Option<Duration>,
     ) {
-        self.n_new += usize::from(timeout.is_some());
-        let timeout = timeout.map(|duration| Timeout { duration, at: None, is_over: false, waker: None });
-        self.futures.push(InFlight::Attempt(OnlyAttempt { node, attempt, timeout }));
+        let has_timeout = timeout.is_some();
+        let timeout = timeout.map(|duration| Timeout { duration, at: None, is_over: false });
+        let place = self.futures.push(InFlight::Attempt(OnlyAttempt { node, attempt, timeout }));
+        if has_timeout {
+            self.new.push(place);
+        }
     }
 
     /// Adds anything else.
@@ -68,18 +73,10 @@ impl Calls {
         self.futures.is_empty()
     }
 
-    /// Drops all of them.
+    /// Drops all of them, and makes it as it was when it was new.
     pub(crate) fn clear(&mut self) {
-        // To clear none takes the making of a new queue.
-        if !self.futures.is_empty() {
-            self.futures.clear();
-        }
-        self.reset();
-    }
-
-    /// Makes it as it was when it was new, once nothing is in flight.
-    pub(crate) fn reset(&mut self) {
-        self.n_new = 0;
+        self.futures.clear();
+        self.new.clear();
         // It belongs to the executor of its run.
         self.alarm = None;
     }
@@ -87,10 +84,10 @@ impl Calls {
     /// What ends next; none when nothing is in flight.
     pub(crate) fn poll_next(&mut self, timer: &dyn Timer, context: &mut Context<'_>) -> Poll<Option<Ended>> {
         loop {
-            if let Poll::Ready(ended) = self.futures.poll_next_unpin(context) {
+            if let Poll::Ready(ended) = self.futures.poll_next(context) {
                 return Poll::Ready(ended);
             }
-            if self.n_new > 0 {
+            if !self.new.is_empty() {
                 self.begin(timer);
             }
             let Some(alarm) = &mut self.alarm else { return Poll::Pending };
@@ -109,17 +106,10 @@ impl Calls {
     fn begin(&mut self, timer: &dyn Timer) {
         let now = timer.now();
         let mut first = self.alarm.as_ref().map(|alarm| alarm.at);
-        // Those that were polled last come first.
-        for timeout in timeouts(&mut self.futures) {
-            if timeout.at.is_none() {
-                let at = now.saturating_add(timeout.duration);
-                timeout.at = Some(at);
-                first = Some(first.map_or(at, |first| first.min(at)));
-                self.n_new -= 1;
-            }
-            if self.n_new == 0 {
-                break;
-            }
+        for place in self.new.drain(..) {
+            let Some(timeout) = self.futures.get_mut(place).and_then(InFlight::timeout) else { continue };
+            let at = *timeout.at.get_or_insert_with(|| now.saturating_add(timeout.duration));
+            first = Some(first.map_or(at, |first| first.min(at)));
         }
         if let Some(at) = first
             && self.alarm.as_ref().is_none_or(|alarm| at < alarm.at)
@@ -132,24 +122,17 @@ impl Calls {
     /// millisecond, so that this is not done more often than that, however many attempts there are.
     fn time_out(&mut self, now: Duration, timer: &dyn Timer) {
         let mut first = None;
-        for timeout in timeouts(&mut self.futures) {
-            let Some(at) = timeout.at else { continue };
-            if at <= now {
-                timeout.is_over = true;
-                timeout.waker.take().into_iter().for_each(Waker::wake);
-            } else if first.is_none_or(|first| at < first) {
-                first = Some(at);
+        self.futures.wake(|future| {
+            let Some(timeout) = future.timeout() else { return false };
+            let Some(at) = timeout.at else { return false };
+            timeout.is_over = at <= now;
+            if !timeout.is_over {
+                first = Some(first.map_or(at, |first: Duration| first.min(at)));
             }
-        }
+            timeout.is_over
+        });
         self.alarm = first.map(|at| Alarm::new(at, now, timer));
     }
-}
-
-fn timeouts(futures: &mut FuturesUnordered<InFlight>) -> impl Iterator<Item = &mut Timeout> {
-    futures.iter_mut().filter_map(|future| match future {
-        InFlight::Attempt(attempt) => attempt.timeout.as_mut(),
-        InFlight::Other(_) => None,
-    })
 }
 
 impl fmt::Debug for Calls {
@@ -162,6 +145,15 @@ impl fmt::Debug for Calls {
 enum InFlight {
     Attempt(OnlyAttempt),
     Other(BoxFuture<'static, Ended>),
+}
+
+impl InFlight {
+    fn timeout(&mut self) -> Option<&mut Timeout> {
+        match self {
+            Self::Attempt(attempt) => attempt.timeout.as_mut(),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 impl Future for InFlight {
@@ -186,24 +178,16 @@ struct Timeout {
     duration: Duration,
     /// None as long as its time has not begun.
     at: Option<Duration>,
+    /// The attempt is polled once more then.
     is_over: bool,
-    /// Of the attempt, which is polled again when its time is over.
-    waker: Option<Waker>,
 }
 
 impl OnlyAttempt {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
-        let result = match (self.attempt.poll_unpin(context), &mut self.timeout) {
+        let result = match (self.attempt.poll_unpin(context), &self.timeout) {
             (Poll::Ready(result), _) => result,
             (Poll::Pending, Some(timeout)) if timeout.is_over => self.attempt.end_late(timeout.duration),
-            (Poll::Pending, timeout) => {
-                if let Some(Timeout { waker, .. }) = timeout
-                    && !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()))
-                {
-                    *waker = Some(context.waker().clone());
-                }
-                return Poll::Pending;
-            }
+            (Poll::Pending, _) => return Poll::Pending,
         };
         Poll::Ready(Ended::Call(self.node, result, Attempted::Here))
     }
