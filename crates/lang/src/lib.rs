@@ -18,6 +18,7 @@ mod graph;
 mod number;
 mod parser;
 mod print;
+mod scan;
 mod span;
 mod stack;
 mod suggest;
