@@ -23,7 +23,7 @@ use crate::graph::{Graph, Label, Operation, ScopeId};
 use crate::number::{Input, Modules, Numbered, Program, number};
 use crate::span::Span;
 use crate::suggest::nearest;
-use crate::syntax::{Declaration, Expression, ExpressionId, Name, Path, SyntaxTree, TypeId};
+use crate::syntax::{Declaration, Expression, ExpressionId, List, Name, Path, SyntaxTree, TypeId};
 use crate::types::{Ty, TypeLimit, Types};
 
 /// A node and the type of its value.
@@ -144,7 +144,7 @@ pub(crate) fn check<'f, 'a>(
 fn span_of(declaration: &Declaration<'_>) -> Span {
     match declaration {
         Declaration::Error => Span::default(),
-        Declaration::Use { path, alias: _ } => path.span,
+        Declaration::Use(import) => import.path.span,
         Declaration::Type { name, .. }
         | Declaration::Input { name, .. }
         | Declaration::Output { name }
@@ -160,7 +160,7 @@ impl<'f, 'a> Checker<'_, 'f, 'a> {
                 let ty = self.resolve_type(*ty);
                 self.declared_types.insert(name.text, ty);
             }
-            Declaration::Input { name, ty, examples } => self.input(*name, *ty, examples),
+            Declaration::Input { name, ty, examples } => self.input(*name, *ty, *examples),
             Declaration::Output { name } => {
                 // The name is looked up here, and stands for its last binding.
                 if self.variables.contains_key(name.text) {
@@ -169,7 +169,7 @@ impl<'f, 'a> Checker<'_, 'f, 'a> {
                     self.undefined_variable(*name);
                 }
             }
-            Declaration::Use { path, alias } => self.import(path, *alias),
+            Declaration::Use(import) => self.import(&import.path, import.alias),
             Declaration::Assignment { name, value } => {
                 self.label = Some(self.graph.add_label(name.text));
                 let value = self.infer(*value, None);
@@ -182,10 +182,10 @@ impl<'f, 'a> Checker<'_, 'f, 'a> {
         }
     }
 
-    fn input(&mut self, name: Name<'a>, ty: TypeId, examples: &[ExpressionId]) {
+    fn input(&mut self, name: Name<'a>, ty: TypeId, examples: List<ExpressionId>) {
         let ty = self.resolve_type(ty);
         let mut constants = Vec::new();
-        for example in examples {
+        for example in self.tree.list(examples) {
             self.is_in_example = true;
             let checked = match ty {
                 Some(ty) => self.check(*example, ty),

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use crate::parser::{Operator, is_option_name};
 use crate::syntax::{
-    Call, CallOption, Declaration, Duration, ExpressionId, ExpressionKind, Interpolation, Name, OptionValue,
-    PatternKind, SyntaxTree, TypeExpressionKind, TypeId,
+    Call, CallOption, Declaration, Duration, ExpressionId, ExpressionKind, Import, Interpolation, Name,
+    OptionValue, PatternKind, SyntaxTree, TypeExpressionKind, TypeId,
 };
 
 /// Prints a program: a declaration a line, in the order of the tree.
@@ -108,14 +108,15 @@ impl<'t, 'a> Printer<'t, 'a> {
                 ]);
             }
             Declaration::Input { name, ty, examples } => {
-                for example in examples {
+                for example in self.tree.list(*examples) {
                     let example = Context::WHOLE.of(*example);
                     self.run([Piece::Text("@example("), example, Piece::Text(")\n")]);
                 }
                 self.run([Piece::Text("in "), Piece::Text(name.text), Piece::Text(": "), Piece::Type(*ty)]);
             }
             Declaration::Output { name } => self.run([Piece::Text("out "), Piece::Text(name.text)]),
-            Declaration::Use { path, alias } => {
+            Declaration::Use(import) => {
+                let Import { path, alias } = &**import;
                 self.out.push_str("use ");
                 self.out.push_str(&path.text);
                 if let Some(alias) = alias {
@@ -170,7 +171,7 @@ impl<'t, 'a> Printer<'t, 'a> {
             }
             ExpressionKind::Field { .. } | ExpressionKind::Projection { .. } => context.least > POSTFIX,
             ExpressionKind::Call(call) => {
-                let options = &call.options;
+                let options = self.tree.list(self.tree.call(*call).options);
                 let ends_open =
                     options.last().is_some_and(|option| matches!(option.value, OptionValue::Expression(_)));
                 let is_operand = context.follow > 0 || (context.least >= POSTFIX && !context.is_right);
@@ -200,13 +201,14 @@ impl<'t, 'a> Printer<'t, 'a> {
             ExpressionKind::Float(float) => self.float(*float),
             ExpressionKind::Boolean(boolean) => self.write(boolean),
             ExpressionKind::String(text) => {
-                self.push([Piece::Text("\""), Piece::Escaped(text), Piece::Text("\"")]);
+                self.push([Piece::Text("\""), Piece::Escaped(tree.text(*text)), Piece::Text("\"")]);
             }
-            ExpressionKind::Interpolation(interpolation) => self.interpolation(interpolation),
-            ExpressionKind::List(items) => self.list("[", items.iter().map(whole), "]"),
-            ExpressionKind::Record(fields) => self.record(fields),
+            ExpressionKind::Interpolation(interpolation) => self.interpolation(*interpolation),
+            ExpressionKind::List(items) => self.list("[", tree.list(*items).iter().map(whole), "]"),
+            ExpressionKind::Record(fields) => self.record(tree.list(*fields)),
             ExpressionKind::Call(call) => {
-                let Call { function, arguments, options } = &**call;
+                let Call { function, arguments, options } = tree.call(*call);
+                let options = tree.list(*options);
                 self.out.push_str(&function.text);
                 for (index, option) in options.iter().enumerate().rev() {
                     let is_last = index + 1 == options.len();
@@ -218,15 +220,15 @@ impl<'t, 'a> Printer<'t, 'a> {
                     self.pending.push(Piece::Option(option, context));
                     self.pending.push(Piece::Text(if index == 0 { " with " } else { ", " }));
                 }
-                self.list("(", arguments.iter().map(whole), ")");
+                self.list("(", tree.list(*arguments).iter().map(whole), ")");
             }
             ExpressionKind::Field { source, name } => {
                 let source = Context { is_negated: context.is_negated, ..Context::SOURCE }.of(*source);
-                self.push([source, Piece::Text("."), Piece::Text(name.text)]);
+                self.push([source, Piece::Text("."), Piece::Text(name)]);
             }
             ExpressionKind::Projection { source, names } => {
                 let source = Context { is_negated: context.is_negated, ..Context::SOURCE }.of(*source);
-                self.list("[", names.iter().map(|name| Piece::Text(name.text)), "]");
+                self.list("[", tree.list(*names).iter().map(|name| Piece::Text(name.text)), "]");
                 self.pending.push(source);
             }
             ExpressionKind::Binary { operator, left, right } => {
@@ -241,7 +243,7 @@ impl<'t, 'a> Printer<'t, 'a> {
             }
             ExpressionKind::Coalesce { reversed } => {
                 let precedence = Operator::Coalesce.precedence();
-                for (index, operand) in reversed.iter().enumerate() {
+                for (index, operand) in tree.list(*reversed).iter().enumerate() {
                     if index == 0 {
                         self.pending.push(context.right(precedence).of(*operand));
                     } else {
@@ -267,7 +269,7 @@ impl<'t, 'a> Printer<'t, 'a> {
                 } else {
                     self.pending.push(context.open().of(*otherwise));
                 }
-                for (condition, value) in arms.iter().rev() {
+                for (condition, value) in tree.list(*arms).iter().rev() {
                     self.push([
                         Piece::Text("if ("),
                         whole(condition),
@@ -280,13 +282,13 @@ impl<'t, 'a> Printer<'t, 'a> {
             ExpressionKind::Branch { cases, otherwise } => {
                 self.out.push_str("branch { ");
                 self.push([Piece::Text("otherwise -> "), whole(otherwise), Piece::Text(" }")]);
-                for (condition, value) in cases.iter().rev() {
+                for (condition, value) in tree.list(*cases).iter().rev() {
                     self.push([whole(condition), Piece::Text(" -> "), whole(value), Piece::Text(", ")]);
                 }
             }
             ExpressionKind::Lambda { parameters, body } => {
                 self.push([Piece::Text(") => "), context.open().of(*body)]);
-                for (index, (name, ty)) in parameters.iter().enumerate().rev() {
+                for (index, (name, ty)) in tree.list(*parameters).iter().enumerate().rev() {
                     if let Some(ty) = ty {
                         self.push([Piece::Text(": "), Piece::Type(*ty)]);
                     }
@@ -297,11 +299,12 @@ impl<'t, 'a> Printer<'t, 'a> {
             }
             ExpressionKind::Match { scrutinee, cases } => {
                 self.pending.push(Piece::Text(" }"));
-                for (index, (pattern, body)) in cases.iter().enumerate().rev() {
+                for (index, (pattern, body)) in tree.list(*cases).iter().enumerate().rev() {
                     self.push([Piece::Text(" -> "), whole(body)]);
                     match &pattern.kind {
                         PatternKind::Fields(names) => {
-                            self.list("{ ", names.iter().map(|name| Piece::Text(name.text)), " }");
+                            let names = tree.list(*names).iter();
+                            self.list("{ ", names.map(|name| Piece::Text(name.text)), " }");
                         }
                         PatternKind::Is(name) => self.push([Piece::Text("is "), Piece::Text(name.text)]),
                         PatternKind::Any => self.pending.push(Piece::Text("_")),
@@ -347,13 +350,14 @@ impl<'t, 'a> Printer<'t, 'a> {
         }
     }
 
-    fn interpolation(&mut self, Interpolation { parts, values }: &'t Interpolation<'a>) {
+    fn interpolation(&mut self, Interpolation { parts, values }: Interpolation) {
+        let (parts, values) = (self.tree.list(parts), self.tree.list(values));
         self.pending.push(Piece::Text("\""));
         for (index, part) in parts.iter().enumerate().rev() {
             if let Some(value) = values.get(index) {
                 self.push([Piece::Text("${"), Context::WHOLE.of(*value), Piece::Text("}")]);
             }
-            self.pending.push(Piece::Escaped(part));
+            self.pending.push(Piece::Escaped(self.tree.text(*part)));
         }
         self.pending.push(Piece::Text("\""));
     }
@@ -365,18 +369,18 @@ impl<'t, 'a> Printer<'t, 'a> {
             TypeExpressionKind::Named(name) => self.out.push_str(name),
             TypeExpressionKind::Applied { name, arguments } => {
                 self.out.push_str(name);
-                self.list("<", arguments.iter().map(|ty| Piece::Type(*ty)), ">");
+                self.list("<", tree.list(*arguments).iter().map(|ty| Piece::Type(*ty)), ">");
             }
             TypeExpressionKind::Record(fields) => {
                 self.pending.push(Piece::Text(if fields.is_empty() { "}" } else { " }" }));
-                for (index, (name, ty)) in fields.iter().enumerate().rev() {
+                for (index, (name, ty)) in tree.list(*fields).iter().enumerate().rev() {
                     let separator = Piece::Text(if index == 0 { " " } else { ", " });
                     self.push([separator, Piece::Text(name.text), Piece::Text(": "), Piece::Type(*ty)]);
                 }
                 self.pending.push(Piece::Text("{"));
             }
-            TypeExpressionKind::Merge(parts) => self.type_chain(parts, " + "),
-            TypeExpressionKind::Union(members) => self.type_chain(members, " | "),
+            TypeExpressionKind::Merge(parts) => self.type_chain(tree.list(*parts), " + "),
+            TypeExpressionKind::Union(members) => self.type_chain(tree.list(*members), " | "),
         }
     }
 
@@ -410,7 +414,7 @@ impl<'t, 'a> Printer<'t, 'a> {
             }
             OptionValue::Durations(word, durations) => {
                 self.out.push_str(word);
-                for (index, duration) in durations.iter().enumerate() {
+                for (index, duration) in self.tree.list(*durations).iter().enumerate() {
                     self.out.push_str(if index == 0 { "(" } else { ", " });
                     self.duration(*duration);
                 }

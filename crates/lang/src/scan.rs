@@ -4,6 +4,8 @@
 //! high bit of each byte of a word that is in the class, and no other bit: so the length of a run is a number of zeros,
 //! and no branch depends on it.
 
+use std::ops::Range;
+
 /// How many bytes a word has.
 pub(crate) const WORD: usize = 8;
 
@@ -65,18 +67,19 @@ pub(crate) fn length_of(class: u64) -> usize {
     others(class).trailing_zeros() as usize / 8
 }
 
-/// The first place from `at` on that is in a class, or the end of the text.
+/// The first place in a part of a text that is in a class, or the end of the part.
 #[inline]
-pub(crate) fn find(bytes: &[u8], mut at: usize, class: impl Fn(u64) -> u64) -> usize {
-    while at < bytes.len() {
+pub(crate) fn find(bytes: &[u8], part: Range<usize>, class: impl Fn(u64) -> u64) -> usize {
+    let mut at = part.start;
+    while at < part.end {
         let found = class(word_at(bytes, at));
         if found != 0 {
-            // What stands behind the end is no part of the text, whatever it would be.
-            return (at + found.trailing_zeros() as usize / 8).min(bytes.len());
+            // What stands behind the end is no part of it, whatever it is.
+            return (at + found.trailing_zeros() as usize / 8).min(part.end);
         }
         at += WORD;
     }
-    bytes.len()
+    part.end
 }
 
 #[cfg(test)]
@@ -115,12 +118,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_first_place_is_found_in_any_text(text in "[ab\"\0\u{e9}]{0,40}", at in 0_usize..50) {
+        fn the_first_place_is_found_in_any_part(
+            text in "[ab\"\0\u{e9}]{0,40}",
+            part in (0_usize..50, 0_usize..50),
+        ) {
             let bytes = text.as_bytes();
+            let (start, end) = (part.0, part.1.min(bytes.len()));
             let is_sought = |word| is_byte(word, b'"') | is_byte(word, 0);
-            let rest = bytes.iter().enumerate().skip(at);
-            let expected = rest.clone().find(|(_, byte)| matches!(byte, b'"' | 0)).map_or(bytes.len(), |(at, _)| at);
-            prop_assert_eq!(find(bytes, at, is_sought), expected);
+            let found = (start..end).find(|at| matches!(bytes[*at], b'"' | 0));
+            prop_assert_eq!(find(bytes, start..end, is_sought), found.unwrap_or(end));
         }
     }
 }

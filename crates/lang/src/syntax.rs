@@ -1,11 +1,16 @@
 //! The syntax tree.
 //!
-//! Expressions and types stand in flat lists and refer to their parts by index, so that no walk and no drop of a
-//! tree needs more stack than the bound on nesting allows. Chains of operators are long to the left only, and
-//! `??` and `else if` chains are single nodes.
+//! All of a tree is in a few flat lists, the parts of which refer to each other by index. So no walk and no drop of a
+//! tree needs more stack than the bound on nesting allows, and no part of it needs memory of its own: to make a tree
+//! is to append, and to drop it is to free a handful of allocations, however long the program is. Chains of operators
+//! are long to the left only, and `??` and `else if` chains are single nodes.
+
+mod list;
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 
+pub use self::list::{Item, List, Lists};
 use crate::span::Span;
 
 /// How deep brackets, branches and bodies may nest.
@@ -16,11 +21,33 @@ pub(crate) const MAX_HEIGHT: u16 = 1024;
 
 /// The place of an expression in its [`SyntaxTree`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ExpressionId(pub(crate) u32);
+pub struct ExpressionId(NonZeroU32);
+
+impl ExpressionId {
+    /// The place at an index. It is never zero, so that an operand or a failure fits in a register.
+    #[inline]
+    pub(crate) fn at(index: usize) -> Self {
+        let number = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
+        Self(number.expect("a source of 1 MiB has fewer expressions"))
+    }
+
+    #[inline]
+    pub(crate) fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// The place of a type expression in its [`SyntaxTree`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TypeId(pub(crate) u32);
+
+/// The place of a call in its [`SyntaxTree`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallId(pub(crate) u32);
+
+/// The place of the text of a string, or of a part of one, in its [`SyntaxTree`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TextId(pub(crate) u32);
 
 /// A parsed program.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -29,12 +56,29 @@ pub struct SyntaxTree<'a> {
     pub declarations: Vec<Declaration<'a>>,
     pub(crate) expressions: Vec<Expression<'a>>,
     pub(crate) types: Vec<TypeExpression<'a>>,
+    pub(crate) calls: Vec<Call<'a>>,
+    /// The texts of strings and of their parts, without escapes.
+    pub(crate) texts: Vec<Cow<'a, str>>,
+    pub(crate) lists: Lists<'a>,
 }
 
 impl<'a> SyntaxTree<'a> {
+    /// A tree without parts that has room for those of a usual program: to grow costs more than what is left over.
+    pub(crate) fn with_room_for(n_tokens: usize) -> Self {
+        Self {
+            // A program has two to three tokens for each expression, and about a dozen for each declaration.
+            declarations: Vec::with_capacity(n_tokens / 12),
+            expressions: Vec::with_capacity(n_tokens * 2 / 5),
+            types: Vec::new(),
+            calls: Vec::with_capacity(n_tokens / 32),
+            texts: Vec::with_capacity(n_tokens / 24),
+            lists: Lists::with_room_for(n_tokens),
+        }
+    }
+
     /// An expression of the tree.
     pub fn expression(&self, id: ExpressionId) -> &Expression<'a> {
-        &self.expressions[id.0 as usize]
+        &self.expressions[id.index()]
     }
 
     /// A type expression of the tree.
@@ -42,13 +86,30 @@ impl<'a> SyntaxTree<'a> {
         &self.types[id.0 as usize]
     }
 
+    /// A call of the tree.
+    pub fn call(&self, id: CallId) -> &Call<'a> {
+        &self.calls[id.0 as usize]
+    }
+
+    /// The text of a string of the tree, or of a part of one.
+    pub fn text(&self, id: TextId) -> &str {
+        &self.texts[id.0 as usize]
+    }
+
+    /// The items of a list of the tree.
+    pub fn list<T: Item<'a>>(&self, list: List<T>) -> &[T] {
+        &T::all(&self.lists)[list.range()]
+    }
+
     /// The tree with every place set to the start, so that trees of differently laid out texts can be compared.
     #[must_use]
     pub fn without_spans(&self) -> Self {
         let mut tree = self.clone();
         tree.declarations.iter_mut().for_each(Declaration::forget_spans);
-        tree.types.iter_mut().for_each(TypeExpression::forget_spans);
-        tree.expressions.iter_mut().for_each(Expression::forget_spans);
+        tree.types.iter_mut().for_each(TypeExpression::forget_span);
+        tree.expressions.iter_mut().for_each(Expression::forget_span);
+        tree.calls.iter_mut().for_each(Call::forget_span);
+        tree.lists.forget_spans();
         tree
     }
 }
@@ -88,7 +149,7 @@ pub enum Declaration<'a> {
         /// `T`
         ty: TypeId,
         /// The expressions of its `@example` annotations.
-        examples: Vec<ExpressionId>,
+        examples: List<ExpressionId>,
     },
     /// `out n`
     Output {
@@ -96,12 +157,7 @@ pub enum Declaration<'a> {
         name: Name<'a>,
     },
     /// `use path` or `use path as alias`
-    Use {
-        /// The namespace.
-        path: Path<'a>,
-        /// The alias.
-        alias: Option<Name<'a>>,
-    },
+    Use(Box<Import<'a>>),
     /// `n = e`
     Assignment {
         /// `n`
@@ -111,6 +167,15 @@ pub enum Declaration<'a> {
     },
     /// Text that is no declaration; reported.
     Error,
+}
+
+/// What a `use` declares; most programs have few.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Import<'a> {
+    /// The namespace.
+    pub path: Path<'a>,
+    /// The alias.
+    pub alias: Option<Name<'a>>,
 }
 
 /// A type expression.
@@ -132,14 +197,14 @@ pub enum TypeExpressionKind<'a> {
         /// The name before `<`.
         name: &'a str,
         /// The arguments.
-        arguments: Vec<TypeId>,
+        arguments: List<TypeId>,
     },
     /// `{ a: T, ... }`
-    Record(Vec<(Name<'a>, TypeId)>),
+    Record(List<(Name<'a>, TypeId)>),
     /// `A + B + ...`, merged from left to right.
-    Merge(Vec<TypeId>),
+    Merge(List<TypeId>),
     /// `A | B | ...`
-    Union(Vec<TypeId>),
+    Union(List<TypeId>),
     /// Text that is no type; reported.
     Error,
 }
@@ -151,10 +216,6 @@ pub struct Expression<'a> {
     pub kind: ExpressionKind<'a>,
     /// Its place, without the parentheses around it.
     pub span: Span,
-    /// How deep a walk over it recurses.
-    pub(crate) height: u16,
-    /// Whether parentheses stand around it.
-    pub(crate) is_parenthesized: bool,
 }
 
 /// An operator between two operands.
@@ -209,8 +270,9 @@ impl BinaryOperator {
     }
 }
 
-/// What an expression is. Small, since a tree has more of these than of anything else: what is larger is boxed.
-#[derive(Debug, Clone, PartialEq)]
+/// What an expression is. Small, since a tree has more of these than of anything else: what is larger has a list of its
+/// own.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ExpressionKind<'a> {
     /// Text that is no expression; reported.
     Error,
@@ -223,28 +285,28 @@ pub enum ExpressionKind<'a> {
     /// `true` or `false`
     Boolean(bool),
     /// A string without interpolation.
-    String(Cow<'a, str>),
+    String(TextId),
     /// A string with interpolation.
-    Interpolation(Box<Interpolation<'a>>),
+    Interpolation(Interpolation),
     /// `[a, b]`
-    List(Vec<ExpressionId>),
+    List(List<ExpressionId>),
     /// `{ a: x, b: y }`
-    Record(Vec<(Name<'a>, ExpressionId)>),
+    Record(List<(Name<'a>, ExpressionId)>),
     /// `f(a, b) with ...`
-    Call(Box<Call<'a>>),
+    Call(CallId),
     /// `source.name`
     Field {
         /// The record.
         source: ExpressionId,
-        /// The field.
-        name: Name<'a>,
+        /// The field, with which the expression ends.
+        name: &'a str,
     },
     /// `source[a, b]` or `source{a, b}`
     Projection {
         /// The record.
         source: ExpressionId,
         /// The fields.
-        names: Vec<Name<'a>>,
+        names: List<Name<'a>>,
     },
     /// `left + right` and so on.
     Binary {
@@ -258,7 +320,7 @@ pub enum ExpressionKind<'a> {
     /// `a ?? b ?? c`, the last operand first.
     Coalesce {
         /// The operands from right to left, at least two.
-        reversed: Vec<ExpressionId>,
+        reversed: List<ExpressionId>,
     },
     /// `not operand`
     Not(ExpressionId),
@@ -267,21 +329,21 @@ pub enum ExpressionKind<'a> {
     /// `if (condition) value else if (condition) value else otherwise`
     Conditional {
         /// The conditions and values.
-        arms: Vec<(ExpressionId, ExpressionId)>,
+        arms: List<(ExpressionId, ExpressionId)>,
         /// The last value.
         otherwise: ExpressionId,
     },
     /// `branch { condition -> value, ..., otherwise -> value }`
     Branch {
         /// The conditions and values.
-        cases: Vec<(ExpressionId, ExpressionId)>,
+        cases: List<(ExpressionId, ExpressionId)>,
         /// The last value.
         otherwise: ExpressionId,
     },
     /// `(a, b: T) => body`
     Lambda {
         /// The parameters and their annotations.
-        parameters: Vec<(Name<'a>, Option<TypeId>)>,
+        parameters: List<(Name<'a>, Option<TypeId>)>,
         /// The body.
         body: ExpressionId,
     },
@@ -290,17 +352,17 @@ pub enum ExpressionKind<'a> {
         /// The value that is matched.
         scrutinee: ExpressionId,
         /// The cases, at least one.
-        cases: Vec<(Pattern<'a>, ExpressionId)>,
+        cases: List<(Pattern<'a>, ExpressionId)>,
     },
 }
 
 /// A string with interpolation: one part more than there are values.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Interpolation<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interpolation {
     /// The text around the values.
-    pub parts: Vec<Cow<'a, str>>,
+    pub parts: List<TextId>,
     /// The values.
-    pub values: Vec<ExpressionId>,
+    pub values: List<ExpressionId>,
 }
 
 /// A call.
@@ -309,13 +371,13 @@ pub struct Call<'a> {
     /// The name.
     pub function: Path<'a>,
     /// The arguments.
-    pub arguments: Vec<ExpressionId>,
+    pub arguments: List<ExpressionId>,
     /// The options of the `with` clause.
-    pub options: Vec<CallOption<'a>>,
+    pub options: List<CallOption<'a>>,
 }
 
 /// A pattern of a `match` case.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pattern<'a> {
     /// What it is.
     pub kind: PatternKind<'a>,
@@ -324,10 +386,10 @@ pub struct Pattern<'a> {
 }
 
 /// What a pattern is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PatternKind<'a> {
     /// `{a, b}`
-    Fields(Vec<Name<'a>>),
+    Fields(List<Name<'a>>),
     /// `is N`
     Is(Name<'a>),
     /// `_`
@@ -335,7 +397,7 @@ pub enum PatternKind<'a> {
 }
 
 /// An option of a `with` clause.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CallOption<'a> {
     /// The option's name.
     pub name: Name<'a>,
@@ -369,7 +431,7 @@ impl Duration<'_> {
 }
 
 /// The value of a call option.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OptionValue<'a> {
     /// A number.
     Count(u64),
@@ -386,7 +448,7 @@ pub enum OptionValue<'a> {
     /// Text as written, without escapes.
     Text(&'a str),
     /// `tumbling(d)`, `sliding(d, d)` or `buffer(d)`
-    Durations(&'a str, Vec<Duration<'a>>),
+    Durations(&'a str, List<Duration<'a>>),
     /// `count(n)`
     CountWindow(u64),
     /// An expression.
@@ -409,7 +471,8 @@ impl Declaration<'_> {
             | Self::Input { name, ty: _, examples: _ }
             | Self::Output { name }
             | Self::Assignment { name, value: _ } => name.forget_span(),
-            Self::Use { path: Path { text: _, span }, alias } => {
+            Self::Use(import) => {
+                let Import { path: Path { text: _, span }, alias } = &mut **import;
                 *span = Span::default();
                 alias.iter_mut().for_each(Name::forget_span);
             }
@@ -419,66 +482,41 @@ impl Declaration<'_> {
 }
 
 impl TypeExpression<'_> {
-    fn forget_spans(&mut self) {
-        let Self { kind, span } = self;
+    fn forget_span(&mut self) {
+        let Self { kind: _, span } = self;
         *span = Span::default();
-        match kind {
-            TypeExpressionKind::Record(fields) => fields.iter_mut().for_each(|(name, _)| name.forget_span()),
-            TypeExpressionKind::Named(_)
-            | TypeExpressionKind::Applied { name: _, arguments: _ }
-            | TypeExpressionKind::Merge(_)
-            | TypeExpressionKind::Union(_)
-            | TypeExpressionKind::Error => {}
-        }
     }
 }
 
 impl Expression<'_> {
-    fn forget_spans(&mut self) {
-        let Self { kind, span, height: _, is_parenthesized } = self;
+    fn forget_span(&mut self) {
+        let Self { kind: _, span } = self;
         *span = Span::default();
-        *is_parenthesized = false;
+    }
+}
+
+impl Call<'_> {
+    fn forget_span(&mut self) {
+        let Self { function: Path { text: _, span }, arguments: _, options: _ } = self;
+        *span = Span::default();
+    }
+}
+
+impl Pattern<'_> {
+    fn forget_span(&mut self) {
+        let Self { kind, span } = self;
+        *span = Span::default();
         match kind {
-            ExpressionKind::Record(fields) => fields.iter_mut().for_each(|(name, _)| name.forget_span()),
-            ExpressionKind::Call(call) => {
-                let Call { function: Path { text: _, span }, arguments: _, options } = &mut **call;
-                *span = Span::default();
-                for CallOption { name, value: _, span } in options {
-                    name.forget_span();
-                    *span = Span::default();
-                }
-            }
-            ExpressionKind::Field { source: _, name } => name.forget_span(),
-            ExpressionKind::Projection { source: _, names } => names.iter_mut().for_each(Name::forget_span),
-            ExpressionKind::Lambda { parameters, body: _ } => {
-                for (name, _) in parameters {
-                    name.forget_span();
-                }
-            }
-            ExpressionKind::Match { scrutinee: _, cases } => {
-                for (Pattern { kind, span }, _) in cases {
-                    *span = Span::default();
-                    match kind {
-                        PatternKind::Fields(names) => names.iter_mut().for_each(Name::forget_span),
-                        PatternKind::Is(name) => name.forget_span(),
-                        PatternKind::Any => {}
-                    }
-                }
-            }
-            ExpressionKind::Error
-            | ExpressionKind::Variable(_)
-            | ExpressionKind::Integer(_)
-            | ExpressionKind::Float(_)
-            | ExpressionKind::Boolean(_)
-            | ExpressionKind::String(_)
-            | ExpressionKind::Interpolation(_)
-            | ExpressionKind::List(_)
-            | ExpressionKind::Binary { operator: _, left: _, right: _ }
-            | ExpressionKind::Coalesce { reversed: _ }
-            | ExpressionKind::Not(_)
-            | ExpressionKind::Negate(_)
-            | ExpressionKind::Conditional { arms: _, otherwise: _ }
-            | ExpressionKind::Branch { cases: _, otherwise: _ } => {}
+            PatternKind::Is(name) => name.forget_span(),
+            PatternKind::Fields(_) | PatternKind::Any => {}
         }
+    }
+}
+
+impl CallOption<'_> {
+    fn forget_spans(&mut self) {
+        let Self { name, value: _, span } = self;
+        name.forget_span();
+        *span = Span::default();
     }
 }

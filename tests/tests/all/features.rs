@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use constellation_lang::syntax::{
-    Call, CallOption, Declaration, ExpressionId, ExpressionKind, Interpolation, OptionValue, PatternKind,
+    Call, CallOption, Declaration, ExpressionId, ExpressionKind, Import, Interpolation, OptionValue, PatternKind,
     SyntaxTree, TypeExpressionKind, TypeId,
 };
 use constellation_lang::{parse, tokenize};
@@ -194,14 +194,16 @@ impl Walk<'_> {
             Declaration::Input { name: _, ty, examples } => {
                 self.find("declaration in");
                 self.ty(*ty);
-                for example in examples {
+                for example in self.tree.list(*examples) {
                     self.find("annotation @example");
                     self.expression(*example);
                 }
             }
             Declaration::Output { name: _ } => self.find("declaration out"),
-            Declaration::Use { path: _, alias: None } => self.find("declaration use"),
-            Declaration::Use { path: _, alias: Some(_) } => self.find("declaration use as"),
+            Declaration::Use(import) => {
+                let Import { path: _, alias } = &**import;
+                self.find(if alias.is_some() { "declaration use as" } else { "declaration use" });
+            }
             Declaration::Assignment { name: _, value } => {
                 self.find("declaration assignment");
                 self.expression(*value);
@@ -218,19 +220,19 @@ impl Walk<'_> {
             TypeExpressionKind::Named(_) => self.find("type declared"),
             TypeExpressionKind::Applied { name, arguments } => {
                 self.find(format!("type {name}<>"));
-                self.types(arguments);
+                self.types(self.tree.list(*arguments));
             }
             TypeExpressionKind::Record(fields) => {
                 self.find("type record");
-                self.types(fields.iter().map(|(_, field)| field));
+                self.types(self.tree.list(*fields).iter().map(|(_, field)| field));
             }
             TypeExpressionKind::Merge(parts) => {
                 self.find("type merge");
-                self.types(parts);
+                self.types(self.tree.list(*parts));
             }
             TypeExpressionKind::Union(members) => {
                 self.find("type union");
-                self.types(members);
+                self.types(self.tree.list(*members));
             }
             TypeExpressionKind::Error => unreachable!("it would have a diagnostic"),
         }
@@ -257,26 +259,26 @@ impl Walk<'_> {
             ExpressionKind::Boolean(_) => self.find("boolean"),
             ExpressionKind::String(_) => self.find("string"),
             ExpressionKind::Interpolation(interpolation) => {
-                let Interpolation { parts: _, values } = &**interpolation;
+                let Interpolation { parts: _, values } = interpolation;
                 self.find("interpolation");
-                self.expressions(values);
+                self.expressions(self.tree.list(*values));
             }
             ExpressionKind::List(items) => {
                 self.find("list");
-                self.expressions(items);
+                self.expressions(self.tree.list(*items));
             }
             ExpressionKind::Record(fields) => {
                 self.find("record");
-                self.expressions(fields.iter().map(|(_, field)| field));
+                self.expressions(self.tree.list(*fields).iter().map(|(_, field)| field));
             }
             ExpressionKind::Call(call) => {
-                let Call { function, arguments, options } = &**call;
+                let Call { function, arguments, options } = self.tree.call(*call);
                 self.find("call");
                 if function.text.contains('.') {
                     self.find("call with a namespace");
                 }
-                self.expressions(arguments);
-                for option in options {
+                self.expressions(self.tree.list(*arguments));
+                for option in self.tree.list(*options) {
                     self.option(option);
                 }
             }
@@ -296,7 +298,7 @@ impl Walk<'_> {
             }
             ExpressionKind::Coalesce { reversed } => {
                 self.find("operator ??");
-                self.expressions(reversed);
+                self.expressions(self.tree.list(*reversed));
             }
             ExpressionKind::Not(operand) => {
                 self.find("operator not");
@@ -308,21 +310,21 @@ impl Walk<'_> {
             }
             ExpressionKind::Conditional { arms, otherwise } => {
                 self.find(if arms.len() > 1 { "if with else if" } else { "if" });
-                self.cases(arms, *otherwise);
+                self.cases(self.tree.list(*arms), *otherwise);
             }
             ExpressionKind::Branch { cases, otherwise } => {
                 self.find("branch");
-                self.cases(cases, *otherwise);
+                self.cases(self.tree.list(*cases), *otherwise);
             }
             ExpressionKind::Lambda { parameters, body } => {
                 self.find("lambda");
-                self.types(parameters.iter().filter_map(|(_, annotation)| annotation.as_ref()));
+                self.types(self.tree.list(*parameters).iter().filter_map(|(_, annotation)| annotation.as_ref()));
                 self.expression(*body);
             }
             ExpressionKind::Match { scrutinee, cases } => {
                 self.find("match");
                 self.expression(*scrutinee);
-                for (pattern, body) in cases {
+                for (pattern, body) in self.tree.list(*cases) {
                     self.find(match pattern.kind {
                         PatternKind::Fields(_) => "pattern {}",
                         PatternKind::Is(_) => "pattern is",

@@ -58,6 +58,7 @@ type Arguments = SmallVec<[Value; 4]>;
 impl<'a> Checker<'_, '_, 'a> {
     pub(super) fn call(&mut self, call: &Call<'a>, span: Span) -> Option<Value> {
         let Call { function: name, arguments, options } = call;
+        let (arguments, options) = (self.tree.list(*arguments), self.tree.list(*options));
         let function = self.find_function(name, span);
         let checked = function.and_then(|index| self.arguments(index, name, arguments, span));
         if function.is_none() {
@@ -276,7 +277,7 @@ impl<'a> Checker<'_, '_, 'a> {
                 self.lambda_out_of_place(span);
                 return None;
             };
-            return self.lambda(parameters, *body, &function, bindings, span);
+            return self.lambda(tree.list(*parameters), *body, &function, bindings, span);
         }
         if !self.types.has_variable(parameter) {
             return self.check(argument, parameter);

@@ -51,8 +51,13 @@ impl<'a> Checker<'_, '_, 'a> {
             ExpressionKind::Binary { operator, left: _, right } => {
                 self.binary(*operator, (operand, value), *right, span)
             }
-            ExpressionKind::Field { source: _, name } => self.field(value?, *name, span),
-            ExpressionKind::Projection { source: _, names } => self.projection(value?, names, span),
+            ExpressionKind::Field { source: _, name } => {
+                let span_of_name = Span::new(span.range().end - name.len(), span.range().end);
+                self.field(value?, Name { text: name, span: span_of_name }, span)
+            }
+            ExpressionKind::Projection { source: _, names } => {
+                self.projection(value?, tree.list(*names), span)
+            }
             ExpressionKind::Not(_) => {
                 let operand = self.require(value?, Ty::BOOLEAN, tree.expression(operand).span)?;
                 Some(self.add(NodeKind::Not { operand: operand.node }, Ty::BOOLEAN, span))
@@ -82,18 +87,24 @@ impl<'a> Checker<'_, '_, 'a> {
                 Some(self.add(NodeKind::Literal(Literal::Bool(*boolean)), Ty::BOOLEAN, span))
             }
             ExpressionKind::String(text) => Some(self.add(
-                NodeKind::Literal(Literal::String(text.clone().into_owned())),
+                NodeKind::Literal(Literal::String(tree.text(*text).to_owned())),
                 Ty::STRING,
                 span,
             )),
-            ExpressionKind::Interpolation(interpolation) => self.interpolation(interpolation, span),
-            ExpressionKind::List(items) => self.list(items, hint, span),
-            ExpressionKind::Record(fields) => self.record(fields, hint, span),
-            ExpressionKind::Call(call) => self.call(call, span),
-            ExpressionKind::Coalesce { reversed } => self.coalesce(reversed),
-            ExpressionKind::Conditional { arms, otherwise } => self.conditional(arms, *otherwise, None),
-            ExpressionKind::Branch { cases, otherwise } => self.branch(cases, *otherwise, None, span),
-            ExpressionKind::Match { scrutinee, cases } => self.match_cases(*scrutinee, cases, None, span),
+            ExpressionKind::Interpolation(interpolation) => self.interpolation(*interpolation, span),
+            ExpressionKind::List(items) => self.list(tree.list(*items), hint, span),
+            ExpressionKind::Record(fields) => self.record(tree.list(*fields), hint, span),
+            ExpressionKind::Call(call) => self.call(tree.call(*call), span),
+            ExpressionKind::Coalesce { reversed } => self.coalesce(tree.list(*reversed)),
+            ExpressionKind::Conditional { arms, otherwise } => {
+                self.conditional(tree.list(*arms), *otherwise, None)
+            }
+            ExpressionKind::Branch { cases, otherwise } => {
+                self.branch(tree.list(*cases), *otherwise, None, span)
+            }
+            ExpressionKind::Match { scrutinee, cases } => {
+                self.match_cases(*scrutinee, tree.list(*cases), None, span)
+            }
             ExpressionKind::Lambda { .. } => {
                 self.lambda_out_of_place(span);
                 None
@@ -140,23 +151,23 @@ impl<'a> Checker<'_, '_, 'a> {
             }
             ExpressionKind::List(items) => {
                 if let Some(element) = self.types.get(expected).element().cloned() {
-                    return self.check_list(items, &element, expected, span);
+                    return self.check_list(tree.list(*items), &element, expected, span);
                 }
             }
             ExpressionKind::Record(fields) => {
                 if let Type::Record(record) = self.types.get(expected) {
                     let record = record.clone();
-                    return self.check_record(fields, &record, expected, span);
+                    return self.check_record(tree.list(*fields), &record, expected, span);
                 }
             }
             ExpressionKind::Conditional { arms, otherwise } => {
-                return self.conditional(arms, *otherwise, Some(expected));
+                return self.conditional(tree.list(*arms), *otherwise, Some(expected));
             }
             ExpressionKind::Branch { cases, otherwise } => {
-                return self.branch(cases, *otherwise, Some(expected), span);
+                return self.branch(tree.list(*cases), *otherwise, Some(expected), span);
             }
             ExpressionKind::Match { scrutinee, cases } => {
-                return self.match_cases(*scrutinee, cases, Some(expected), span);
+                return self.match_cases(*scrutinee, tree.list(*cases), Some(expected), span);
             }
             _ => {}
         }

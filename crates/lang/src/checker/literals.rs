@@ -23,12 +23,13 @@ impl<'a> Checker<'_, '_, 'a> {
 
     pub(super) fn interpolation(
         &mut self,
-        Interpolation { parts, values }: &Interpolation<'a>,
+        Interpolation { parts, values }: Interpolation,
         span: Span,
     ) -> Option<Value> {
+        let tree = self.tree;
         let mut nodes = Vec::with_capacity(values.len());
         let mut is_complete = true;
-        for id in values {
+        for id in tree.list(values) {
             match self.infer(*id, None) {
                 Some(value) if self.types.has_function(value.ty) => {
                     let message = format!("A function has no text: got {}", self.types.text(value.ty));
@@ -42,7 +43,7 @@ impl<'a> Checker<'_, '_, 'a> {
         if !is_complete {
             return None;
         }
-        let parts = parts.iter().map(|part| part.clone().into_owned()).collect();
+        let parts = tree.list(parts).iter().map(|part| tree.text(*part).to_owned()).collect();
         Some(self.add(NodeKind::Interpolate { parts, values: nodes }, Ty::STRING, span))
     }
 

@@ -147,7 +147,7 @@ impl<'a> Checker<'_, '_, 'a> {
                 Some(Resolved { pattern: CasePattern::Is(wanted), parameters: vec![(name, narrowed)] })
             }
             PatternKind::Fields(names) => {
-                self.field_pattern(names, pattern.span, scrutinee, members, is_covered)
+                self.field_pattern(self.tree.list(*names), pattern.span, scrutinee, members, is_covered)
             }
         }
     }

@@ -109,7 +109,7 @@ impl<'a> Checker<'_, '_, 'a> {
             }
             OptionValue::Durations(word, durations) => {
                 let mut lengths = Vec::with_capacity(durations.len());
-                for duration in durations {
+                for duration in self.tree.list(*durations) {
                     let Some(milliseconds) = self.positive(option, *duration) else { return false };
                     lengths.push(milliseconds);
                 }

@@ -15,14 +15,15 @@ const BUILT_IN: [&str; 9] =
 
 impl Checker<'_, '_, '_> {
     pub(super) fn resolve_type(&mut self, id: TypeId) -> Option<Ty> {
-        let expression = self.tree.ty(id);
+        let tree = self.tree;
+        let expression = tree.ty(id);
         let span = expression.span;
         match &expression.kind {
             TypeExpressionKind::Error => None,
             TypeExpressionKind::Named(name) => self.named_type(name, span),
             TypeExpressionKind::Applied { name, arguments } => {
                 let arguments: Vec<Option<Ty>> =
-                    arguments.iter().map(|argument| self.resolve_type(*argument)).collect();
+                    tree.list(*arguments).iter().map(|argument| self.resolve_type(*argument)).collect();
                 let arguments: Option<Vec<Ty>> = arguments.into_iter().collect();
                 let n_parameters = match *name {
                     "List" | "Seq" | "Candidates" | "Optional" => 1,
@@ -54,7 +55,8 @@ impl Checker<'_, '_, '_> {
                 self.bounded(span, result)
             }
             TypeExpressionKind::Record(fields) => {
-                let fields: Vec<Option<(&str, Ty)>> = fields
+                let fields: Vec<Option<(&str, Ty)>> = tree
+                    .list(*fields)
                     .iter()
                     .map(|(name, ty)| self.resolve_type(*ty).map(|ty| (name.text, ty)))
                     .collect();
@@ -63,7 +65,8 @@ impl Checker<'_, '_, '_> {
                 self.bounded(span, result)
             }
             TypeExpressionKind::Merge(parts) => {
-                let parts: Vec<Option<Ty>> = parts.iter().map(|part| self.resolve_type(*part)).collect();
+                let parts: Vec<Option<Ty>> =
+                    tree.list(*parts).iter().map(|part| self.resolve_type(*part)).collect();
                 let mut parts = parts.into_iter();
                 let mut merged = parts.next()??;
                 for part in parts {
@@ -73,7 +76,7 @@ impl Checker<'_, '_, '_> {
             }
             TypeExpressionKind::Union(members) => {
                 let members: Vec<Option<Ty>> =
-                    members.iter().map(|member| self.resolve_type(*member)).collect();
+                    tree.list(*members).iter().map(|member| self.resolve_type(*member)).collect();
                 let members: Option<Vec<Ty>> = members.into_iter().collect();
                 let result = self.types.union(&members?);
                 self.bounded(span, result)

@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use super::recovery::{is_first_on_line, starts_declaration};
 use super::{Failed, Parsed, Parser};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::syntax::{Declaration, Name, Path};
+use crate::syntax::{Name, Path};
 use crate::token::{Keyword, TokenKind};
 
 impl<'a> Parser<'_, 'a> {
+    #[inline]
     pub(super) fn take_name(&mut self) -> Name<'a> {
         let name = Name { text: self.text(), span: self.token().span };
         self.advance();
@@ -19,9 +20,14 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// A name that is declared here; `expected` says of what it is the name.
+    #[inline]
     pub(super) fn name(&mut self, expected: &str) -> Parsed<Name<'a>> {
+        if self.kind() == TokenKind::Identifier { Ok(self.take_name()) } else { self.reserved_name(expected) }
+    }
+
+    #[cold]
+    fn reserved_name(&mut self, expected: &str) -> Parsed<Name<'a>> {
         match self.kind() {
-            TokenKind::Identifier => Ok(self.take_name()),
             TokenKind::Keyword(keyword) if self.can_be_meant_as_name() => {
                 self.reserved_word(expected, keyword);
                 self.reserved_names.insert(keyword);
@@ -32,9 +38,18 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// A name that was declared elsewhere.
+    #[inline]
     pub(super) fn used_name(&mut self, expected: &str) -> Parsed<Name<'a>> {
+        if self.kind() == TokenKind::Identifier {
+            Ok(self.take_name())
+        } else {
+            self.used_reserved_name(expected)
+        }
+    }
+
+    #[cold]
+    fn used_reserved_name(&mut self, expected: &str) -> Parsed<Name<'a>> {
         match self.kind() {
-            TokenKind::Identifier => Ok(self.take_name()),
             TokenKind::Keyword(keyword) if self.reserved_names.contains(&keyword) => Ok(self.take_name()),
             TokenKind::Keyword(keyword) if self.can_be_meant_as_name() => {
                 self.reserved_word(expected, keyword);
@@ -64,19 +79,15 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// `type = ...`: a variable that is named by a reserved word.
-    pub(super) fn reserved_assignment(&mut self, keyword: Keyword) -> (Declaration<'a>, Parsed<()>) {
+    pub(super) fn reserved_assignment(&mut self, keyword: Keyword) -> Parsed<()> {
         self.reserved_word("the name of a variable", keyword);
         self.reserved_names.insert(keyword);
         // Or the name of a type was forgotten: nobody knows whether a type or a value follows.
         if keyword == Keyword::Type {
             self.advance();
-            return (Declaration::Error, Err(Failed));
+            return Err(Failed);
         }
-        let name = self.take_name();
-        self.advance();
-        let result = self.expression();
-        let (value, result) = self.expression_or_error(result);
-        (Declaration::Assignment { name, value }, result)
+        self.assignment()
     }
 
     /// Whether the reserved word at hand, where an expression is expected, is meant as a name.
@@ -110,6 +121,9 @@ impl<'a> Parser<'_, 'a> {
     pub(super) fn path(&mut self, expected: &str) -> Parsed<Path<'a>> {
         let start = self.at();
         let first = self.used_name(expected)?;
+        if self.kind() != TokenKind::Dot {
+            return Ok(Path { text: Cow::Borrowed(first.text), span: first.span });
+        }
         let mut span = first.span;
         let mut length = first.text.len();
         while self.kind() == TokenKind::Dot

@@ -2,7 +2,7 @@
 
 use super::{Parsed, Parser};
 use crate::suggest::nearest;
-use crate::syntax::{CallOption, Duration, Name, OptionValue};
+use crate::syntax::{CallOption, Duration, List, Name, OptionValue};
 use crate::token::{Keyword, TokenKind};
 
 /// The names of all options.
@@ -32,22 +32,26 @@ pub(crate) fn is_option_name(name: &str) -> bool {
 }
 
 impl<'a> Parser<'_, 'a> {
-    /// The options after `with`. False when one was wrong and the rest was read all the same.
-    pub(super) fn call_options(&mut self, options: &mut Vec<CallOption<'a>>) -> Parsed<bool> {
+    /// The options after `with`; `height` is raised to that of a fallback. None when one was wrong and the rest was read
+    /// all the same.
+    pub(super) fn call_options(&mut self, height: &mut u16) -> Parsed<Option<List<CallOption<'a>>>> {
         let mut is_complete = true;
-        loop {
-            if let Ok(option) = self.option() {
-                options.push(option);
-            } else {
-                is_complete = false;
-                self.skip_item()?;
+        let options = self.list(|parser| {
+            loop {
+                if let Ok(option) = parser.option(height) {
+                    parser.pend(option);
+                } else {
+                    is_complete = false;
+                    parser.skip_item()?;
+                }
+                // A comma that no option follows belongs to the list around the call.
+                if parser.kind() != TokenKind::Comma || !parser.is_option(1) {
+                    return Ok(());
+                }
+                parser.advance();
             }
-            // A comma that no option follows belongs to the list around the call.
-            if self.kind() != TokenKind::Comma || !self.is_option(1) {
-                return Ok(is_complete);
-            }
-            self.advance();
-        }
+        })?;
+        Ok(is_complete.then_some(options))
     }
 
     fn is_option(&self, ahead: usize) -> bool {
@@ -61,7 +65,7 @@ impl<'a> Parser<'_, 'a> {
         }
     }
 
-    fn option(&mut self) -> Parsed<CallOption<'a>> {
+    fn option(&mut self, height: &mut u16) -> Parsed<CallOption<'a>> {
         let name = match self.kind() {
             TokenKind::Keyword(Keyword::Lazy) => self.take_name(),
             TokenKind::Identifier if is_option_name(self.text()) => self.take_name(),
@@ -80,11 +84,11 @@ impl<'a> Parser<'_, 'a> {
         }
         self.expect(TokenKind::Colon, "':'")?;
         let start = self.token().span;
-        let value = self.option_value(name)?;
+        let value = self.option_value(name, height)?;
         Ok(CallOption { name, value, span: start.to(self.previous_span()) })
     }
 
-    fn option_value(&mut self, name: Name<'a>) -> Parsed<OptionValue<'a>> {
+    fn option_value(&mut self, name: Name<'a>, height: &mut u16) -> Parsed<OptionValue<'a>> {
         match name.text {
             "retry" | "concurrency" | "batch" => self.count().map(OptionValue::Count),
             "timeout" | "delay" | "cache" | "batch_timeout" | "checkpoint" => {
@@ -97,7 +101,7 @@ impl<'a> Parser<'_, 'a> {
             }
             "backoff" => self.word(&["exponential", "linear", "fixed"]).map(OptionValue::Word),
             "on_error" => self.word(&["propagate", "skip", "log", "wrap", "fail"]).map(OptionValue::Word),
-            "fallback" => self.nested(Self::expression).map(OptionValue::Expression),
+            "fallback" => self.nested(|parser| parser.part(height)).map(OptionValue::Expression),
             "cache_backend" => {
                 let text = self.text();
                 if !self.eat(TokenKind::String) {
@@ -120,11 +124,15 @@ impl<'a> Parser<'_, 'a> {
                 self.expect(TokenKind::LeftParenthesis, "'('")?;
                 let value = match word {
                     "count" => OptionValue::CountWindow(self.count()?),
-                    "tumbling" => OptionValue::Durations(word, vec![self.duration()?]),
+                    "tumbling" => {
+                        let size = self.duration()?;
+                        self.durations(word, &[size])
+                    }
                     _ => {
                         let size = self.duration()?;
                         self.expect(TokenKind::Comma, "','")?;
-                        OptionValue::Durations(word, vec![size, self.duration()?])
+                        let slide = self.duration()?;
+                        self.durations(word, &[size, slide])
                     }
                 };
                 self.close(open, TokenKind::RightParenthesis)?;
@@ -139,9 +147,13 @@ impl<'a> Parser<'_, 'a> {
                 self.expect(TokenKind::LeftParenthesis, "'('")?;
                 let timeout = self.duration()?;
                 self.close(open, TokenKind::RightParenthesis)?;
-                Ok(OptionValue::Durations(word, vec![timeout]))
+                Ok(self.durations(word, &[timeout]))
             }
         }
+    }
+
+    fn durations(&mut self, word: &'a str, durations: &[Duration<'a>]) -> OptionValue<'a> {
+        OptionValue::Durations(word, self.tree.lists.add(durations.iter().copied()))
     }
 
     /// A number that an image can hold: a whole one below 2^53.

@@ -9,66 +9,79 @@ use crate::tokenize;
 
 /// An expression with all its parentheses.
 fn print(tree: &SyntaxTree<'_>, id: ExpressionId) -> String {
-    let list = |ids: &[ExpressionId]| ids.iter().map(|id| print(tree, *id)).collect::<Vec<_>>().join(", ");
+    let list = |ids| tree.list(ids).iter().map(|id| print(tree, *id)).collect::<Vec<_>>().join(", ");
     match &tree.expression(id).kind {
         ExpressionKind::Error => "ERROR".to_owned(),
         ExpressionKind::Variable(name) => (*name).to_owned(),
         ExpressionKind::Integer(int) => int.to_string(),
         ExpressionKind::Float(float) => format!("{float:?}"),
         ExpressionKind::Boolean(boolean) => boolean.to_string(),
-        ExpressionKind::String(text) => format!("{text:?}"),
+        ExpressionKind::String(text) => format!("{:?}", tree.text(*text)),
         ExpressionKind::Interpolation(interpolation) => {
-            format!("{:?}%({})", interpolation.parts, list(&interpolation.values))
+            let parts: Vec<&str> =
+                tree.list(interpolation.parts).iter().map(|part| tree.text(*part)).collect();
+            format!("{parts:?}%({})", list(interpolation.values))
         }
-        ExpressionKind::List(items) => format!("[{}]", list(items)),
+        ExpressionKind::List(items) => format!("[{}]", list(*items)),
         ExpressionKind::Record(fields) => {
-            let fields: Vec<String> = fields
+            let fields: Vec<String> = tree
+                .list(*fields)
                 .iter()
                 .map(|(name, value)| format!("{}: {}", name.text, print(tree, *value)))
                 .collect();
             format!("{{{}}}", fields.join(", "))
         }
         ExpressionKind::Call(call) => {
-            let Call { function, arguments, options } = &**call;
-            let options: Vec<&str> = options.iter().map(|option| option.name.text).collect();
+            let Call { function, arguments, options } = tree.call(*call);
+            let options: Vec<&str> = tree.list(*options).iter().map(|option| option.name.text).collect();
             let clause =
                 if options.is_empty() { String::new() } else { format!(" with {}", options.join(",")) };
-            format!("{}({}){clause}", function.text, list(arguments))
+            format!("{}({}){clause}", function.text, list(*arguments))
         }
-        ExpressionKind::Field { source, name } => format!("{}.{}", print(tree, *source), name.text),
+        ExpressionKind::Field { source, name } => format!("{}.{}", print(tree, *source), name),
         ExpressionKind::Projection { source, names } => {
-            let names: Vec<&str> = names.iter().map(|name| name.text).collect();
+            let names: Vec<&str> = tree.list(*names).iter().map(|name| name.text).collect();
             format!("{}[{}]", print(tree, *source), names.join(","))
         }
         ExpressionKind::Binary { operator, left, right } => {
             format!("({} {} {})", print(tree, *left), operator.as_str(), print(tree, *right))
         }
         ExpressionKind::Coalesce { reversed } => {
-            let operands: Vec<String> = reversed.iter().rev().map(|id| print(tree, *id)).collect();
+            let operands: Vec<String> =
+                tree.list(*reversed).iter().rev().map(|id| print(tree, *id)).collect();
             format!("({})", operands.join(" ?? "))
         }
         ExpressionKind::Not(operand) => format!("(not {})", print(tree, *operand)),
         ExpressionKind::Negate(operand) => format!("(- {})", print(tree, *operand)),
         ExpressionKind::Conditional { arms, otherwise } => {
-            let arms: Vec<String> =
-                arms.iter().map(|(c, v)| format!("if {} {}", print(tree, *c), print(tree, *v))).collect();
+            let arms: Vec<String> = tree
+                .list(*arms)
+                .iter()
+                .map(|(c, v)| format!("if {} {}", print(tree, *c), print(tree, *v)))
+                .collect();
             format!("({} else {})", arms.join(" else "), print(tree, *otherwise))
         }
         ExpressionKind::Branch { cases, otherwise } => {
-            let cases: Vec<String> =
-                cases.iter().map(|(c, v)| format!("{} -> {}", print(tree, *c), print(tree, *v))).collect();
+            let cases: Vec<String> = tree
+                .list(*cases)
+                .iter()
+                .map(|(c, v)| format!("{} -> {}", print(tree, *c), print(tree, *v)))
+                .collect();
             format!("branch({}; {})", cases.join("; "), print(tree, *otherwise))
         }
         ExpressionKind::Lambda { parameters, body } => {
-            let names: Vec<&str> = parameters.iter().map(|(name, _)| name.text).collect();
+            let names: Vec<&str> = tree.list(*parameters).iter().map(|(name, _)| name.text).collect();
             format!("(\\{} {})", names.join(" "), print(tree, *body))
         }
         ExpressionKind::Match { scrutinee, cases } => {
-            let cases: Vec<String> = cases
+            let cases: Vec<String> = tree
+                .list(*cases)
                 .iter()
                 .map(|(pattern, body)| {
                     let pattern = match &pattern.kind {
-                        PatternKind::Fields(names) => names.iter().map(|name| name.text).collect::<String>(),
+                        PatternKind::Fields(names) => {
+                            tree.list(*names).iter().map(|name| name.text).collect::<String>()
+                        }
                         PatternKind::Is(name) => format!("is {}", name.text),
                         PatternKind::Any => "_".to_owned(),
                     };
@@ -81,19 +94,22 @@ fn print(tree: &SyntaxTree<'_>, id: ExpressionId) -> String {
 }
 
 fn print_type(tree: &SyntaxTree<'_>, id: TypeId) -> String {
-    let list = |ids: &[TypeId], separator: &str| {
-        ids.iter().map(|id| print_type(tree, *id)).collect::<Vec<_>>().join(separator)
+    let list = |ids, separator: &str| {
+        tree.list(ids).iter().map(|id| print_type(tree, *id)).collect::<Vec<_>>().join(separator)
     };
     match &tree.ty(id).kind {
         TypeExpressionKind::Named(name) => (*name).to_owned(),
-        TypeExpressionKind::Applied { name, arguments } => format!("{name}<{}>", list(arguments, ", ")),
+        TypeExpressionKind::Applied { name, arguments } => format!("{name}<{}>", list(*arguments, ", ")),
         TypeExpressionKind::Record(fields) => {
-            let fields: Vec<String> =
-                fields.iter().map(|(name, ty)| format!("{}: {}", name.text, print_type(tree, *ty))).collect();
+            let fields: Vec<String> = tree
+                .list(*fields)
+                .iter()
+                .map(|(name, ty)| format!("{}: {}", name.text, print_type(tree, *ty)))
+                .collect();
             format!("{{{}}}", fields.join(", "))
         }
-        TypeExpressionKind::Merge(parts) => format!("({})", list(parts, " + ")),
-        TypeExpressionKind::Union(members) => format!("({})", list(members, " | ")),
+        TypeExpressionKind::Merge(parts) => format!("({})", list(*parts, " + ")),
+        TypeExpressionKind::Union(members) => format!("({})", list(*members, " | ")),
         TypeExpressionKind::Error => "ERROR".to_owned(),
     }
 }

@@ -1,8 +1,8 @@
 //! Parsing of type expressions.
 
-use super::{Failed, Parsed, Parser};
+use super::{Failed, Parsed, Parser, next_index};
 use crate::span::Span;
-use crate::syntax::{TypeExpression, TypeExpressionKind, TypeId};
+use crate::syntax::{List, TypeExpression, TypeExpressionKind, TypeId};
 use crate::token::TokenKind;
 
 impl<'a> Parser<'_, 'a> {
@@ -16,7 +16,7 @@ impl<'a> Parser<'_, 'a> {
     fn type_chain(
         &mut self,
         separator: TokenKind,
-        make: impl FnOnce(Vec<TypeId>) -> TypeExpressionKind<'a>,
+        make: impl FnOnce(List<TypeId>) -> TypeExpressionKind<'a>,
         mut part: impl FnMut(&mut Self) -> Parsed<TypeId>,
     ) -> Parsed<TypeId> {
         let start = self.token().span;
@@ -24,10 +24,14 @@ impl<'a> Parser<'_, 'a> {
         if self.kind() != separator {
             return Ok(first);
         }
-        let mut parts = vec![first];
-        while self.eat(separator) {
-            parts.push(part(self)?);
-        }
+        let parts = self.list(|parser| {
+            parser.pend(first);
+            while parser.eat(separator) {
+                let next = part(parser)?;
+                parser.pend(next);
+            }
+            Ok(())
+        })?;
         Ok(self.add_type(make(parts), start.to(self.previous_span())))
     }
 
@@ -37,13 +41,12 @@ impl<'a> Parser<'_, 'a> {
             TokenKind::LeftBrace => {
                 let open = self.at();
                 self.advance();
-                let (fields, is_complete) = self.items(open, TokenKind::RightBrace, |parser| {
+                let fields = self.items(open, TokenKind::RightBrace, |parser| {
                     let name = parser.name("the name of a field")?;
                     parser.expect(TokenKind::Colon, "':' and a type")?;
                     Ok((name, parser.ty()?))
                 })?;
-                let kind =
-                    if is_complete { TypeExpressionKind::Record(fields) } else { TypeExpressionKind::Error };
+                let kind = fields.map_or(TypeExpressionKind::Error, TypeExpressionKind::Record);
                 Ok(self.add_type(kind, start.to(self.previous_span())))
             }
             TokenKind::Identifier | TokenKind::Keyword(_) => {
@@ -51,13 +54,15 @@ impl<'a> Parser<'_, 'a> {
                 if !self.eat(TokenKind::Less) {
                     return Ok(self.add_type(TypeExpressionKind::Named(name), start));
                 }
-                let mut arguments = Vec::new();
-                loop {
-                    arguments.push(self.nested(Self::ty)?);
-                    if !self.eat(TokenKind::Comma) || self.kind() == TokenKind::Greater {
-                        break;
+                let arguments = self.list(|parser| {
+                    loop {
+                        let argument = parser.nested(Self::ty)?;
+                        parser.pend(argument);
+                        if !parser.eat(TokenKind::Comma) || parser.kind() == TokenKind::Greater {
+                            return Ok(());
+                        }
                     }
-                }
+                })?;
                 self.expect(TokenKind::Greater, "'>' or ','")?;
                 let kind = TypeExpressionKind::Applied { name, arguments };
                 Ok(self.add_type(kind, start.to(self.previous_span())))
@@ -70,9 +75,9 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn add_type(&mut self, kind: TypeExpressionKind<'a>, span: Span) -> TypeId {
-        let id = u32::try_from(self.tree.types.len()).expect("a source of 1 MiB has fewer types");
+        let id = TypeId(next_index(&self.tree.types));
         self.tree.types.push(TypeExpression { kind, span });
-        TypeId(id)
+        id
     }
 
     pub(super) fn add_error_type(&mut self, span: Span) -> TypeId {

@@ -150,7 +150,7 @@ impl Lexer<'_> {
                     continue;
                 }
                 Start::Comment => {
-                    at = find(self.bytes, start, |word| is_byte(word, b'\n'));
+                    at = find(self.bytes, start..self.bytes.len(), |word| is_byte(word, b'\n'));
                     continue;
                 }
                 Start::Name => self.name(start),
@@ -185,7 +185,7 @@ impl Lexer<'_> {
 
     /// A name of which the bytes up to `from` are known.
     fn long_name(&mut self, start: usize, from: usize) -> Lexed {
-        let end = find(self.bytes, from, |word| others(is_in_name(word)));
+        let end = find(self.bytes, from..self.bytes.len(), |word| others(is_in_name(word)));
         if self.bytes.get(end).is_some_and(|byte| !byte.is_ascii())
             && let Some(end) = self.odd_name(start, end)
         {
@@ -293,8 +293,9 @@ impl Lexer<'_> {
     fn string(&mut self, start: usize, is_start: bool) -> Lexed {
         let mut at = start + 1;
         loop {
-            at =
-                find(self.bytes, at, |word| is_byte(word, b'"') | is_byte(word, b'\\') | is_byte(word, b'$'));
+            at = find(self.bytes, at..self.bytes.len(), |word| {
+                is_byte(word, b'"') | is_byte(word, b'\\') | is_byte(word, b'$')
+            });
             match (self.bytes.get(at), self.bytes.get(at + 1)) {
                 (Some(b'"'), _) => {
                     let kind = if is_start { TokenKind::String } else { TokenKind::StringTail };
@@ -320,7 +321,7 @@ impl Lexer<'_> {
         let mut end = self.bytes.len();
         if !self.has_rescued_string {
             self.has_rescued_string = true;
-            end = find(self.bytes, start, |word| is_byte(word, b'\n'));
+            end = find(self.bytes, start..self.bytes.len(), |word| is_byte(word, b'\n'));
         }
         let message = "Parse error: the string has no end: '\"' expected";
         self.diagnostics.push(Diagnostic::error(Code::Syntax, span(start, end), message));
