@@ -4,6 +4,7 @@
 //! writing.
 
 mod json;
+mod replay;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,9 +23,8 @@ use crate::catalogue::{Catalogue, read_catalogue, stamps};
 use crate::documents::{decode_aliases, decode_index, is_of_the_reference};
 use crate::error::{FileError, in_one_line};
 use crate::journal::{Found, read_journal};
-use crate::layout::{ALIASES, CATALOGUE, IMAGES, INDEX, JOURNAL, MANIFEST, MAX_COUNT};
+use crate::layout::{ALIASES, CATALOGUE, IMAGES, INDEX, MANIFEST, MAX_COUNT};
 use crate::manifest::{Manifest, new_id};
-use crate::record;
 use crate::seeded::{self, SeededBug};
 use crate::vfs::{EntryKind, Vfs};
 use json::{Histories, Lost};
@@ -352,50 +352,6 @@ impl Reader<'_> {
         }
         let parts = Parts { summaries: images, sources, index: index.clone(), ..Parts::default() };
         Ok(Json { parts, histories, salvaged, aliases, index })
-    }
-
-    /// Applies the frames that are not in the files. Returns whether there are any.
-    fn replay(&mut self, state: &mut State, manifest: Option<&Manifest>, found: &Found) -> Result<bool> {
-        let mut last = manifest.map(|manifest| manifest.sequence);
-        let mut has_frames = false;
-        let start = last.map_or(0, |last| last.saturating_add(1));
-        let start = if seeded::is_on(SeededBug::JournalIgnored) { u64::MAX } else { start };
-        let start = start.saturating_add(u64::from(seeded::is_on(SeededBug::ReplayedTooLate)));
-        for (&sequence, payload) in found.frames.range(start..) {
-            has_frames = true;
-            if let Some(last) = last
-                && sequence != last + 1
-                && !seeded::is_on(SeededBug::MissingFramesNotTold)
-            {
-                self.warn(format!(
-                    "the commits {} to {} are missing in '{JOURNAL}'; those after them were applied all the same",
-                    last + 1,
-                    sequence - 1
-                ));
-            }
-            last = Some(sequence);
-            for record in record::decode(payload)? {
-                for change in &record.changes {
-                    if let Change::Activated { name, version } = change {
-                        self.activated.insert(name.clone(), *version);
-                    }
-                    self.note(change, state);
-                    state.replay(record.revision, std::slice::from_ref(change));
-                }
-            }
-        }
-        Ok(has_frames)
-    }
-
-    /// Notes a change of the journal, before `state` has it.
-    fn note(&mut self, change: &Change, state: &State) {
-        if let Change::ImageAdded { image: _, summary } = change {
-            let hash = summary.structural_hash;
-            if self.added.insert(hash) && state.summary(&hash).is_some() {
-                self.dirty.images_with_files.insert(hash);
-            }
-        }
-        self.dirty.note(change);
     }
 
     /// Where the journal activated a version that was lost with its document, the newest one that is known is
