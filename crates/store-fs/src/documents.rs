@@ -52,19 +52,18 @@ pub(crate) fn decode_history(bytes: &[u8]) -> Result<OpenedHistory> {
     Ok(OpenedHistory { history, checked })
 }
 
-/// What can still be told from a version document that is damaged: whose it is, and a number above all that stand
-/// in it, so that no number is used twice.
-///
-/// `names` are candidates that are known from elsewhere.
-pub(crate) fn salvage_history<'a>(
+/// Whose version document a file is that is damaged, as far as that can be told: by the file name, or, where that was
+/// cut, by a name that has such a file name. `names` are candidates that are known from elsewhere.
+pub(crate) fn salvage_name<'a>(
     file_stem: &str,
-    bytes: &[u8],
-    names: impl Iterator<Item = &'a PipelineName>,
-) -> Option<VersionHistory> {
-    let name = unescape(file_stem).or_else(|| {
-        let mut names = names;
-        names.find(|name| escape(name.as_str()) == file_stem).cloned()
-    })?;
+    mut names: impl Iterator<Item = &'a PipelineName>,
+) -> Option<PipelineName> {
+    unescape(file_stem).or_else(|| names.find(|name| escape(name.as_str()) == file_stem).cloned())
+}
+
+/// The greatest number that stands in a version document that is damaged, so that no number is used twice; 0 if there is
+/// none.
+pub(crate) fn salvage_number(bytes: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(bytes);
     // Of `version`, `activeVersion` and `nextVersion`, also where a letter of them is damaged.
     let numbers = text.split(':').skip(1).filter_map(|after| {
@@ -75,10 +74,7 @@ pub(crate) fn salvage_history<'a>(
         if ends { digits[..end].parse::<u64>().ok() } else { None }
     });
     // Numbers of revisions count too; a gap does no harm.
-    let greatest = numbers.filter(|number| *number < u64::MAX / 2).max().unwrap_or(0);
-    let mut history = VersionHistory::new(name);
-    history.next_version = greatest + 1;
-    Some(history)
+    numbers.filter(|number| *number < u64::MAX / 2).max().unwrap_or(0)
 }
 
 /// The name that a file name was made of, unless it was cut.
@@ -190,20 +186,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_version_document_still_tells_its_name_and_a_fresh_number() {
+    fn a_damaged_version_document_still_tells_its_name_and_the_numbers_that_were_given() {
         let mut history = VersionHistory::new("pricing/quote".parse().unwrap());
         history.next_version = 8;
         let mut bytes = encode_history(&history);
         bytes[20] ^= 1;
-        let salvaged = salvage_history("pricing%2fquote", &bytes, std::iter::empty()).unwrap();
-        assert_eq!(salvaged.pipeline_name, history.pipeline_name);
-        // Past every number in the document, that of the next version too, which it is not told from others.
-        assert_eq!(salvaged.next_version, 9);
+        let no_names = std::iter::empty;
+        assert_eq!(salvage_name("pricing%2fquote", no_names()).unwrap(), history.pipeline_name);
+        // That of the next version counts, too, which is not told from others.
+        assert_eq!(salvage_number(&bytes), 8);
+        assert_eq!(salvage_name("a", no_names()).unwrap().as_str(), "a");
+        assert_eq!(salvage_number(b"\xff\xfe"), 0);
+    }
+
+    #[test]
+    fn the_name_of_a_cut_file_name_is_told_by_other_files() {
         let name: PipelineName = "x".repeat(220).parse().unwrap();
         let stem = escape(name.as_str());
-        assert!(salvage_history(&stem, &bytes, std::iter::empty()).is_none());
-        assert_eq!(salvage_history(&stem, &bytes, [&name].into_iter()).unwrap().pipeline_name, name);
-        assert_eq!(salvage_history("a", b"\xff\xfe", std::iter::empty()).unwrap().next_version, 1);
+        let other: PipelineName = "other".parse().unwrap();
+        assert_eq!(salvage_name(&stem, [&other, &name].into_iter()), Some(name.clone()));
+        assert_eq!(salvage_name(&stem, [&other].into_iter()), None);
     }
 
     #[test]

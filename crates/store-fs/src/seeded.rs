@@ -97,6 +97,10 @@ pub enum SeededBug {
     AliasesOfCheckpointsDropped,
     /// The numbers in a damaged document do not count where there is a copy of it.
     NumbersOfCopiesReused,
+    /// A second version document of a name stays, and counts when the other one decays.
+    SecondDocumentsStay,
+    /// A copy of a damaged version document brings back a name that was deleted.
+    CopiesBringBack,
     /// `aliases.json` is read after the documents, which a checkpoint writes before it.
     AliasesReadLast,
     /// Flat maps that do not fit are left as they are.
@@ -218,6 +222,8 @@ mod switch {
             Self::AliasesTrusted,
             Self::AliasesOfCheckpointsDropped,
             Self::NumbersOfCopiesReused,
+            Self::SecondDocumentsStay,
+            Self::CopiesBringBack,
             Self::AliasesReadLast,
             Self::FlatMapsNotRebuilt,
             Self::DanglingIndexKept,

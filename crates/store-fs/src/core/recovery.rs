@@ -48,7 +48,7 @@ pub(crate) struct Reading {
     pub(crate) is_repaired: bool,
     /// The files that were read, those of a directory after one another; none where the catalogue was believed.
     pub(crate) files: Vec<String>,
-    /// Files that failed their check.
+    /// Files that failed their check, and those that are to be put aside for another reason.
     pub(super) damage: Vec<Damage>,
     /// What `store.json` had, damaged or not, to be told from what a checkpoint writes meanwhile.
     manifest_bytes: Option<Vec<u8>>,
@@ -133,6 +133,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         vfs,
         dirty: Dirty::default(),
         damage: Vec::new(),
+        misplaced: BTreeMap::new(),
         warnings: Vec::new(),
         n_unchecked: 0,
         files: Vec::new(),
@@ -155,7 +156,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         }
         None => (Parts::default(), None),
     };
-    let Json { mut parts, histories, salvaged, aliases, index } = match end {
+    let Json { mut parts, histories, salvaged, aliases, has_aliases, index } = match end {
         Some(_) => Json { parts: content, ..Json::default() },
         None => reader.json()?,
     };
@@ -180,7 +181,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         reader.damaged(&segment.path, &segment.reason, segment.is_readable);
     }
     if end.is_none() {
-        let lost = Lost { histories, salvaged, aliases: &aliases };
+        let lost = Lost { histories, salvaged, aliases: &aliases, has_aliases };
         let (histories, is_adopted) = reader.adopt(manifest.as_ref(), &found, lost, &parts.summaries)?;
         is_repaired |= is_adopted;
         parts.histories = histories.into_iter().map(|(name, history)| (name, Arc::new(history))).collect();
@@ -222,6 +223,8 @@ struct Json {
     histories: Histories,
     salvaged: Vec<DamagedHistory>,
     aliases: BTreeMap<PipelineName, StructuralHash>,
+    /// Whether there is a file of them that could be read.
+    has_aliases: bool,
     index: BTreeMap<SyntacticKey, StructuralHash>,
 }
 
@@ -289,6 +292,8 @@ struct Reader<'a> {
     vfs: &'a dyn Vfs,
     dirty: Dirty,
     damage: Vec<Damage>,
+    /// Where the documents of names stand that have none at their place.
+    misplaced: BTreeMap<PipelineName, String>,
     warnings: Vec<Warning>,
     n_unchecked: usize,
     /// The files that are there to be read, those of a directory after one another.
@@ -342,7 +347,9 @@ impl Reader<'_> {
     /// The flat maps come first. A checkpoint writes what they refer to before them, so that a reader beside it finds
     /// the documents of all names that it found in `aliases.json`, and makes no versions up for them.
     fn json(&mut self) -> Result<Json> {
-        let mut aliases = self.flat_map(ALIASES, decode_aliases)?.unwrap_or_default();
+        let aliases = self.flat_map(ALIASES, decode_aliases)?;
+        let has_aliases = aliases.is_some();
+        let mut aliases = aliases.unwrap_or_default();
         let index = self.flat_map(INDEX, decode_index)?.unwrap_or_default();
         let images = self.images()?;
         let sources = self.sources()?;
@@ -351,7 +358,7 @@ impl Reader<'_> {
             aliases = self.flat_map(ALIASES, decode_aliases)?.unwrap_or_default();
         }
         let parts = Parts { summaries: images, sources, index: index.clone(), ..Parts::default() };
-        Ok(Json { parts, histories, salvaged, aliases, index })
+        Ok(Json { parts, histories, salvaged, aliases, has_aliases, index })
     }
 
     /// Where the journal activated a version that was lost with its document, the newest one that is known is

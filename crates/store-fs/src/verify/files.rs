@@ -46,7 +46,6 @@ pub(super) struct Cache {
 pub(super) struct LostHistory {
     pub(super) finding: Finding,
     pub(super) stem: String,
-    pub(super) bytes: Vec<u8>,
 }
 
 /// Everything that the JSON files say.
@@ -313,19 +312,19 @@ impl Inventory {
     fn history(&mut self, vfs: &dyn Vfs, stem: String) -> Result<()> {
         let path = format!("{VERSIONS}/{stem}.json");
         let Some(content) = read(vfs, &path)? else { return Ok(()) };
-        let (problem, bytes) = match content {
-            Err(problem) => (problem, Vec::new()),
+        let problem = match content {
+            Err(problem) => problem,
             Ok(bytes) => match decode_history(&bytes) {
                 Ok(opened) => {
                     self.form(&path, &bytes);
                     self.document(&path, &stem, &opened.history, opened.checked);
                     return Ok(());
                 }
-                Err(error) => (in_one_line(&error), bytes),
+                Err(error) => in_one_line(&error),
             },
         };
         let finding = finding(&path, FindingKind::Damaged, problem, "");
-        self.lost_histories.push(LostHistory { finding, stem, bytes });
+        self.lost_histories.push(LostHistory { finding, stem });
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use super::aliases::{AliasChanges, AliasMap};
 use super::files::{ImageFacts, Inventory, finding, read};
 use super::index::Expected;
 use super::{Affected, Counts, Finding, FindingKind, OPERATION, Quarantined, VerifyReport};
-use crate::documents::{FlatMap, decode_aliases, decode_index, encode_flat_map, salvage_history};
+use crate::documents::{FlatMap, decode_aliases, decode_index, encode_flat_map, salvage_name};
 use crate::error::in_one_line;
 use crate::journal::read_journal;
 use crate::layout::{
@@ -101,13 +101,12 @@ pub(super) fn judge(vfs: &dyn Vfs, inventory: Inventory) -> Result<VerifyReport>
         _ => BTreeMap::new(),
     };
     for lost in lost_histories {
-        let Some(history) = salvage_history(&lost.stem, &lost.bytes, alias_entries.keys()) else {
+        let Some(name) = salvage_name(&lost.stem, alias_entries.keys()) else {
             let advice = "the name cannot be told; restore the file from a backup".to_owned();
             let loss = Some("all versions of a name that cannot be told".to_owned());
             judge.findings.push(Finding { advice, loss, ..lost.finding });
             continue;
         };
-        let name = history.pipeline_name;
         let (advice, loss) = if alias_entries.contains_key(&name) {
             (ALIAS_ADVICE, loss_but_active(&name))
         } else {

@@ -2,6 +2,8 @@
 
 #[path = "aside.rs"]
 mod aside;
+#[path = "documents.rs"]
+mod documents;
 #[path = "openings.rs"]
 mod openings;
 
@@ -54,6 +56,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("what cannot be put aside stays", openings::damage_that_cannot_be_put_aside),
     ("numbers of lost documents are not given again", openings::lost_documents),
     ("what is left of a document counts", openings::what_is_left_of_documents),
+    ("copies of documents bring nothing back", |setup, _| documents::second_documents(setup)),
     ("stale frames are no frames", stale_frames),
     ("changed files are seen", changed_files),
     ("the journal is bounded", bounded),

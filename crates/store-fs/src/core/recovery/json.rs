@@ -9,9 +9,9 @@ use constellation_store_core::{
 };
 use constellation_store_mem::{Change, StoredSource};
 
-use super::{DamagedHistory, OPERATION, Reader, read_file};
+use super::{Damage, DamagedHistory, OPERATION, Reader, read_file};
 use crate::core::health::Warning;
-use crate::documents::{FlatMap, decode_history, salvage_history};
+use crate::documents::{FlatMap, decode_history, salvage_name, salvage_number};
 use crate::error::{FileError, in_one_line};
 use crate::journal::Found;
 use crate::layout::{ALIASES, IMAGES, SOURCES, VERSIONS, escape};
@@ -37,6 +37,8 @@ pub(super) struct Lost<'a> {
     pub(super) histories: Histories,
     pub(super) salvaged: Vec<DamagedHistory>,
     pub(super) aliases: &'a BTreeMap<PipelineName, StructuralHash>,
+    /// Whether there are any, damaged or not there at all otherwise.
+    pub(super) has_aliases: bool,
 }
 
 /// How many threads read files at the least, since they wait for the disk in turns.
@@ -152,18 +154,8 @@ impl Reader<'_> {
                 }
                 Some(Ok(Ok(opened))) => {
                     self.n_unchecked += usize::from(!opened.checked);
-                    let name = opened.history.pipeline_name.clone();
-                    // Another file name is accepted, since the name inside decides, but where there are two
-                    // documents of a name, the one with the right file name counts.
-                    let is_at_its_place = escape(name.as_str()) == stem;
-                    if !is_at_its_place {
-                        self.dirty.names.insert(name.clone());
-                    }
-                    if histories.contains_key(&name) {
-                        self.warn(format!("'{path}' is one of two version documents of '{name}'"));
-                    }
-                    if is_at_its_place || !histories.contains_key(&name) {
-                        histories.insert(name, opened.history);
+                    if self.counts(&path, &stem, &opened.history.pipeline_name, &histories) {
+                        histories.insert(opened.history.pipeline_name.clone(), opened.history);
                     }
                 }
                 Some(Ok(Err((error, bytes)))) => {
@@ -173,6 +165,33 @@ impl Reader<'_> {
             }
         }
         Ok((histories, salvaged))
+    }
+
+    /// Whether a document counts, as the name inside decides: of two of a name the one with the right file name does,
+    /// or else the first one. The other one is put aside: later it would not be told from the latest.
+    fn counts(&mut self, path: &str, stem: &str, name: &PipelineName, histories: &Histories) -> bool {
+        let is_at_its_place = escape(name.as_str()) == stem;
+        if !histories.contains_key(name) {
+            if !is_at_its_place {
+                self.misplaced.insert(name.clone(), path.to_owned());
+                self.dirty.names.insert(name.clone());
+            }
+            return true;
+        }
+        let other = if is_at_its_place { self.misplaced.remove(name) } else { Some(path.to_owned()) };
+        if let Some(path) = other {
+            self.second(&path, name);
+        }
+        is_at_its_place
+    }
+
+    /// Notes a document that does not count.
+    fn second(&mut self, path: &str, name: &PipelineName) {
+        let reason = format!("it is one of two version documents of '{name}', and not the one that counts");
+        self.warn(format!("'{path}' was not used: {reason}"));
+        if !seeded::is_on(SeededBug::SecondDocumentsStay) {
+            self.damage.push(Damage { path: path.to_owned(), reason, stays: false });
+        }
     }
 
     pub(super) fn flat_map<K>(
@@ -211,7 +230,7 @@ impl Reader<'_> {
         lost: Lost<'_>,
         images: &BTreeMap<StructuralHash, Arc<ImageSummary>>,
     ) -> Result<(Histories, bool)> {
-        let Lost { mut histories, salvaged, aliases } = lost;
+        let Lost { mut histories, salvaged, aliases, has_aliases } = lost;
         let mut adopted = !salvaged.is_empty();
         if !adopted && aliases.keys().all(|name| histories.contains_key(name)) {
             return Ok((histories, false));
@@ -219,6 +238,17 @@ impl Reader<'_> {
         let is_plain = manifest.is_none();
         let newest = greatest_number(manifest, &histories, found)?;
         let changed = changed_names(manifest, found)?;
+        let mut damaged = Vec::new();
+        for DamagedHistory { stem, bytes } in salvaged {
+            let Some(name) = salvage_name(&stem, aliases.keys()) else {
+                self.warn(format!(
+                    "the name of '{VERSIONS}/{stem}.json' cannot be told; its versions are lost"
+                ));
+                continue;
+            };
+            let copy = histories.remove(&name);
+            damaged.push((name, bytes, copy));
+        }
         let is_settled = |history: &&VersionHistory| !changed.contains(&history.pipeline_name);
         let agrees = histories.values().filter(is_settled).all(|history| {
             let mut history = history.clone();
@@ -226,21 +256,11 @@ impl Reader<'_> {
             let active = history.active().map(|active| active.structural_hash);
             aliases.get(&history.pipeline_name).copied() == active
         });
-        for DamagedHistory { stem, bytes } in salvaged {
-            let Some(mut history) = salvage_history(&stem, &bytes, aliases.keys()) else {
-                self.warn(format!(
-                    "the name of '{VERSIONS}/{stem}.json' cannot be told; its versions are lost"
-                ));
-                continue;
-            };
-            let name = history.pipeline_name.clone();
-            let next = history.next_version.max(newest.saturating_add(1));
-            let copy = histories.remove(&name);
+        for (name, bytes, copy) in damaged {
+            let next = salvage_number(&bytes).max(newest).saturating_add(1);
             let is_copied = copy.is_some();
-            if let Some(copy) = copy {
-                history = copy;
-                history.normalize();
-            }
+            let mut history = copy.unwrap_or_else(|| VersionHistory::new(name.clone()));
+            history.normalize();
             if !(is_copied && seeded::is_on(SeededBug::NumbersOfCopiesReused)) {
                 history.next_version = history.next_version.max(next);
             }
@@ -248,10 +268,15 @@ impl Reader<'_> {
                 history.next_version = 1;
             }
             let alias = aliases.get(&name);
-            if let Some(hash) = alias
-                && history.active().is_none_or(|active| active.structural_hash != *hash)
-            {
-                adopt(&mut history, *hash, images);
+            match alias {
+                Some(hash) if history.active().is_none_or(|active| active.structural_hash != *hash) => {
+                    adopt(&mut history, *hash, images);
+                }
+                // The copy may be older than a deletion.
+                None if has_aliases && agrees && !seeded::is_on(SeededBug::CopiesBringBack) => {
+                    history.active_version = None;
+                }
+                _ => {}
             }
             let known = match alias {
                 _ if is_copied => {
