@@ -12,6 +12,7 @@ mod files;
 mod health;
 mod links;
 pub(crate) mod load;
+mod misplaced;
 mod packing;
 mod recovery;
 mod settle;
@@ -34,6 +35,7 @@ pub(crate) use self::files::Files;
 use self::health::Health;
 pub(crate) use self::links::refuse_links;
 pub use self::load::{Loaded, Loader, Lost};
+use self::misplaced::Misplaced;
 use self::recovery::{CatalogueEnd, Damage};
 use self::work::UnderWay;
 pub use self::work::Work;
@@ -162,6 +164,8 @@ pub struct Core {
     owes_checkpoint: bool,
     /// Damaged files that the opening found and could not put into the quarantine.
     damage: Vec<Damage>,
+    /// Version documents that the opening found under another file name, and that have none of their own yet.
+    misplaced: Vec<Misplaced>,
     /// What was suspected while a checkpoint wrote files.
     suspects: Vec<Suspect>,
     /// Whether it writes: it is not read-only, closed, or in doubt of its journal.
@@ -211,7 +215,17 @@ impl Core {
         // Where the catalogue is believed there was an opening that made it durable. A `store.json` alone may be a copy.
         files.make_journal(reading.catalogue.is_some()).map_err(failed)?;
         let manifest = reading.manifest.take().unwrap_or_else(|| reading.new_manifest(options.clock.now()));
-        let recovery::Reading { state, found, catalogue, dirty, warnings, is_repaired, damage, .. } = reading;
+        let recovery::Reading {
+            state,
+            found,
+            catalogue,
+            dirty,
+            warnings,
+            is_repaired,
+            damage,
+            misplaced,
+            ..
+        } = reading;
         let epoch = found.epoch.max(manifest.epoch).saturating_add(1);
         let epoch = if seeded::is_on(SeededBug::EpochNotRaised) { (epoch - 1).max(1) } else { epoch };
         let journal =
@@ -232,6 +246,7 @@ impl Core {
             catalogue,
             owes_checkpoint: false,
             damage,
+            misplaced,
             suspects: Vec::new(),
             is_writer: true,
             lock: Some(lock),
@@ -287,6 +302,7 @@ impl Core {
                 wants_catalogue: false,
                 owes_checkpoint: false,
                 damage: Vec::new(),
+                misplaced: Vec::new(),
                 suspects: Vec::new(),
                 is_writer: false,
                 lock: None,

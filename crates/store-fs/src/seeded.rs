@@ -97,6 +97,12 @@ pub enum SeededBug {
     AliasesOfCheckpointsDropped,
     /// The numbers in a damaged document do not count where there is a copy of it.
     NumbersOfCopiesReused,
+    /// A version document under another file name stays there until something is written in its place.
+    MisplacedLeft,
+    /// Of two documents that stand in each other's place none is kept elsewhere while they are put right.
+    ExchangedWithoutCopies,
+    /// A file that is a document's own where case is ignored is moved away as what was left over.
+    CaseNotIgnored,
     /// A second version document of a name stays, and counts when the other one decays.
     SecondDocumentsStay,
     /// A copy of a damaged version document brings back a name that was deleted.
@@ -222,6 +228,9 @@ mod switch {
             Self::AliasesTrusted,
             Self::AliasesOfCheckpointsDropped,
             Self::NumbersOfCopiesReused,
+            Self::MisplacedLeft,
+            Self::ExchangedWithoutCopies,
+            Self::CaseNotIgnored,
             Self::SecondDocumentsStay,
             Self::CopiesBringBack,
             Self::AliasesReadLast,

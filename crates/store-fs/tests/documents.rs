@@ -11,6 +11,16 @@ use support::workloads::Setup;
 const SETUP: Setup = Setup { bug: None };
 
 #[test]
+fn a_misplaced_document_has_its_own_file_before_anything_takes_its_place() {
+    documents::misplaced(SETUP);
+}
+
+#[test]
+fn a_misplaced_document_stays_where_it_may_be_its_own_file() {
+    documents::misplaced_by_case(SETUP);
+}
+
+#[test]
 fn a_copy_of_a_document_brings_nothing_back() {
     documents::second_documents(SETUP);
 }

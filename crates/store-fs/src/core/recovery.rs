@@ -19,6 +19,7 @@ use super::checkpoint::{MAX_DOCUMENT_BYTES, aliases};
 use super::dirty::Dirty;
 use super::files::Files;
 use super::health::{Content, Warning};
+use super::misplaced::Misplaced;
 use crate::catalogue::{Catalogue, read_catalogue, stamps};
 use crate::documents::{decode_aliases, decode_index, is_of_the_reference};
 use crate::error::{FileError, in_one_line};
@@ -50,6 +51,7 @@ pub(crate) struct Reading {
     pub(crate) files: Vec<String>,
     /// Files that failed their check, and those that are to be put aside for another reason.
     pub(super) damage: Vec<Damage>,
+    pub(super) misplaced: Vec<Misplaced>,
     /// What `store.json` had, damaged or not, to be told from what a checkpoint writes meanwhile.
     manifest_bytes: Option<Vec<u8>>,
 }
@@ -180,10 +182,12 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
     for segment in &found.damaged {
         reader.damaged(&segment.path, &segment.reason, segment.is_readable);
     }
+    let mut misplaced = Vec::new();
     if end.is_none() {
         let lost = Lost { histories, salvaged, aliases: &aliases, has_aliases };
         let (histories, is_adopted) = reader.adopt(manifest.as_ref(), &found, lost, &parts.summaries)?;
         is_repaired |= is_adopted;
+        misplaced = reader.misplaced(&histories);
         parts.histories = histories.into_iter().map(|(name, history)| (name, Arc::new(history))).collect();
     }
 
@@ -211,6 +215,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         is_repaired,
         files,
         damage,
+        misplaced,
         manifest_bytes,
     })
 }
@@ -309,6 +314,16 @@ impl Reader<'_> {
         let warning = warning.into();
         tracing::warn!(store = %self.vfs, "{}", warning.text);
         self.warnings.push(warning);
+    }
+
+    /// The documents that are to get their own files, and what those are to say.
+    fn misplaced(&mut self, histories: &Histories) -> Vec<Misplaced> {
+        let found = std::mem::take(&mut self.misplaced);
+        for (name, path) in &found {
+            self.warn(format!("'{path}' is the version document of '{name}', which gets its own file"));
+        }
+        let found = found.into_iter();
+        found.map(|(name, path)| Misplaced { path, history: histories[&name].clone() }).collect()
     }
 
     fn damaged(&mut self, path: &str, reason: &str, stays: bool) {

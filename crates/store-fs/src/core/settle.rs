@@ -5,7 +5,7 @@
 
 use constellation_store_core::Result;
 
-use super::{Core, recovery};
+use super::{Core, misplaced, recovery};
 use crate::error::FileError;
 use crate::seeded::{self, SeededBug};
 
@@ -55,10 +55,10 @@ impl Core {
 
     /// Whether there is nothing left to [`Core::settle`].
     fn is_settled(&self) -> bool {
-        self.damage.is_empty() && self.journal.is_settled()
+        self.damage.is_empty() && self.misplaced.is_empty() && self.journal.is_settled()
     }
 
-    /// Makes the frames of earlier openings durable, and puts aside what is damaged.
+    /// Makes the frames of earlier openings durable, puts aside what is damaged, and puts right what is misplaced.
     ///
     /// That comes before anything that rests on the frames: a commit, and a checkpoint, which would leave some of what a
     /// frame says in the files, and the rest of it nowhere. And it comes before anything takes the place of what is
@@ -79,6 +79,7 @@ impl Core {
         } else {
             kept?;
         }
+        self.put_right()?;
         let settled = self.journal.settle(self.first_sequence);
         match &settled {
             Err(error) => self.tell_unsettled(error),
@@ -87,6 +88,22 @@ impl Core {
             Ok(()) => {}
         }
         settled
+    }
+
+    /// Gives misplaced version documents their own files. What is damaged there was put aside before.
+    fn put_right(&mut self) -> Result<(), FileError> {
+        if seeded::is_on(SeededBug::MisplacedLeft) {
+            self.misplaced.clear();
+        }
+        let put = misplaced::put_right(&self.files, &mut self.misplaced);
+        if let Err(error) = &put {
+            tracing::warn!(%error, "a version document cannot be written under its own file name");
+            self.shared.health().unsettled = Some(format!(
+                "a version document is under another file name than its own, and no commit is taken before that is \
+                 put right: {error}"
+            ));
+        }
+        put
     }
 
     fn tell_unsettled(&self, error: &FileError) {

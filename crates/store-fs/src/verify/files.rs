@@ -335,7 +335,10 @@ impl Inventory {
         let mut normal = history.clone();
         normal.normalize();
         if !is_at_its_place {
-            self.findings.push(misplaced(path, &format!("it is of '{name}', which has another file name")));
+            let advice = "'--repair' puts it right: a name's only document gets its own file, and what is left over \
+                          is kept in the quarantine";
+            let problem = format!("it is of '{name}', which has another file name");
+            self.findings.push(finding(path, FindingKind::Misplaced, problem, advice));
         }
         // A document of the plain form has no next number.
         if checked && normal != *history {

@@ -1,14 +1,24 @@
 //! Version documents that are damaged, lost, or not where they belong: what counts, and that no crash while it is put
 //! right takes anything away.
 
+use std::collections::HashSet;
+use std::io::ErrorKind as Io;
+use std::sync::Arc;
+
 use constellation_store_core::{Operation, PipelineName, StructuralHash};
 use constellation_store_fs::core::Core;
-use constellation_store_fs::vfs::ModelVfs;
+use constellation_store_fs::verify::{VerifyOptions, verify};
+use constellation_store_fs::vfs::{Fate, Fault, FaultMode, FaultVfs, ModelVfs};
 
+use crate::support::crashes::fates;
 use crate::support::workloads::Setup;
-use crate::support::{commit, name, one, small_store};
+use crate::support::{
+    assert_same, commit, content, fingerprint, json_files_alone, name, one, options, publish, small_store,
+    small_store_with_journal,
+};
 
 const A: &str = "versions/a.json";
+const B: &str = "versions/%42%2fc.json";
 
 fn warnings(core: &Core) -> String {
     core.shared().status().warnings.join("\n")
@@ -27,6 +37,119 @@ fn damage(tree: &ModelVfs, path: &str) {
     bytes[3] = b'?';
     tree.put(path, bytes);
     tree.discard("pack");
+}
+
+/// Loses power at every moment that was recorded. Where documents are not durable, every part of what is not is lost or
+/// kept; elsewhere all of it.
+fn assert_crashes_leave(setup: Setup, tree: &ModelVfs, expected: &[String]) {
+    let documents = |tree: &ModelVfs| {
+        let files = tree.files().into_iter();
+        files.filter(|(path, _)| path.starts_with("versions/")).collect::<Vec<_>>()
+    };
+    let mut seen = HashSet::new();
+    for moment in tree.moments() {
+        let pending = moment.pending();
+        let mut left = vec![moment.crash(&[]), moment.crash(&vec![Fate::Keep; pending.len()])];
+        if documents(&left[0]) != documents(&left[1]) {
+            left.extend(fates(&pending).iter().map(|fates| moment.crash(fates)));
+        }
+        for left in left.into_iter().filter(|left| seen.insert(fingerprint(left))) {
+            let found = content(&setup.open(&left));
+            assert!(expected.contains(&found), "a crash leaves what was never there:\n{found}");
+        }
+    }
+}
+
+/// Stores in which documents stand under other names: the document of the second path under the first one.
+fn misplaced_bases() -> Vec<(ModelVfs, ModelVfs)> {
+    let move_all = |base: ModelVfs, moves: &[(&str, &str)]| {
+        let moved = base.copy();
+        let files = base.files();
+        for (_, from) in moves {
+            moved.discard(from);
+        }
+        for (to, from) in moves {
+            moved.put(to, files[*from].clone());
+        }
+        moved.discard("pack");
+        (base, moved)
+    };
+    vec![
+        // In the place of a name that the next commit makes, and of one that the journal has.
+        move_all(small_store(), &[("versions/m.json", A)]),
+        move_all(small_store_with_journal(), &[("versions/d.json", B)]),
+        // In each other's place.
+        move_all(small_store(), &[(A, B), (B, A)]),
+        move_all(small_store_with_journal(), &[(A, B), (B, A)]),
+        move_all(json_files_alone(&small_store()), &[(A, B), (B, A)]),
+        // One after the other, and in nobody's place, also in that of a copy.
+        move_all(small_store(), &[(A, B), ("versions/m.json", A)]),
+        move_all(small_store(), &[("versions/kept.json.json", A)]),
+        move_all(small_store(), &[("versions/a~.json", B), (B, A)]),
+    ]
+}
+
+/// A document under another file name is the only one of its name. It has its own file before anything takes its place.
+pub(crate) fn misplaced(setup: Setup) {
+    for (base, moved) in misplaced_bases() {
+        let before = content(&setup.open(&base.copy()));
+        let tree = moved.copy();
+        tree.record();
+        let mut core = setup.open(&tree);
+        assert_same(&content(&core), &before);
+        let change = publish("m", 40);
+        commit(&mut core, &change).unwrap();
+        let after = content(&core);
+        core.close().unwrap();
+        let expected = [before, after];
+        assert_crashes_leave(setup, &tree, &expected);
+        // All of them are where they belong, and what is left over is kept.
+        let files = tree.crash(&[]).files();
+        let in_place: Vec<_> = files.keys().filter(|path| path.starts_with("versions/")).collect();
+        let found = verify(&*setup.vfs(&tree), VerifyOptions::default()).unwrap().findings;
+        assert_eq!(found, [], "a store that was put right is sound");
+        assert!(
+            in_place.iter().all(|path| [A, B, "versions/d.json", "versions/m.json"].contains(&path.as_str()))
+        );
+        tree.discard("pack");
+        assert_eq!(warnings(&setup.open(&tree)), "");
+        // A call fails, and the process is killed.
+        for call in 0.. {
+            let tree = moved.copy();
+            let faults = FaultVfs::new(setup.vfs(&tree));
+            faults.set_fault(Some(Fault { call, error: Io::Other, mode: FaultMode::Once }));
+            if let Ok(mut core) = Core::open(Arc::new(faults.clone()), options()) {
+                let _ = commit(&mut core, &change);
+                let _ = core.checkpoint();
+            }
+            let found = content(&setup.open(&tree.copy()));
+            assert!(expected.contains(&found), "after call {call} failed:\n{found}");
+            if !faults.struck() {
+                break;
+            }
+        }
+    }
+}
+
+/// Where a file system ignores case, `A.json` and `a.json` are one file. It is not moved away when it was written; where
+/// they are two, the next opening finds both.
+pub(crate) fn misplaced_by_case(setup: Setup) {
+    const UPPER: &str = "versions/A.json";
+    let tree = small_store();
+    let expected = content(&setup.open(&tree.copy()));
+    tree.put(UPPER, tree.files()[A].clone());
+    for path in [A, "pack"] {
+        tree.discard(path);
+    }
+    for is_left in [true, false] {
+        let mut core = setup.open(&tree);
+        assert_same(&content(&core), &expected);
+        core.close().unwrap();
+        let files = tree.crash(&[]).files();
+        assert!(files.contains_key(A));
+        assert_eq!(files.contains_key(UPPER), is_left, "what may be the only file is moved away");
+        tree.discard("pack");
+    }
 }
 
 /// What is removed stays removed when a document decays, though somebody keeps a copy of an older one beside it.

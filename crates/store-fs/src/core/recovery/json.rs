@@ -174,7 +174,6 @@ impl Reader<'_> {
         if !histories.contains_key(name) {
             if !is_at_its_place {
                 self.misplaced.insert(name.clone(), path.to_owned());
-                self.dirty.names.insert(name.clone());
             }
             return true;
         }
