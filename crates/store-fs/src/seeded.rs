@@ -107,6 +107,8 @@ pub enum SeededBug {
     SecondDocumentsStay,
     /// A copy of a damaged version document brings back a name that was deleted.
     CopiesBringBack,
+    /// A version that was made up has a revision, by which the next one gets its number.
+    MadeUpVersionsCount,
     /// `aliases.json` is read after the documents, which a checkpoint writes before it.
     AliasesReadLast,
     /// Flat maps that do not fit are left as they are.
@@ -233,6 +235,7 @@ mod switch {
             Self::CaseNotIgnored,
             Self::SecondDocumentsStay,
             Self::CopiesBringBack,
+            Self::MadeUpVersionsCount,
             Self::AliasesReadLast,
             Self::FlatMapsNotRebuilt,
             Self::DanglingIndexKept,

@@ -24,3 +24,8 @@ fn a_misplaced_document_stays_where_it_may_be_its_own_file() {
 fn a_copy_of_a_document_brings_nothing_back() {
     documents::second_documents(SETUP);
 }
+
+#[test]
+fn a_repair_that_a_crash_interrupted_is_done_in_the_same_way() {
+    documents::interrupted_repairs(SETUP);
+}

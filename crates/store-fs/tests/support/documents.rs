@@ -199,3 +199,30 @@ pub(crate) fn second_documents(setup: Setup) {
         }
     }
 }
+
+/// What an opening makes of several names that lost their documents is the same after a crash that left some of it.
+pub(crate) fn interrupted_repairs(setup: Setup) {
+    let damaged = |base: ModelVfs| {
+        damage(&base, A);
+        base.put(B, "x\n");
+        base
+    };
+    let lost = |base: ModelVfs| {
+        for path in [A, B, "pack"] {
+            base.discard(path);
+        }
+        base
+    };
+    for base in [
+        damaged(small_store()),
+        damaged(small_store_with_journal()),
+        damaged(json_files_alone(&small_store())),
+        lost(small_store()),
+        lost(small_store_with_journal()),
+        lost(json_files_alone(&small_store())),
+    ] {
+        base.record();
+        let expected = content(&setup.open(&base));
+        assert_crashes_leave(setup, &base, &[expected]);
+    }
+}

@@ -77,6 +77,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("commits in a checkpoint stay in the journal", commits_in_a_checkpoint),
     ("a failed sync is nobody else's", aside::failed_syncs_beside_a_checkpoint),
     ("a name without a document survives a crash", openings::crashes_while_a_lost_document_is_written),
+    ("a repair is the same after a crash", |setup, _| documents::interrupted_repairs(setup)),
     ("misplaced documents are put right", |setup, _| documents::misplaced(setup)),
     ("crashes lose nothing", crashes),
     ("closing makes a catalogue durable", catalogue),
