@@ -109,6 +109,8 @@ pub enum SeededBug {
     CopiesBringBack,
     /// A version that was made up has a revision, by which the next one gets its number.
     MadeUpVersionsCount,
+    /// A name that an opening dropped stays in `aliases.json` until the next checkpoint.
+    DroppedNamesComeBack,
     /// `aliases.json` is read after the documents, which a checkpoint writes before it.
     AliasesReadLast,
     /// Flat maps that do not fit are left as they are.
@@ -236,6 +238,7 @@ mod switch {
             Self::SecondDocumentsStay,
             Self::CopiesBringBack,
             Self::MadeUpVersionsCount,
+            Self::DroppedNamesComeBack,
             Self::AliasesReadLast,
             Self::FlatMapsNotRebuilt,
             Self::DanglingIndexKept,

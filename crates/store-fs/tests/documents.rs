@@ -29,3 +29,8 @@ fn a_copy_of_a_document_brings_nothing_back() {
 fn a_repair_that_a_crash_interrupted_is_done_in_the_same_way() {
     documents::interrupted_repairs(SETUP);
 }
+
+#[test]
+fn a_name_that_was_dropped_does_not_come_back() {
+    documents::dropped_names(SETUP);
+}

@@ -13,8 +13,8 @@ use constellation_store_fs::vfs::{Fate, Fault, FaultMode, FaultVfs, ModelVfs};
 use crate::support::crashes::fates;
 use crate::support::workloads::Setup;
 use crate::support::{
-    assert_same, commit, content, fingerprint, json_files_alone, name, one, options, publish, small_store,
-    small_store_with_journal,
+    assert_same, commit, content, fingerprint, image, json_files_alone, name, one, options, publish,
+    small_store, small_store_with_journal,
 };
 
 const A: &str = "versions/a.json";
@@ -225,4 +225,21 @@ pub(crate) fn interrupted_repairs(setup: Setup) {
         let expected = content(&setup.open(&base));
         assert_crashes_leave(setup, &base, &[expected]);
     }
+}
+
+/// A name that an opening dropped, because `aliases.json` contradicts a document, does not come back when the journal has
+/// changed the name of that document.
+pub(crate) fn dropped_names(setup: Setup) {
+    let tree = small_store();
+    let [kept, other] = [1, 4].map(|number| image(number).structural_hash);
+    let text = format!("{{ \"B/c\": \"{other}\", \"a\": \"{kept}\", \"back\": \"{kept}\" }}");
+    tree.put("aliases.json", text);
+    tree.discard("pack");
+    let mut core = setup.open(&tree);
+    assert_eq!(active(&core, &name("back")), None);
+    commit(&mut core, &publish("B/c", 70)).unwrap();
+    drop(core);
+    let core = setup.open(&tree);
+    assert_eq!(active(&core, &name("back")), None, "a name that was dropped is back");
+    assert_eq!(active(&core, &name("a")), Some(kept));
 }

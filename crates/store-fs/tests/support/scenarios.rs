@@ -58,6 +58,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("what is left of a document counts", openings::what_is_left_of_documents),
     ("copies of documents bring nothing back", |setup, _| documents::second_documents(setup)),
     ("a file is not moved away for its case", |setup, _| documents::misplaced_by_case(setup)),
+    ("names that were dropped stay away", |setup, _| documents::dropped_names(setup)),
     ("stale frames are no frames", stale_frames),
     ("changed files are seen", changed_files),
     ("the journal is bounded", bounded),

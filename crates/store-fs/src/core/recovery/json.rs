@@ -313,6 +313,8 @@ impl Reader<'_> {
                 self.warn(format!(
                     "'{ALIASES}' has the name '{name}', which no version document has; it was dropped"
                 ));
+                // Once the journal has changed what contradicts it, the file would be believed.
+                adopted |= !seeded::is_on(SeededBug::DroppedNamesComeBack);
             }
         }
         Ok((histories, adopted))
