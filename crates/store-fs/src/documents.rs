@@ -61,9 +61,14 @@ pub(crate) fn salvage_name<'a>(
     unescape(file_stem).or_else(|| names.find(|name| escape(name.as_str()) == file_stem).cloned())
 }
 
+/// How far above all that is known a number in a damaged document may be that counts: more than are given while a
+/// document is the only one that knows of them, and far less than there are.
+const MAX_NUMBERS_AHEAD: u64 = 1 << 32;
+
 /// The greatest number that stands in a version document that is damaged, so that no number is used twice; 0 if there is
-/// none.
-pub(crate) fn salvage_number(bytes: &[u8]) -> u64 {
+/// none. `known` is the greatest one that is known from elsewhere. One far above that is damage itself, and would use up
+/// the numbers.
+pub(crate) fn salvage_number(bytes: &[u8], known: u64) -> u64 {
     let text = String::from_utf8_lossy(bytes);
     // Of `version`, `activeVersion` and `nextVersion`, also where a letter of them is damaged.
     let numbers = text.split(':').skip(1).filter_map(|after| {
@@ -73,8 +78,10 @@ pub(crate) fn salvage_number(bytes: &[u8]) -> u64 {
         let ends = digits[end..].trim_start().starts_with([',', '}']);
         if ends { digits[..end].parse::<u64>().ok() } else { None }
     });
+    let is_bounded = !seeded::is_on(SeededBug::DamagedNumbersTrusted);
+    let bound = if is_bounded { known.saturating_add(MAX_NUMBERS_AHEAD) } else { u64::MAX / 2 };
     // Numbers of revisions count too; a gap does no harm.
-    numbers.filter(|number| *number < u64::MAX / 2).max().unwrap_or(0)
+    numbers.filter(|number| *number <= bound).max().unwrap_or(0)
 }
 
 /// The name that a file name was made of, unless it was cut.
@@ -194,9 +201,9 @@ mod tests {
         let no_names = std::iter::empty;
         assert_eq!(salvage_name("pricing%2fquote", no_names()).unwrap(), history.pipeline_name);
         // That of the next version counts, too, which is not told from others.
-        assert_eq!(salvage_number(&bytes), 8);
+        assert_eq!(salvage_number(&bytes, 0), 8);
         assert_eq!(salvage_name("a", no_names()).unwrap().as_str(), "a");
-        assert_eq!(salvage_number(b"\xff\xfe"), 0);
+        assert_eq!(salvage_number(b"\xff\xfe", 5), 0);
     }
 
     #[test]
@@ -206,6 +213,20 @@ mod tests {
         let other: PipelineName = "other".parse().unwrap();
         assert_eq!(salvage_name(&stem, [&other, &name].into_iter()), Some(name.clone()));
         assert_eq!(salvage_name(&stem, [&other].into_iter()), None);
+    }
+
+    #[test]
+    fn a_number_far_above_all_that_are_known_is_damage_itself() {
+        for (number, known, expected) in [
+            (MAX_NUMBERS_AHEAD, 0, MAX_NUMBERS_AHEAD),
+            (MAX_NUMBERS_AHEAD + 1, 0, 0),
+            (MAX_NUMBERS_AHEAD + 7, 7, MAX_NUMBERS_AHEAD + 7),
+            (MAX_NUMBERS_AHEAD + 8, 7, 0),
+            (u64::MAX, u64::MAX - 1, u64::MAX),
+        ] {
+            let text = format!("{{ \"nextVersion\": {number},");
+            assert_eq!(salvage_number(text.as_bytes(), known), expected, "{number} {known}");
+        }
     }
 
     #[test]

@@ -111,6 +111,8 @@ pub enum SeededBug {
     MadeUpVersionsCount,
     /// A name that an opening dropped stays in `aliases.json` until the next checkpoint.
     DroppedNamesComeBack,
+    /// A number in a damaged document counts whatever it is.
+    DamagedNumbersTrusted,
     /// `aliases.json` is read after the documents, which a checkpoint writes before it.
     AliasesReadLast,
     /// Flat maps that do not fit are left as they are.
@@ -239,6 +241,7 @@ mod switch {
             Self::CopiesBringBack,
             Self::MadeUpVersionsCount,
             Self::DroppedNamesComeBack,
+            Self::DamagedNumbersTrusted,
             Self::AliasesReadLast,
             Self::FlatMapsNotRebuilt,
             Self::DanglingIndexKept,

@@ -34,3 +34,8 @@ fn a_repair_that_a_crash_interrupted_is_done_in_the_same_way() {
 fn a_name_that_was_dropped_does_not_come_back() {
     documents::dropped_names(SETUP);
 }
+
+#[test]
+fn a_damaged_number_uses_up_no_numbers() {
+    documents::damaged_numbers(SETUP);
+}

@@ -243,3 +243,18 @@ pub(crate) fn dropped_names(setup: Setup) {
     assert_eq!(active(&core, &name("back")), None, "a name that was dropped is back");
     assert_eq!(active(&core, &name("a")), Some(kept));
 }
+
+/// A number that no version can have does not use up those that are left.
+pub(crate) fn damaged_numbers(setup: Setup) {
+    let tree = small_store();
+    let given = next_version(&setup.open(&tree.copy()), &name("a"));
+    let text = String::from_utf8(tree.files()[A].clone()).unwrap();
+    let number = format!("\"nextVersion\": {given}");
+    assert!(text.contains(&number), "{text}");
+    tree.put(A, text.replace(&number, "\"nextVersion\": 4611686018427387904"));
+    tree.discard("pack");
+    let core = setup.open(&tree);
+    let next = next_version(&core, &name("a"));
+    assert!(next > given && next < given + 100, "numbers go on at {next}");
+    assert!(core.shared().state().revision().0 < 100, "{}", core.shared().state().revision());
+}

@@ -59,6 +59,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("copies of documents bring nothing back", |setup, _| documents::second_documents(setup)),
     ("a file is not moved away for its case", |setup, _| documents::misplaced_by_case(setup)),
     ("names that were dropped stay away", |setup, _| documents::dropped_names(setup)),
+    ("damaged numbers are bounded", |setup, _| documents::damaged_numbers(setup)),
     ("stale frames are no frames", stale_frames),
     ("changed files are seen", changed_files),
     ("the journal is bounded", bounded),

@@ -256,7 +256,7 @@ impl Reader<'_> {
             aliases.get(&history.pipeline_name).copied() == active
         });
         for (name, bytes, copy) in damaged {
-            let next = salvage_number(&bytes).max(newest).saturating_add(1);
+            let next = salvage_number(&bytes, newest).max(newest).saturating_add(1);
             let is_copied = copy.is_some();
             let mut history = copy.unwrap_or_else(|| VersionHistory::new(name.clone()));
             history.normalize();
