@@ -53,12 +53,27 @@ pub(crate) fn decode_history(bytes: &[u8]) -> Result<OpenedHistory> {
 }
 
 /// Whose version document a file is that is damaged, as far as that can be told: by the file name, or, where that was
-/// cut, by a name that has such a file name. `names` are candidates that are known from elsewhere.
+/// cut, by a name that has such a file name. `names` are candidates that are known from elsewhere; the bytes may have it,
+/// too, and the hash in the file name proves it.
 pub(crate) fn salvage_name<'a>(
     file_stem: &str,
+    bytes: &[u8],
     mut names: impl Iterator<Item = &'a PipelineName>,
 ) -> Option<PipelineName> {
-    unescape(file_stem).or_else(|| names.find(|name| escape(name.as_str()) == file_stem).cloned())
+    let is_its = |name: &PipelineName| escape(name.as_str()) == file_stem;
+    let known = unescape(file_stem).or_else(|| names.find(|name| is_its(name)).cloned());
+    if seeded::is_on(SeededBug::CutNamesForgotten) {
+        return known;
+    }
+    known.or_else(|| names_in(&String::from_utf8_lossy(bytes)).find(is_its))
+}
+
+/// The names that stand in a text as JSON strings.
+fn names_in(text: &str) -> impl Iterator<Item = PipelineName> {
+    text.match_indices('"').filter_map(|(at, _)| {
+        let mut strings = serde_json::Deserializer::from_str(&text[at..]).into_iter::<PipelineName>();
+        strings.next()?.ok()
+    })
 }
 
 /// How far above all that is known a number in a damaged document may be that counts: more than are given while a
@@ -199,20 +214,29 @@ mod tests {
         let mut bytes = encode_history(&history);
         bytes[20] ^= 1;
         let no_names = std::iter::empty;
-        assert_eq!(salvage_name("pricing%2fquote", no_names()).unwrap(), history.pipeline_name);
+        assert_eq!(salvage_name("pricing%2fquote", &bytes, no_names()).unwrap(), history.pipeline_name);
         // That of the next version counts, too, which is not told from others.
         assert_eq!(salvage_number(&bytes, 0), 8);
-        assert_eq!(salvage_name("a", no_names()).unwrap().as_str(), "a");
+        assert_eq!(salvage_name("a", b"\xff\xfe", no_names()).unwrap().as_str(), "a");
         assert_eq!(salvage_number(b"\xff\xfe", 5), 0);
     }
 
     #[test]
-    fn the_name_of_a_cut_file_name_is_told_by_other_files() {
-        let name: PipelineName = "x".repeat(220).parse().unwrap();
+    fn the_name_of_a_cut_file_name_is_told_by_other_files_or_by_what_is_left_of_the_document() {
+        let name: PipelineName = format!("\u{e9}\"\\{}", "x".repeat(220)).parse().unwrap();
         let stem = escape(name.as_str());
+        let mut bytes = encode_history(&VersionHistory::new(name.clone()));
+        let salvage = |bytes: &[u8], names: &[PipelineName]| salvage_name(&stem, bytes, names.iter());
         let other: PipelineName = "other".parse().unwrap();
-        assert_eq!(salvage_name(&stem, [&other, &name].into_iter()), Some(name.clone()));
-        assert_eq!(salvage_name(&stem, [&other].into_iter()), None);
+        assert_eq!(salvage(b"", &[other.clone(), name.clone()]), Some(name.clone()));
+        assert_eq!(salvage(b"", &[other]), None);
+        // Also where a quotation mark before it is gone.
+        bytes[3] = b'"';
+        bytes.truncate(bytes.len() / 2 + 150);
+        assert_eq!(salvage(&bytes, &[]), Some(name));
+        let at = bytes.iter().position(|byte| *byte == b'x').unwrap();
+        bytes[at] ^= 1;
+        assert_eq!(salvage(&bytes, &[]), None);
     }
 
     #[test]

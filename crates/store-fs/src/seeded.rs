@@ -113,6 +113,8 @@ pub enum SeededBug {
     DroppedNamesComeBack,
     /// A number in a damaged document counts whatever it is.
     DamagedNumbersTrusted,
+    /// The name of a damaged document is not looked for in the document.
+    CutNamesForgotten,
     /// `aliases.json` is read after the documents, which a checkpoint writes before it.
     AliasesReadLast,
     /// Flat maps that do not fit are left as they are.
@@ -242,6 +244,7 @@ mod switch {
             Self::MadeUpVersionsCount,
             Self::DroppedNamesComeBack,
             Self::DamagedNumbersTrusted,
+            Self::CutNamesForgotten,
             Self::AliasesReadLast,
             Self::FlatMapsNotRebuilt,
             Self::DanglingIndexKept,

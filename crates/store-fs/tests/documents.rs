@@ -39,3 +39,8 @@ fn a_name_that_was_dropped_does_not_come_back() {
 fn a_damaged_number_uses_up_no_numbers() {
     documents::damaged_numbers(SETUP);
 }
+
+#[test]
+fn a_damaged_document_of_a_long_name_uses_no_number_twice() {
+    documents::damaged_documents_of_long_names(SETUP);
+}

@@ -46,6 +46,7 @@ pub(super) struct Cache {
 pub(super) struct LostHistory {
     pub(super) finding: Finding,
     pub(super) stem: String,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// Everything that the JSON files say.
@@ -312,19 +313,19 @@ impl Inventory {
     fn history(&mut self, vfs: &dyn Vfs, stem: String) -> Result<()> {
         let path = format!("{VERSIONS}/{stem}.json");
         let Some(content) = read(vfs, &path)? else { return Ok(()) };
-        let problem = match content {
-            Err(problem) => problem,
+        let (problem, bytes) = match content {
+            Err(problem) => (problem, Vec::new()),
             Ok(bytes) => match decode_history(&bytes) {
                 Ok(opened) => {
                     self.form(&path, &bytes);
                     self.document(&path, &stem, &opened.history, opened.checked);
                     return Ok(());
                 }
-                Err(error) => in_one_line(&error),
+                Err(error) => (in_one_line(&error), bytes),
             },
         };
         let finding = finding(&path, FindingKind::Damaged, problem, "");
-        self.lost_histories.push(LostHistory { finding, stem });
+        self.lost_histories.push(LostHistory { finding, stem, bytes });
         Ok(())
     }
 

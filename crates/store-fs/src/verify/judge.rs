@@ -101,7 +101,7 @@ pub(super) fn judge(vfs: &dyn Vfs, inventory: Inventory) -> Result<VerifyReport>
         _ => BTreeMap::new(),
     };
     for lost in lost_histories {
-        let Some(name) = salvage_name(&lost.stem, alias_entries.keys()) else {
+        let Some(name) = salvage_name(&lost.stem, &lost.bytes, alias_entries.keys()) else {
             let advice = "the name cannot be told; restore the file from a backup".to_owned();
             let loss = Some("all versions of a name that cannot be told".to_owned());
             judge.findings.push(Finding { advice, loss, ..lost.finding });

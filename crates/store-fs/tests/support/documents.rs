@@ -258,3 +258,27 @@ pub(crate) fn damaged_numbers(setup: Setup) {
     assert!(next > given && next < given + 100, "numbers go on at {next}");
     assert!(core.shared().state().revision().0 < 100, "{}", core.shared().state().revision());
 }
+
+/// Of a name that is too long for a file name the numbers go on, too, when its document is damaged.
+pub(crate) fn damaged_documents_of_long_names(setup: Setup) {
+    let text = "x".repeat(250);
+    let long = name(&text);
+    for is_deleted in [true, false] {
+        let tree = small_store();
+        let mut core = setup.open(&tree);
+        commit(&mut core, &publish(&text, 60)).unwrap();
+        if is_deleted {
+            commit(&mut core, &one(Operation::DeleteName { name: long.clone() })).unwrap();
+        }
+        let given = next_version(&core, &long);
+        core.close().unwrap();
+        let path = tree.files().into_keys().find(|path| path.starts_with("versions/xxx")).unwrap();
+        let text = String::from_utf8(tree.files()[&path].clone()).unwrap();
+        tree.put(&path, text.replace("createdAt", "crea?edAt"));
+        tree.discard("pack");
+        let mut core = setup.open(&tree);
+        commit(&mut core, &publish(long.as_str(), 61)).unwrap();
+        let version = core.shared().state().resolve(&long).unwrap().version;
+        assert!(version >= given, "a number is given twice");
+    }
+}

@@ -60,6 +60,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("a file is not moved away for its case", |setup, _| documents::misplaced_by_case(setup)),
     ("names that were dropped stay away", |setup, _| documents::dropped_names(setup)),
     ("damaged numbers are bounded", |setup, _| documents::damaged_numbers(setup)),
+    ("long names are told", |setup, _| documents::damaged_documents_of_long_names(setup)),
     ("stale frames are no frames", stale_frames),
     ("changed files are seen", changed_files),
     ("the journal is bounded", bounded),

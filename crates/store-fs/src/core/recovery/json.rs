@@ -239,7 +239,8 @@ impl Reader<'_> {
         let changed = changed_names(manifest, found)?;
         let mut damaged = Vec::new();
         for DamagedHistory { stem, bytes } in salvaged {
-            let Some(name) = salvage_name(&stem, aliases.keys()) else {
+            let names = aliases.keys().chain(histories.keys()).chain(&changed);
+            let Some(name) = salvage_name(&stem, &bytes, names) else {
                 self.warn(format!(
                     "the name of '{VERSIONS}/{stem}.json' cannot be told; its versions are lost"
                 ));
