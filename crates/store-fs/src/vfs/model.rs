@@ -370,7 +370,7 @@ impl Vfs for ModelVfs {
 
     fn check_lock(&self) -> io::Result<()> {
         let shared = self.shared();
-        if shared.locks.iter().all(|path| shared.tree.live.contains_key(path)) {
+        if shared.locks.iter().all(|path| shared.tree.live.contains_key(path.as_str())) {
             return Ok(());
         }
         Err(io::Error::other("a locked file was removed"))

@@ -13,8 +13,8 @@ use constellation_store_fs::vfs::{Fate, Fault, FaultMode, FaultVfs, ModelVfs};
 use crate::support::crashes::fates;
 use crate::support::workloads::Setup;
 use crate::support::{
-    assert_same, commit, content, fingerprint, image, json_files_alone, name, one, options, publish,
-    small_store, small_store_with_journal,
+    assert_same, commit, content, image, json_files_alone, name, one, options, publish, small_store,
+    small_store_with_journal,
 };
 
 const A: &str = "versions/a.json";
@@ -53,7 +53,7 @@ fn assert_crashes_leave(setup: Setup, tree: &ModelVfs, expected: &[String]) {
         if documents(&left[0]) != documents(&left[1]) {
             left.extend(fates(&pending).iter().map(|fates| moment.crash(fates)));
         }
-        for left in left.into_iter().filter(|left| seen.insert(fingerprint(left))) {
+        for left in left.into_iter().filter(|left| seen.insert(left.files())) {
             let found = content(&setup.open(&left));
             assert!(expected.contains(&found), "a crash leaves what was never there:\n{found}");
         }
