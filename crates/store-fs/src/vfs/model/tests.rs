@@ -1,3 +1,5 @@
+//! The model by itself, and the keys of what crashes leave.
+
 use super::*;
 
 fn write(vfs: &ModelVfs, path: &str, bytes: &[u8]) -> Box<dyn VfsFile> {
