@@ -115,6 +115,8 @@ pub enum SeededBug {
     DamagedNumbersTrusted,
     /// The name of a damaged document is not looked for in the document.
     CutNamesForgotten,
+    /// Where frames are missing, those before them are applied to documents that are newer.
+    GapsTakeBack,
     /// `aliases.json` is read after the documents, which a checkpoint writes before it.
     AliasesReadLast,
     /// Flat maps that do not fit are left as they are.
@@ -245,6 +247,7 @@ mod switch {
             Self::DroppedNamesComeBack,
             Self::DamagedNumbersTrusted,
             Self::CutNamesForgotten,
+            Self::GapsTakeBack,
             Self::AliasesReadLast,
             Self::FlatMapsNotRebuilt,
             Self::DanglingIndexKept,

@@ -44,3 +44,8 @@ fn a_damaged_number_uses_up_no_numbers() {
 fn a_damaged_document_of_a_long_name_uses_no_number_twice() {
     documents::damaged_documents_of_long_names(SETUP);
 }
+
+#[test]
+fn frames_before_missing_ones_take_nothing_back_that_a_document_has() {
+    documents::gaps_below_the_files(SETUP);
+}

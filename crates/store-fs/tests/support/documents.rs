@@ -6,7 +6,7 @@ use std::io::ErrorKind as Io;
 use std::sync::Arc;
 
 use constellation_store_core::{Operation, PipelineName, StructuralHash};
-use constellation_store_fs::core::Core;
+use constellation_store_fs::core::{Core, CoreOptions};
 use constellation_store_fs::verify::{VerifyOptions, verify};
 use constellation_store_fs::vfs::{Fate, Fault, FaultMode, FaultVfs, ModelVfs};
 
@@ -280,5 +280,47 @@ pub(crate) fn damaged_documents_of_long_names(setup: Setup) {
         commit(&mut core, &publish(long.as_str(), 61)).unwrap();
         let version = core.shared().state().resolve(&long).unwrap().version;
         assert!(version >= given, "a number is given twice");
+    }
+}
+
+/// The frames of a segment: where each begins.
+fn frames(bytes: &[u8]) -> Vec<usize> {
+    (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"\xffCJF")).collect()
+}
+
+/// A checkpoint that was cut wrote what a frame says which decays later. The frames before it do not take that back.
+pub(crate) fn gaps_below_the_files(setup: Setup) {
+    let gone = name("gone");
+    for is_written in [true, false] {
+        let tree = small_store();
+        let mut core = setup.open_with(&tree, CoreOptions { max_segment_bytes: 1 << 20, ..options() });
+        commit(&mut core, &publish("gone", 60)).unwrap();
+        let recorded = active(&core, &gone);
+        let delete = one(Operation::DeleteName { name: gone.clone() });
+        for change in [delete, publish("z", 61), publish("a", 62)] {
+            commit(&mut core, &change).unwrap();
+        }
+        let revision = core.shared().state().revision();
+        core.begin_checkpoint().unwrap();
+        while is_written && !tree.crash(&[]).files().contains_key("versions/gone.json") {
+            core.step().unwrap();
+        }
+        drop(core);
+        let path = tree.files().into_keys().find(|path| path.starts_with("journal/")).unwrap();
+        let mut bytes = tree.files()[&path].clone();
+        let second = frames(&bytes)[1];
+        bytes[second + 90] ^= 1;
+        tree.put(&path, bytes);
+        for opening in ["first", "next"] {
+            let core = setup.open(&tree);
+            let expected = if is_written { None } else { recorded };
+            assert_eq!(active(&core, &gone), expected, "the {opening} opening");
+            for (text, number) in [("z", 61), ("a", 62)] {
+                assert_eq!(active(&core, &name(text)), Some(image(number).structural_hash));
+            }
+            assert_eq!(core.shared().state().revision(), revision);
+            let told = warnings(&core);
+            assert_eq!(told.contains("are missing in 'journal'"), opening == "first", "{told}");
+        }
     }
 }

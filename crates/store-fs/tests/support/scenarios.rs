@@ -61,6 +61,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("names that were dropped stay away", |setup, _| documents::dropped_names(setup)),
     ("damaged numbers are bounded", |setup, _| documents::damaged_numbers(setup)),
     ("long names are told", |setup, _| documents::damaged_documents_of_long_names(setup)),
+    ("frames before missing ones take nothing back", |setup, _| documents::gaps_below_the_files(setup)),
     ("stale frames are no frames", stale_frames),
     ("changed files are seen", changed_files),
     ("the journal is bounded", bounded),
