@@ -117,6 +117,8 @@ pub enum SeededBug {
     CutNamesForgotten,
     /// Where frames are missing, those before them are applied to documents that are newer.
     GapsTakeBack,
+    /// What a listing of a directory missed while another process renamed is taken for gone.
+    MissedEntriesBelieved,
     /// `aliases.json` is read after the documents, which a checkpoint writes before it.
     AliasesReadLast,
     /// Flat maps that do not fit are left as they are.
@@ -248,6 +250,7 @@ mod switch {
             Self::DamagedNumbersTrusted,
             Self::CutNamesForgotten,
             Self::GapsTakeBack,
+            Self::MissedEntriesBelieved,
             Self::AliasesReadLast,
             Self::FlatMapsNotRebuilt,
             Self::DanglingIndexKept,

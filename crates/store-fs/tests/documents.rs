@@ -49,3 +49,8 @@ fn a_damaged_document_of_a_long_name_uses_no_number_twice() {
 fn frames_before_missing_ones_take_nothing_back_that_a_document_has() {
     documents::gaps_below_the_files(SETUP);
 }
+
+#[test]
+fn a_listing_that_misses_a_replaced_file_hides_nothing_from_whoever_reads() {
+    documents::missed_entries(SETUP);
+}

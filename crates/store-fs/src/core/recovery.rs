@@ -24,7 +24,7 @@ use crate::catalogue::{Catalogue, read_catalogue, stamps};
 use crate::documents::{decode_aliases, decode_index, is_of_the_reference};
 use crate::error::{FileError, in_one_line};
 use crate::journal::{Found, read_journal};
-use crate::layout::{ALIASES, CATALOGUE, IMAGES, INDEX, MANIFEST, MAX_COUNT};
+use crate::layout::{ALIASES, CATALOGUE, IMAGES, INDEX, MANIFEST, MAX_COUNT, image_path};
 use crate::manifest::{Manifest, new_id};
 use crate::seeded::{self, SeededBug};
 use crate::vfs::{EntryKind, Vfs};
@@ -52,6 +52,8 @@ pub(crate) struct Reading {
     /// Files that failed their check, and those that are to be put aside for another reason.
     pub(super) damage: Vec<Damage>,
     pub(super) misplaced: Vec<Misplaced>,
+    /// Files that something leads to, and that were in no listing.
+    missed: Vec<String>,
     /// What `store.json` had, damaged or not, to be told from what a checkpoint writes meanwhile.
     manifest_bytes: Option<Vec<u8>>,
 }
@@ -136,6 +138,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         dirty: Dirty::default(),
         damage: Vec::new(),
         misplaced: BTreeMap::new(),
+        missed: Vec::new(),
         warnings: Vec::new(),
         n_unchecked: 0,
         files: Vec::new(),
@@ -203,7 +206,14 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         let message = format!("{} files have no checksum; they were taken as they are", reader.n_unchecked);
         reader.warn(message);
     }
-    let Reader { dirty, damage, warnings, files, .. } = reader;
+    let Reader { dirty, damage, warnings, files, mut missed, .. } = reader;
+    if end.is_some() {
+        // Nothing was listed.
+        missed.clear();
+    } else if !missed.is_empty() {
+        let listed: BTreeSet<&String> = files.iter().collect();
+        missed.retain(|path| !listed.contains(path));
+    }
     let catalogue = end;
     Ok(Reading {
         state,
@@ -216,6 +226,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         files,
         damage,
         misplaced,
+        missed,
         manifest_bytes,
     })
 }
@@ -234,10 +245,13 @@ struct Json {
 }
 
 impl Reading {
-    /// Whether no checkpoint was finished since the reading began, so that what was read fits together.
+    /// Whether no checkpoint was finished since the reading began, so that what was read fits together, and no listing
+    /// missed what a rename replaced meanwhile.
     pub(crate) fn is_current(&self, vfs: &dyn Vfs) -> Result<bool> {
         let bytes = read_file(vfs, MANIFEST)?.and_then(Result::ok);
-        Ok(bytes == self.manifest_bytes)
+        let is_there = |path: &String| vfs.length(path).is_ok();
+        let is_believed = seeded::is_on(SeededBug::MissedEntriesBelieved);
+        Ok(bytes == self.manifest_bytes && (is_believed || !self.missed.iter().any(is_there)))
     }
 
     /// Refuses to count on from numbers that no version counts to: what is written then would not be read.
@@ -299,6 +313,8 @@ struct Reader<'a> {
     damage: Vec<Damage>,
     /// Where the documents of names stand that have none at their place.
     misplaced: BTreeMap<PipelineName, String>,
+    /// Files that something leads to, and that are not there, or were missed.
+    missed: Vec<String>,
     warnings: Vec<Warning>,
     n_unchecked: usize,
     /// The files that are there to be read, those of a directory after one another.
@@ -411,6 +427,9 @@ impl Reader<'_> {
     /// refer to images that are not there.
     fn check_references(&mut self, state: &mut State) {
         let dangling = state.dangling();
+        let hashes = dangling.images.iter().map(|(hash, _)| hash);
+        let hashes = hashes.chain(dangling.index.iter().map(|entry| &entry.structural_hash));
+        self.missed.extend(hashes.map(image_path));
         if !dangling.index.is_empty() && !seeded::is_on(SeededBug::DanglingIndexKept) {
             let text = format!(
                 "{} entries of '{INDEX}' led to images that are not there; they were dropped",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use constellation_store_core::{Operation, PipelineName, StructuralHash};
 use constellation_store_fs::core::{Core, CoreOptions};
 use constellation_store_fs::verify::{VerifyOptions, verify};
-use constellation_store_fs::vfs::{Fate, Fault, FaultMode, FaultVfs, ModelVfs};
+use constellation_store_fs::vfs::{Fate, Fault, FaultMode, FaultVfs, ModelVfs, Vfs};
 
 use crate::support::crashes::fates;
 use crate::support::workloads::Setup;
@@ -321,6 +321,34 @@ pub(crate) fn gaps_below_the_files(setup: Setup) {
             assert_eq!(core.shared().state().revision(), revision);
             let told = warnings(&core);
             assert_eq!(told.contains("are missing in 'journal'"), opening == "first", "{told}");
+        }
+    }
+}
+
+/// A listing of a directory may miss a file whose entry another process replaces meanwhile: before a call of whoever
+/// reads the entry is gone, and after that call it is there again.
+pub(crate) fn missed_entries(setup: Setup) {
+    let base = small_store();
+    base.discard("pack");
+    let expected = content(&setup.open(&base.copy()));
+    let image = format!("images/{}.json", image(3).structural_hash);
+    for path in [A, &image] {
+        for call in 0.. {
+            let tree = base.copy();
+            let bytes = tree.files()[path].clone();
+            let after = FaultVfs::new(setup.vfs(&tree));
+            let before = FaultVfs::new(Arc::new(after.clone()));
+            let (removed, put, path) = (tree.clone(), tree.clone(), path.to_owned());
+            let gone = path.clone();
+            before.interrupt(call, move || removed.discard(&gone));
+            after.interrupt(call + 1, move || put.put(&path, bytes));
+            let vfs: Arc<dyn Vfs> = Arc::new(before.clone());
+            let core = Core::open_read_only(&vfs, options()).unwrap();
+            if before.calls() <= call + 1 {
+                break;
+            }
+            assert_same(&content(&core), &expected);
+            assert_eq!(warnings(&core), "", "call {call}");
         }
     }
 }

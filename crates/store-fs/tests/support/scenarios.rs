@@ -75,6 +75,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("what is not settled gets into no file", openings::checkpoints_of_what_is_not_settled),
     ("a reader beside an opening finds everything", openings::reading_beside_an_opening),
     ("a reader beside a checkpoint makes nothing up", openings::reading_beside_a_checkpoint),
+    ("a listing that misses a file is made again", |setup, _| documents::missed_entries(setup)),
     ("damage beside a checkpoint is kept", aside::damage_beside_a_checkpoint_is_kept),
     ("segments that come back change nothing", openings::segments_that_come_back),
     ("segments that were removed stay away", openings::segments_that_were_removed),

@@ -14,7 +14,7 @@ use crate::core::health::Warning;
 use crate::documents::{FlatMap, decode_history, salvage_name, salvage_number};
 use crate::error::{FileError, in_one_line};
 use crate::journal::Found;
-use crate::layout::{ALIASES, IMAGES, SOURCES, VERSIONS, escape};
+use crate::layout::{ALIASES, IMAGES, SOURCES, VERSIONS, escape, versions_path};
 use crate::manifest::Manifest;
 use crate::parallel::{self, MANY_FILES};
 use crate::record::{self, Record};
@@ -79,6 +79,11 @@ impl Reader<'_> {
         Ok(files)
     }
 
+    /// Notes that a file was removed since it was listed, by whoever writes while this only reads.
+    fn vanished(&mut self, path: &str) {
+        self.files.retain(|file| file != path);
+    }
+
     /// The images whose documents are whole. Their graphs are looked into when they are used first.
     pub(super) fn images(&mut self) -> Result<BTreeMap<StructuralHash, Arc<ImageSummary>>> {
         let files = self.files(IMAGES, ".json")?;
@@ -91,8 +96,7 @@ impl Reader<'_> {
         for (Listed { path, .. }, read) in files.iter().zip(read) {
             match read? {
                 None => self.warn(format!("'{path}' was not used: its name is not a hash")),
-                // Removed since it was listed, by whoever writes while this only reads.
-                Some(None) => {}
+                Some(None) => self.vanished(path),
                 Some(Some(Ok((hash, Ok(image))))) if image.summary.structural_hash == hash => {
                     self.n_unchecked += usize::from(!image.checked);
                     images.push(Arc::new(image.summary));
@@ -147,7 +151,7 @@ impl Reader<'_> {
         });
         for (Listed { path, stem, kind: _ }, read) in files.into_iter().zip(read) {
             match read? {
-                None => {}
+                None => self.vanished(&path),
                 Some(Err(error)) => {
                     self.damaged(&path, &error.to_string(), false);
                     salvaged.push(DamagedHistory { stem, bytes: Vec::new() });
@@ -295,6 +299,7 @@ impl Reader<'_> {
             if histories.contains_key(name) {
                 continue;
             }
+            self.missed.push(versions_path(name));
             if is_plain || agrees || seeded::is_on(SeededBug::AliasesTrusted) {
                 let mut history = VersionHistory::new(name.clone());
                 // In the plain form it is 0.
