@@ -183,7 +183,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::frame::encode_frame;
+    use crate::frame::{HEADER_BYTES, encode_frame};
     use crate::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
 
     const STORE: Uuid = Uuid::from_u128(7);
@@ -251,6 +251,29 @@ mod tests {
         assert_eq!(told(1), [true, true, false, false]);
         // The last one cannot be told from a torn one.
         assert_eq!(told(2), [false; 4]);
+    }
+
+    /// As a copy has it of a segment of which a part cannot be read.
+    #[test]
+    fn a_sector_of_zeros_costs_the_frames_that_it_hits_and_is_told_where_others_follow() {
+        const SECTOR: usize = 512;
+        const FRAME: usize = 300;
+        let payload = [b'x'; FRAME - HEADER_BYTES];
+        let bytes: Vec<u8> =
+            (1..=6).flat_map(|sequence| encode_frame(STORE, 1, sequence, &payload)).collect();
+        let left = |sector: usize| {
+            let mut bytes = bytes.clone();
+            bytes.resize(4 * SECTOR, 0);
+            bytes[sector * SECTOR..][..SECTOR].fill(0);
+            let vfs = ModelVfs::new();
+            vfs.put(&segment_path(1, 1), bytes);
+            let found = read_journal(&vfs, 0).unwrap();
+            (found.frames.into_keys().collect::<Vec<_>>(), !found.damaged.is_empty())
+        };
+        assert_eq!(left(0), (vec![3, 4, 5, 6], true));
+        assert_eq!(left(1), (vec![1, 5, 6], true));
+        assert_eq!(left(2), (vec![1, 2, 3], false));
+        assert_eq!(left(3), (vec![1, 2, 3, 4, 5], false));
     }
 
     #[test]
