@@ -61,10 +61,22 @@ pub(crate) fn others(class: u64) -> u64 {
     !class & HIGHEST
 }
 
-/// How many bytes at the start of a word are in a class; 8 when all are.
+/// How many bytes of a word are before the first that is in a class; some byte is.
 #[inline]
-pub(crate) fn length_of(class: u64) -> usize {
-    others(class).trailing_zeros() as usize / 8
+pub(crate) fn first(class: u64) -> usize {
+    class.trailing_zeros() as usize / 8
+}
+
+/// All bits of a word up to the high bit of the first byte that is in a class; some byte is.
+#[inline]
+pub(crate) fn up_to_first(class: u64) -> u64 {
+    class ^ (class - 1)
+}
+
+/// Whether a byte of a word is no ASCII.
+#[inline]
+pub(crate) fn has_high_bit(word: u64) -> bool {
+    word & HIGHEST != 0
 }
 
 /// The first place in a part of a text that is in a class, or the end of the part.
@@ -75,7 +87,7 @@ pub(crate) fn find(bytes: &[u8], part: Range<usize>, class: impl Fn(u64) -> u64)
         let found = class(word_at(bytes, at));
         if found != 0 {
             // What stands behind the end is no part of it, whatever it is.
-            return (at + found.trailing_zeros() as usize / 8).min(part.end);
+            return (at + first(found)).min(part.end);
         }
         at += WORD;
     }
@@ -108,11 +120,19 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_as_long_as_its_bytes() {
-        for length in 0..=WORD {
+    fn the_first_byte_of_a_class_ends_what_is_before() {
+        for length in 0..WORD {
             let mut bytes = [b' '; WORD];
             bytes[..length].fill(b'x');
-            assert_eq!(length_of(is_in_name(u64::from_le_bytes(bytes))), length);
+            let word = u64::from_le_bytes(bytes);
+            let ends = others(is_in_name(word));
+            assert_eq!(first(ends), length);
+            let mut before = [0; WORD];
+            before[..length].fill(b'x');
+            assert_eq!(word & up_to_first(ends) >> 8, u64::from_le_bytes(before));
+            assert!(!has_high_bit(word & up_to_first(ends)));
+            bytes[length] = 0x80;
+            assert!(has_high_bit(u64::from_le_bytes(bytes) & up_to_first(ends)));
         }
     }
 

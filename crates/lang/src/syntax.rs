@@ -68,10 +68,10 @@ impl<'a> SyntaxTree<'a> {
         Self {
             // A program has two to three tokens for each expression, and about a dozen for each declaration.
             declarations: Vec::with_capacity(n_tokens / 12),
-            expressions: Vec::with_capacity(n_tokens * 2 / 5),
-            types: Vec::new(),
+            expressions: Vec::with_capacity(n_tokens / 2),
+            types: Vec::with_capacity(n_tokens / 24),
             calls: Vec::with_capacity(n_tokens / 32),
-            texts: Vec::with_capacity(n_tokens / 24),
+            texts: Vec::with_capacity(n_tokens / 16),
             lists: Lists::with_room_for(n_tokens),
         }
     }

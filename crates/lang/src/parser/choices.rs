@@ -26,7 +26,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     pub(super) fn conditional(&mut self) -> Parsed<Operand> {
-        let start = self.at();
+        let start = self.token().span.start;
         let mut height = 0;
         let mut otherwise = None;
         let arms = self.list(|parser| {
@@ -49,7 +49,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     pub(super) fn branch(&mut self) -> Parsed<Operand> {
-        let start = self.at();
+        let start = self.token().span.start;
         self.advance();
         let open = self.at();
         self.expect(TokenKind::LeftBrace, "'{'")?;
@@ -118,7 +118,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     pub(super) fn match_expression(&mut self) -> Parsed<Operand> {
-        let start = self.at();
+        let start = self.token().span.start;
         self.advance();
         // Only a primary: otherwise the `{` of the cases would be a projection.
         let scrutinee = self.nested(Self::primary)?;
@@ -144,7 +144,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn pattern(&mut self) -> Parsed<Pattern<'a>> {
-        let start = self.at();
+        let start = self.token().span.start;
         let kind = match self.kind() {
             TokenKind::LeftBrace => {
                 let open = self.at();
@@ -182,9 +182,9 @@ impl<'a> Parser<'_, 'a> {
     }
 
     pub(super) fn lambda(&mut self) -> Parsed<Operand> {
-        let start = self.at();
+        let (open, start) = (self.at(), self.token().span.start);
         self.advance();
-        let parameters = self.items(start, TokenKind::RightParenthesis, |parser| {
+        let parameters = self.items(open, TokenKind::RightParenthesis, |parser| {
             let name = parser.name("the name of a parameter")?;
             let ty = if parser.eat(TokenKind::Colon) { Some(parser.ty()?) } else { None };
             Ok((name, ty))

@@ -4,17 +4,17 @@ use crate::token::{Token, TokenKind};
 
 /// A place among tokens, the last of which is the end of the file: there is nothing behind it.
 ///
-/// The kind of the token at hand is kept, since the parser asks for it many times.
+/// The token at hand is kept, since the parser looks at each of them many times.
 pub(super) struct Cursor<'s> {
     tokens: &'s [Token],
     at: usize,
-    kind: TokenKind,
+    token: Token,
 }
 
 impl<'s> Cursor<'s> {
     /// At the first of the tokens.
     pub(super) fn new(tokens: &'s [Token]) -> Self {
-        Self { tokens, at: 0, kind: tokens[0].kind }
+        Self { tokens, at: 0, token: tokens[0] }
     }
 
     #[inline]
@@ -24,12 +24,12 @@ impl<'s> Cursor<'s> {
 
     #[inline]
     pub(super) fn token(&self) -> Token {
-        self.tokens[self.at]
+        self.token
     }
 
     #[inline]
     pub(super) fn kind(&self) -> TokenKind {
-        self.kind
+        self.token.kind
     }
 
     #[inline]
@@ -41,13 +41,13 @@ impl<'s> Cursor<'s> {
     pub(super) fn advance(&mut self) {
         if let Some(token) = self.tokens.get(self.at + 1) {
             self.at += 1;
-            self.kind = token.kind;
+            self.token = *token;
         }
     }
 
     pub(super) fn go_to(&mut self, at: usize) {
         self.at = at.min(self.tokens.len() - 1);
-        self.kind = self.tokens[self.at].kind;
+        self.token = self.tokens[self.at];
     }
 }
 

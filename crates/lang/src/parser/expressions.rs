@@ -9,9 +9,9 @@ impl<'a> Parser<'_, 'a> {
     /// An operand with the projections and field accesses behind it.
     #[inline]
     pub(super) fn operand(&mut self) -> Parsed<Operand> {
-        let start = self.at();
-        let is_name = self.kind() == TokenKind::Identifier;
-        let mut operand = if is_name { self.named()? } else { self.primary()? };
+        let start = self.token().span.start;
+        let is_variable = self.kind() == TokenKind::Identifier && !self.is_call();
+        let mut operand = if is_variable { self.variable()? } else { self.primary()? };
         loop {
             if self.kind() == TokenKind::Dot {
                 self.advance();
@@ -27,7 +27,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     #[inline(never)]
-    fn projection(&mut self, start: usize, source: Operand) -> Parsed<Operand> {
+    fn projection(&mut self, start: u32, source: Operand) -> Parsed<Operand> {
         let names = self.projected()?;
         let kind = names.map(|names| ExpressionKind::Projection { source: source.id, names });
         self.finish(start, kind, source.height)
@@ -108,11 +108,12 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// A variable, or a call.
-    #[inline]
     fn named(&mut self) -> Parsed<Operand> {
-        if self.is_call() {
-            return self.call();
-        }
+        if self.is_call() { self.call() } else { self.variable() }
+    }
+
+    #[inline]
+    fn variable(&mut self) -> Parsed<Operand> {
         let name = self.take_name();
         if self.kind() == TokenKind::FatArrow {
             return Err(self.bare_parameter(name));
@@ -127,6 +128,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// Whether a name, possibly qualified, and `(` come next. A reserved word can stand after a dot.
+    #[inline]
     fn is_call(&self) -> bool {
         let mut ahead = 1;
         while self.kind_at(ahead) == TokenKind::Dot
@@ -139,7 +141,7 @@ impl<'a> Parser<'_, 'a> {
 
     #[inline(never)]
     fn call(&mut self) -> Parsed<Operand> {
-        let start = self.at();
+        let start = self.token().span.start;
         let function = self.path("the name of a function")?;
         let open = self.at();
         self.advance();
@@ -161,15 +163,15 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn list_literal(&mut self) -> Parsed<Operand> {
-        let open = self.at();
+        let (open, start) = (self.at(), self.token().span.start);
         self.advance();
         let mut height = 0;
         let items = self.items(open, TokenKind::RightBracket, |parser| parser.part(&mut height))?;
-        self.finish(open, items.map(ExpressionKind::List), height + 1)
+        self.finish(start, items.map(ExpressionKind::List), height + 1)
     }
 
     fn record_literal(&mut self) -> Parsed<Operand> {
-        let open = self.at();
+        let (open, start) = (self.at(), self.token().span.start);
         self.advance();
         let mut height = 0;
         let fields = self.items(open, TokenKind::RightBrace, |parser| {
@@ -177,7 +179,7 @@ impl<'a> Parser<'_, 'a> {
             parser.expect(TokenKind::Colon, "':' and a value")?;
             Ok((name, parser.part(&mut height)?))
         })?;
-        self.finish(open, fields.map(ExpressionKind::Record), height + 1)
+        self.finish(start, fields.map(ExpressionKind::Record), height + 1)
     }
 
     /// An expression that is a part of another one; `height` is raised to its own.
@@ -187,15 +189,15 @@ impl<'a> Parser<'_, 'a> {
         Ok(id)
     }
 
-    /// What was read from token `open` up to here; an error when there is no kind.
+    /// What was read from an offset up to here; an error when there is no kind.
     #[inline]
     pub(super) fn finish(
         &mut self,
-        open: usize,
+        start: u32,
         kind: Option<ExpressionKind<'a>>,
         height: u16,
     ) -> Parsed<Operand> {
-        let span = self.span_from(open);
+        let span = self.span_from(start);
         match kind {
             Some(kind) => self.add(kind, span, height),
             None => Ok(self.add_error(span)),
@@ -211,7 +213,7 @@ impl<'a> Parser<'_, 'a> {
             Some(partner) if partner >= self.at() => {
                 self.go_to(partner);
                 self.expect(close, "the closing bracket")?;
-                self.finish(open, None, 0)
+                self.finish(self.tokens[open].span.start, None, 0)
             }
             _ => Err(Failed),
         }

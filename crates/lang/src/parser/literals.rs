@@ -9,7 +9,7 @@ use crate::token::TokenKind;
 
 impl<'a> Parser<'_, 'a> {
     pub(super) fn number(&mut self) -> Operand {
-        let start = self.at();
+        let start = self.token().span.start;
         let is_negative = self.eat(TokenKind::Minus);
         let is_float = self.kind() == TokenKind::Float;
         let digits = self.text();
@@ -52,7 +52,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     pub(super) fn interpolation(&mut self) -> Parsed<Operand> {
-        let open = self.at();
+        let start = self.token().span.start;
         let mut height = 0;
         let mut is_complete = true;
         let mut parts = None;
@@ -62,7 +62,7 @@ impl<'a> Parser<'_, 'a> {
         })?;
         let kind = parts.filter(|_| is_complete);
         let kind = kind.map(|parts| ExpressionKind::Interpolation(Interpolation { parts, values }));
-        self.finish(open, kind, height + 1)
+        self.finish(start, kind, height + 1)
     }
 
     /// The parts and values of a string with interpolation.

@@ -52,8 +52,8 @@ pub(super) struct Waiting {
     precedence: u8,
     /// None of `not` and of the `-` before an operand.
     left: Option<Operand>,
-    /// The token that the expression starts at.
-    start: usize,
+    /// Where the expression starts.
+    start: u32,
 }
 
 impl Waiting {
@@ -81,9 +81,9 @@ impl Parser<'_, '_> {
     fn operation(&mut self, bottom: usize) -> Parsed<Operand> {
         loop {
             while let Some(operator) = self.prefix_operator() {
-                self.wait(operator, operator.precedence(), None, self.at());
+                self.wait(operator, operator.precedence(), None, self.token().span.start);
             }
-            let mut start = self.at();
+            let mut start = self.token().span.start;
             let mut operand = self.operand()?;
             let next = self.binary_operator();
             let precedence = next.map_or(0, Operator::precedence);
@@ -105,7 +105,7 @@ impl Parser<'_, '_> {
 
     /// Takes the operator at hand, which waits for its right operand.
     #[inline]
-    fn wait(&mut self, operator: Operator, precedence: u8, left: Option<Operand>, start: usize) {
+    fn wait(&mut self, operator: Operator, precedence: u8, left: Option<Operand>, start: u32) {
         self.waiting.push(Waiting { operator, precedence, left, start });
         self.advance();
     }
@@ -191,9 +191,9 @@ impl Parser<'_, '_> {
         self.sink.push(Diagnostic::error(Code::Syntax, span, message).suggest([hint]));
     }
 
-    /// What was read from a token up to here.
+    /// What was read from an offset up to here.
     #[inline]
-    pub(super) fn span_from(&self, start: usize) -> Span {
-        Span { start: self.tokens[start].span.start, end: self.previous_span().end }
+    pub(super) fn span_from(&self, start: u32) -> Span {
+        Span { start, end: self.previous_span().end }
     }
 }

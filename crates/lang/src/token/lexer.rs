@@ -5,7 +5,7 @@
 
 use super::{Keyword, MAX_SOURCE_BYTES, Token, TokenKind, TokenizedSource};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::scan::{WORD, find, is_byte, is_in_name, length_of, others, word_at};
+use crate::scan::{WORD, find, first, has_high_bit, is_byte, is_in_name, others, up_to_first, word_at};
 use crate::span::Span;
 
 /// What may start with a byte.
@@ -138,11 +138,12 @@ impl Lexer<'_> {
     }
 
     fn tokens(&mut self) -> Vec<Token> {
+        let bytes = self.bytes;
         // A token is about four bytes long with the space behind it. To grow costs more than what is left over.
-        let mut tokens = Vec::with_capacity(self.bytes.len() / 3 + 1);
+        let mut tokens = Vec::with_capacity(bytes.len() / 3 + 1);
         // Some editors begin a file with a byte order mark. It is no part of the program.
         let mut at = if self.source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        while let Some(&byte) = self.bytes.get(at) {
+        while let Some(&byte) = bytes.get(at) {
             let start = at;
             let (kind, end) = match STARTS[usize::from(byte)] {
                 Start::Space => {
@@ -150,10 +151,10 @@ impl Lexer<'_> {
                     continue;
                 }
                 Start::Comment => {
-                    at = find(self.bytes, start..self.bytes.len(), |word| is_byte(word, b'\n'));
+                    at = find(bytes, start..bytes.len(), |word| is_byte(word, b'\n'));
                     continue;
                 }
-                Start::Name => self.name(start),
+                Start::Name => short_name(bytes, start).unwrap_or_else(|known| self.long_name(start, known)),
                 Start::Number => self.number(start),
                 Start::String => self.string(start, true),
                 Start::Brace => self.brace(start, byte),
@@ -163,29 +164,16 @@ impl Lexer<'_> {
             };
             tokens.push(Token { kind, span: span(start, end) });
             // Behind most tokens is one space.
-            at = end + usize::from(self.bytes.get(end) == Some(&b' '));
+            at = end + usize::from(bytes.get(end) == Some(&b' '));
         }
-        let end = self.bytes.len();
+        let end = bytes.len();
         tokens.push(Token { kind: TokenKind::EndOfFile, span: span(end, end) });
         tokens
     }
 
-    #[inline]
-    fn name(&mut self, start: usize) -> Lexed {
-        let word = word_at(self.bytes, start);
-        let length = length_of(is_in_name(word));
-        // With a character beyond ASCII behind it, it may be longer.
-        if length == WORD || word & 0x80 << (8 * length) != 0 {
-            return self.long_name(start, start + length);
-        }
-        let word = word & !(u64::MAX << (8 * length));
-        let (keyword, kind) = KEYWORDS[slot(word)];
-        (if word == keyword { kind } else { TokenKind::Identifier }, start + length)
-    }
-
-    /// A name of which the bytes up to `from` are known.
-    fn long_name(&mut self, start: usize, from: usize) -> Lexed {
-        let end = find(self.bytes, from..self.bytes.len(), |word| others(is_in_name(word)));
+    /// A name of which the bytes before `known` are known to be of it.
+    fn long_name(&mut self, start: usize, known: usize) -> Lexed {
+        let end = find(self.bytes, known..self.bytes.len(), |word| others(is_in_name(word)));
         if self.bytes.get(end).is_some_and(|byte| !byte.is_ascii())
             && let Some(end) = self.odd_name(start, end)
         {
@@ -327,6 +315,24 @@ impl Lexer<'_> {
         self.diagnostics.push(Diagnostic::error(Code::Syntax, span(start, end), message));
         (TokenKind::Unknown, end)
     }
+}
+
+/// A name of less than eight bytes; for another one, up to where it is known to be one.
+#[inline]
+fn short_name(bytes: &[u8], start: usize) -> Result<Lexed, usize> {
+    let word = word_at(bytes, start);
+    let ends = others(is_in_name(word));
+    if ends == 0 {
+        return Err(start + WORD);
+    }
+    let up_to_end = up_to_first(ends);
+    // With a character beyond ASCII behind it, it may be longer.
+    if has_high_bit(word & up_to_end) {
+        return Err(start);
+    }
+    let word = word & up_to_end >> 8;
+    let (keyword, kind) = KEYWORDS[slot(word)];
+    Ok((if word == keyword { kind } else { TokenKind::Identifier }, start + first(ends)))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a source that is cut into tokens has at most 1 MiB")]
