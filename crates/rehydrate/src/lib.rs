@@ -17,6 +17,7 @@ mod load;
 mod pipeline;
 mod relations;
 mod requires;
+mod steps;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use pipeline::{
     LoadedLambda, LoadedNode, LoadedOutput, LoadedPipeline, MergeField, MergeShape, Number, Operation,
     Recovery, RetryPolicy,
 };
+pub use steps::{CallOnIntegers, Step};
 
 /// Binds `image` to the modules of `registry`. Who binds many images makes a [`Rehydrator`] first.
 ///

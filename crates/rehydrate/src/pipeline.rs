@@ -11,7 +11,8 @@ use constellation_store_core::{
 };
 use constellation_types::{Type, Value};
 
-use crate::Coercion;
+use crate::steps::certain;
+use crate::{Coercion, Step};
 
 /// The names of the fields of a record type, in its order. All records of one type share them.
 pub type FieldNames = Arc<[Arc<str>]>;
@@ -34,7 +35,7 @@ pub struct LoadedPipeline {
     /// The outputs, sorted by name.
     pub outputs: Vec<LoadedOutput>,
     /// The nodes that every run needs, in ascending order: the outputs, and the certain operands of these nodes.
-    pub certain: Vec<NodeIndex>,
+    pub certain: Vec<Step>,
     /// How often each node is referred to: by nodes, as the result of a body, by inputs and outputs. Counted up to 255.
     pub uses: Vec<u8>,
     /// Whether there is a lambda among the nodes.
@@ -64,7 +65,8 @@ impl LoadedPipeline {
                 node: output.node,
             })
             .collect();
-        let certain = certain(spec.outputs.iter().map(|output| output.node), NodeIndex(0), &nodes);
+        let results = spec.outputs.iter().map(|output| output.node);
+        let certain = certain(results, NodeIndex(0), &types, &nodes);
         let has_lambdas = nodes.iter().any(|node| matches!(node.operation, Operation::Lambda(_)));
         let is_pure = nodes.iter().all(|node| match &node.operation {
             Operation::Call(call) => call.is_pure,
@@ -321,36 +323,6 @@ fn uses(spec: &DagSpec) -> Vec<u8> {
     uses
 }
 
-/// The nodes from `start` on that are needed for these whatever the values are, in ascending order.
-pub(crate) fn certain(
-    results: impl IntoIterator<Item = NodeIndex>,
-    start: NodeIndex,
-    nodes: &[LoadedNode],
-) -> Vec<NodeIndex> {
-    let mut needed = vec![false; nodes.len() - start.index()];
-    let place = |node: NodeIndex| node.index().checked_sub(start.index());
-    for result in results {
-        if let Some(place) = place(result) {
-            needed[place] = true;
-        }
-    }
-    let mut certain = Vec::new();
-    // The last node first, since operands stand before the nodes that use them.
-    for index in (start.index()..nodes.len()).rev() {
-        if !needed[index - start.index()] {
-            continue;
-        }
-        certain.push(NodeIndex(u32::try_from(index).expect("an index of a valid graph")));
-        nodes[index].operation.for_each_certain_operand(|operand| {
-            if let Some(place) = place(operand) {
-                needed[place] = true;
-            }
-        });
-    }
-    certain.reverse();
-    certain
-}
-
 /// A kind of number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Number {
@@ -474,7 +446,7 @@ impl fmt::Debug for LoadedCall {
 ///
 /// The nodes of the body refer to one another and to the captures. Their states are those of one call, so that the
 /// captures are all that a call needs of what is around the lambda.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct LoadedLambda {
     /// The nodes around the body that the body refers to, in ascending order. They are certain operands of a call that
     /// is given the lambda, as its other arguments are: what the function needs is there when the module is called.
@@ -490,7 +462,7 @@ pub struct LoadedLambda {
     /// The constants among the nodes of the body that every call needs, whose values are the same in each call.
     pub constants: Box<[NodeIndex]>,
     /// The others of these nodes, in ascending order.
-    pub certain: Box<[NodeIndex]>,
+    pub certain: Box<[Step]>,
     /// How many lambdas it stands in.
     pub lambdas_around: u32,
 }

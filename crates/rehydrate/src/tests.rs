@@ -2,6 +2,7 @@
 
 mod lambdas;
 mod options;
+mod steps;
 
 use std::sync::Arc;
 
@@ -275,16 +276,6 @@ fn a_record_has_the_fields_of_its_type_in_the_same_order() {
     for names in [&["b", "a"][..], &["a"], &["a", "b", "c"]] {
         assert!(refused(fields(names)).contains("in the same order"), "{names:?}");
     }
-}
-
-#[test]
-fn what_every_run_needs_is_known_beforehand() {
-    let mut graph = GraphBuilder::new();
-    let (condition, then, otherwise) = (graph.boolean(true), graph.int(1), graph.int(2));
-    let node = graph.node(&Type::Int, NodeKind::If { condition, then, otherwise });
-    graph.output("x", node);
-    graph.output("y", otherwise);
-    assert_eq!(load(graph, &[]).unwrap().certain, [condition, otherwise, node]);
 }
 
 #[test]

@@ -237,7 +237,7 @@ impl Driver<'_> {
     }
 
     fn is_certain(&self, node: NodeIndex) -> bool {
-        self.pipeline.certain.binary_search(&node).is_ok()
+        self.pipeline.certain.binary_search_by_key(&node, |step| step.node).is_ok()
     }
 
     fn resolution(&self, operation: &Operation, progress: &Progress) -> Resolution {

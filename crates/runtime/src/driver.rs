@@ -5,7 +5,7 @@ mod straight;
 
 use std::sync::Arc;
 
-use constellation_rehydrate::{LoadedCase, LoadedPipeline, Operation};
+use constellation_rehydrate::{LoadedCase, LoadedPipeline, Operation, Step};
 use constellation_store_core::NodeIndex;
 use constellation_types::{Value, write_text};
 
@@ -104,7 +104,7 @@ impl Frame {
     }
 
     /// Makes it as it was when it was new; the nodes are those of [`Driver::advance_up_to`]. No call may be in flight.
-    pub(crate) fn reset(&mut self, certain: &[NodeIndex]) {
+    pub(crate) fn reset(&mut self, certain: &[Step]) {
         self.calls.clear();
         self.states.reset(&certain[..self.n_passed]);
         self.ready.clear();
@@ -131,7 +131,7 @@ impl<'a> Driver<'a> {
     ///
     /// `certain` are the nodes that are needed whatever the values are, in ascending order. Operands stand before the
     /// nodes that use them: so a node finds its operands done, unless they wait for something.
-    pub(crate) fn advance_up_to(&mut self, certain: &[NodeIndex], limit: u32) -> u32 {
+    pub(crate) fn advance_up_to(&mut self, certain: &[Step], limit: u32) -> u32 {
         let mut steps = 0;
         while steps < limit && !self.run.is_stopped() {
             if let Some(node) = self.frame.ready.pop() {

@@ -1,7 +1,9 @@
 //! What a run knows of each node.
 
+use std::mem;
 use std::sync::Arc;
 
+use constellation_rehydrate::Step;
 use constellation_store_core::NodeIndex;
 use constellation_types::Value;
 
@@ -21,6 +23,17 @@ pub(crate) enum Phase {
     HandedOn,
     /// It has none, because of the failure at this place.
     Failed(usize),
+}
+
+impl Phase {
+    /// Makes it idle. Most values of many runs are numbers, which need no code to drop them.
+    #[inline]
+    fn clear(&mut self) {
+        match mem::take(self) {
+            number @ Self::Done(Value::Int(_) | Value::Float(_) | Value::Boolean(_)) => mem::forget(number),
+            other => drop(other),
+        }
+    }
 }
 
 /// What is known of a node that was wanted, beside its phase: what it waits for, and what was decided so far.
@@ -101,13 +114,17 @@ impl States {
     }
 
     /// Makes all nodes idle again, of which these were passed. Takes time linear in the number of nodes that are not.
-    pub(crate) fn reset(&mut self, passed: &[NodeIndex]) {
-        for node in passed.iter().copied().chain(self.given.drain(..)) {
-            self.phases[node.index() - self.first.index()] = Phase::Idle;
+    pub(crate) fn reset(&mut self, passed: &[Step]) {
+        let first = self.first.index();
+        for step in passed {
+            self.phases[step.node.index() - first].clear();
+        }
+        for node in self.given.drain(..) {
+            self.phases[node.index() - first] = Phase::Idle;
         }
         for node in self.wanted.drain(..) {
-            self.phases[node.index() - self.first.index()] = Phase::Idle;
-            self.progress[node.index() - self.first.index()] = Progress::default();
+            self.phases[node.index() - first] = Phase::Idle;
+            self.progress[node.index() - first] = Progress::default();
         }
         self.waits.clear();
     }
@@ -148,13 +165,22 @@ impl States {
         }
     }
 
-    /// The value of a node, if it has one that is an integer.
+    /// The phase of a node that is idle, and the values of two nodes before it, if these are integers.
     #[inline]
-    pub(crate) fn int(&self, node: NodeIndex) -> Option<i64> {
-        match self.phase(node) {
-            Some(Phase::Done(Value::Int(int))) => Some(*int),
+    pub(crate) fn idle_on_integers(
+        &mut self,
+        node: NodeIndex,
+        operands: [NodeIndex; 2],
+    ) -> Option<(&mut Phase, [i64; 2])> {
+        // One that is captured has a place behind all others by this.
+        let place = |node: NodeIndex| node.0.wrapping_sub(self.first.0) as usize;
+        let (before, rest) = self.phases.split_at_mut_checked(place(node))?;
+        let [phase @ Phase::Idle, ..] = rest else { return None };
+        let integer = |operand| match before.get(place(operand)) {
+            Some(Phase::Done(Value::Int(integer))) => Some(*integer),
             _ => None,
-        }
+        };
+        Some((phase, [integer(operands[0])?, integer(operands[1])?]))
     }
 
     /// Sees to it that an idle node is wanted. Whether it was idle.
@@ -191,7 +217,7 @@ impl States {
     #[inline]
     pub(crate) fn hand_on(&mut self, node: NodeIndex) -> Option<Value> {
         let phase = self.phase_mut(node);
-        match std::mem::replace(phase, Phase::HandedOn) {
+        match mem::replace(phase, Phase::HandedOn) {
             Phase::Done(value) => Some(value),
             other => {
                 *phase = other;

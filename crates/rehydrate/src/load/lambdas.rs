@@ -4,8 +4,8 @@ use constellation_store_core::{NodeIndex, NodeKind, NodeSpec, Region};
 use constellation_types::Type;
 
 use super::{Loader, Refusal, refuse};
-use crate::pipeline::certain;
 use crate::relations::fits;
+use crate::steps::certain;
 use crate::{LoadedLambda, Operation};
 
 /// For each node of a valid graph, how many lambdas it stands in.
@@ -52,17 +52,16 @@ impl Loader<'_> {
         for capture in captures {
             self.expect_data(*capture)?;
         }
-        let is_constant =
-            |node: &NodeIndex| matches!(self.nodes[node.index()].operation, Operation::Constant(_));
-        let (constants, certain): (Vec<_>, Vec<_>) =
-            certain([result], start, &self.nodes).into_iter().partition(is_constant);
+        let (constants, certain): (Vec<_>, Vec<_>) = certain([result], start, self.types, &self.nodes)
+            .into_iter()
+            .partition(|step| matches!(self.nodes[step.node.index()].operation, Operation::Constant(_)));
         Ok(LoadedLambda {
             captures: captures.into(),
             start,
             end,
             parameters: function.parameters.clone(),
             result,
-            constants: constants.into(),
+            constants: constants.iter().map(|step| step.node).collect(),
             certain: certain.into(),
             lambdas_around: self.lambdas_around[index],
         })

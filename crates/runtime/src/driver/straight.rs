@@ -4,19 +4,20 @@
 //! is carried out at once, and it is decided before anything could come to wait for it: nothing is kept of it but its
 //! value. A node that waits, fails, has options, or needs what was not needed so far takes the long way, which does the
 //! same for all nodes; those behind it go straight again, as far as they do not depend on it.
+//!
+//! For calls on integers a step has all that they take, and nothing is looked up elsewhere.
 
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread;
 
 use constellation_module::Outcome;
-use constellation_rehydrate::{LoadedCall, LoadedPipeline, Operation};
+use constellation_rehydrate::{LoadedCall, LoadedPipeline, Operation, Step};
 use constellation_store_core::NodeIndex;
 use constellation_types::Value;
 
 use super::{Driver, Frame};
-use crate::budget::Budget;
 use crate::call::{self, Started};
 use crate::evaluate::{Evaluated, evaluate, taken};
 use crate::observe::{Site, Watched};
@@ -34,9 +35,12 @@ enum Detour<'a> {
 impl<'a> Driver<'a> {
     /// Takes the certain nodes on that nothing has wanted so far, in their order, until others can go on. How many of
     /// the certain nodes were passed, at most so many.
-    pub(super) fn go_straight(&mut self, certain: &[NodeIndex], limit: u32) -> u32 {
+    pub(super) fn go_straight(&mut self, certain: &[Step], limit: u32) -> u32 {
         let before = self.frame.n_passed;
         let end = certain.len().min(before.saturating_add(limit as usize));
+        if before == end {
+            return 0;
+        }
         // The times of calls are taken on the long way.
         let times = self.frame.times.as_ref().map(|_| Watched::All);
         let watched = times.unwrap_or_else(|| Watched::now(&self.run.shared.config));
@@ -52,7 +56,7 @@ impl<'a> Driver<'a> {
         u32::try_from(self.frame.n_passed - before).expect("at most the limit")
     }
 
-    fn pass(&mut self, certain: &[NodeIndex], watched: Watched) {
+    fn pass(&mut self, certain: &[Step], watched: Watched) {
         while self.frame.ready.is_empty()
             && let Some(detour) = straight(self.pipeline, self.run, self.frame, certain, watched)
         {
@@ -87,78 +91,115 @@ fn straight<'a>(
     pipeline: &'a LoadedPipeline,
     run: &Run,
     frame: &mut Frame,
-    certain: &[NodeIndex],
+    certain: &[Step],
     watched: Watched,
 ) -> Option<Detour<'a>> {
-    let Frame { states, n_passed, calling, inputs, budget, arguments, hands_on, .. } = frame;
-    for node in &certain[*n_passed..] {
+    for step in &certain[frame.n_passed..] {
         if run.is_stopped() {
             return None;
         }
-        *n_passed += 1;
-        let node = *node;
-        if !states.is_idle(node) {
+        frame.n_passed += 1;
+        let called = match call_on_integers(step, run, frame, watched) {
+            OnIntegers::Done => continue,
+            OnIntegers::Other(outcome) => Some(outcome),
+            OnIntegers::None => None,
+        };
+        let node = step.node;
+        if !frame.states.is_idle(node) {
             continue;
         }
         let operation = &pipeline.nodes[node.index()].operation;
         let Operation::Call(call) = operation else {
-            match operate(operation, states, inputs, budget) {
-                Some(value) => states.pass(node, value),
+            match operate(operation, frame) {
+                Some(value) => frame.states.pass(node, value),
                 None => return Some(Detour::Long(node)),
             }
             continue;
         };
-        if !call.is_plain || watched.includes(call) {
-            return Some(Detour::Long(node));
-        }
-        *calling = Some(node);
-        let outcome = match *call.arguments {
-            // Integers are much of what is computed with. Up to here they stay in registers, and they own nothing that
-            // is to be dropped.
-            [one] if let Some(one) = states.int(one) => {
-                let arguments = ManuallyDrop::new([Value::Int(one)]);
-                call.module.call(&*arguments, &run.context)
+        let called = match called {
+            None if call.is_plain && !watched.includes(call) => {
+                call_plainly(node, call, pipeline, run, frame)
             }
-            [one, two] if let (Some(one), Some(two)) = (states.int(one), states.int(two)) => {
-                let arguments = ManuallyDrop::new([Value::Int(one), Value::Int(two)]);
-                call.module.call(&*arguments, &run.context)
-            }
-            [one] => {
-                let Some(argument) = receive_one(one, states, &pipeline.uses, *hands_on) else {
-                    *calling = None;
-                    return Some(Detour::Long(node));
-                };
-                call.module.call(&[argument], &run.context)
-            }
-            _ => {
-                if !receive(call, states, &pipeline.uses, *hands_on, arguments) {
-                    *calling = None;
-                    return Some(Detour::Long(node));
-                }
-                let outcome = call.module.call(arguments, &run.context);
-                arguments.clear();
-                outcome
-            }
+            called => called,
         };
-        *calling = None;
-        let phase = states.phase_mut(node);
-        match outcome {
-            Outcome::Ready(Ok(value)) if budget.admits(&value, &call.result) => *phase = Phase::Done(value),
-            outcome => return Some(Detour::Called(node, call, outcome)),
+        match called {
+            Some(Outcome::Ready(Ok(value))) if frame.budget.admits(&value, &call.result) => {
+                frame.states.pass(node, value);
+            }
+            Some(outcome) => return Some(Detour::Called(node, call, outcome)),
+            None => return Some(Detour::Long(node)),
         }
     }
     None
 }
 
+/// What became of a call on integers.
+enum OnIntegers {
+    /// It is none, or it has to wait.
+    None,
+    /// Its node has the integer that it gave.
+    Done,
+    /// It came to something else.
+    Other(Outcome),
+}
+
+/// Calls the module of a node whose arguments are integers. Much is computed with these: here they stay in registers, and
+/// nobody asks whether they own what is to be dropped.
+#[inline]
+fn call_on_integers(step: &Step, run: &Run, frame: &mut Frame, watched: Watched) -> OnIntegers {
+    let (Some(call), Watched::Nothing | Watched::Impure) = (&step.on_integers, watched) else {
+        return OnIntegers::None;
+    };
+    let Some((phase, integers)) = frame.states.idle_on_integers(step.node, call.arguments) else {
+        return OnIntegers::None;
+    };
+    let arguments = ManuallyDrop::new(integers.map(Value::Int));
+    let arguments = &arguments[..=usize::from(call.has_two)];
+    frame.calling = Some(step.node);
+    let outcome = call.module.call(arguments, &run.context);
+    frame.calling = None;
+    if let Outcome::Ready(Ok(Value::Int(integer))) = outcome
+        && call.gives_integer
+    {
+        mem::forget(outcome);
+        *phase = Phase::Done(Value::Int(integer));
+        return OnIntegers::Done;
+    }
+    OnIntegers::Other(outcome)
+}
+
+/// Calls the module of a plain call; none when an argument has no value yet.
+fn call_plainly(
+    node: NodeIndex,
+    call: &LoadedCall,
+    pipeline: &LoadedPipeline,
+    run: &Run,
+    frame: &mut Frame,
+) -> Option<Outcome> {
+    let Frame { states, calling, arguments, hands_on, .. } = frame;
+    let uses = &pipeline.uses;
+    let outcome = if let [one] = *call.arguments {
+        let argument = receive_one(one, states, uses, *hands_on)?;
+        *calling = Some(node);
+        call.module.call(&[argument], &run.context)
+    } else {
+        if !receive(call, states, uses, *hands_on, arguments) {
+            return None;
+        }
+        *calling = Some(node);
+        let outcome = call.module.call(arguments, &run.context);
+        arguments.clear();
+        outcome
+    };
+    *calling = None;
+    Some(outcome)
+}
+
 /// The value of an operation that is no call, as far as the values reach that its operands have. Whatever fails fails
 /// on the long way again, which tells why.
 #[inline(never)]
-fn operate(
-    operation: &Operation,
-    states: &States,
-    inputs: &[Option<Value>],
-    budget: &mut Budget,
-) -> Option<Value> {
+fn operate(operation: &Operation, frame: &mut Frame) -> Option<Value> {
+    let Frame { states, inputs, budget, .. } = frame;
     if let Operation::Input(place) = operation {
         return inputs.get(*place)?.clone();
     }

@@ -158,12 +158,18 @@ async fn a_body_is_any_expression() {
 
 #[tokio::test]
 async fn lambdas_capture_inputs_computed_values_and_outer_parameters() {
-    let source = format!(
-        "{USE}in numbers: List<Int>\nin source: Int\nsum = reduce(numbers, 0, (a, n) => a + n)\n\
-         x = map(numbers, (n) => map(numbers, (m) => n * 100 + m * 10 + source + sum))\nout x"
-    );
-    let x = x_of(&source, json!({ "numbers": [1, 2], "source": 3 })).await;
-    assert_eq!(x, json!([[116, 126], [216, 226]]));
+    for body in [
+        "n * 100 + m * 10 + source + sum",
+        "add(add(multiply(n, 100), multiply(m, 10)), add(source, sum))",
+        "add(multiply(100, n), add(sum, add(multiply(10, m), source)))",
+    ] {
+        let source = format!(
+            "{USE}in numbers: List<Int>\nin source: Int\nsum = reduce(numbers, 0, (a, n) => a + n)\n\
+             x = map(numbers, (n) => map(numbers, (m) => {body}))\nout x"
+        );
+        let x = x_of(&source, json!({ "numbers": [1, 2], "source": 3 })).await;
+        assert_eq!(x, json!([[116, 126], [216, 226]]), "{body}");
+    }
 }
 
 #[tokio::test]

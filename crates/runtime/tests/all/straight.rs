@@ -10,10 +10,13 @@ use constellation_types::{Type, Value};
 
 use crate::support::{Act, Bench, Mock};
 
+fn pure(name: &str, parameters: &[Type], result: Type) -> ModuleSpec {
+    ModuleSpec { pure: true, ..ModuleSpec::new(signature(name, parameters, result)) }
+}
+
 /// A pure module that gives its argument.
 fn echo(bench: &mut Bench, name: &str, ty: &Type) -> Arc<Mock> {
-    let mut spec = ModuleSpec::new(signature(name, std::slice::from_ref(ty), ty.clone()));
-    spec.pure = true;
+    let spec = pure(name, std::slice::from_ref(ty), ty.clone());
     bench.mock_with(spec, |arguments, _| Act::Give(arguments[0].clone()))
 }
 
@@ -36,10 +39,9 @@ async fn a_call_gets_all_of_its_arguments_in_order_however_many_there_are() {
                 arguments.push(bench.graph.call(give.signature(), &[]));
             }
             let compared = expected.clone();
-            let parameters = vec![ty.clone(); n];
-            let all = bench.mock("all", &parameters, Type::Boolean, move |arguments, _| {
-                Act::Give(Value::Boolean(arguments == compared))
-            });
+            let all = pure("all", &vec![ty.clone(); n], Type::Boolean);
+            let all =
+                bench.mock_with(all, move |arguments, _| Act::Give(Value::Boolean(arguments == compared)));
             let node = bench.graph.call(all.signature(), &arguments);
             bench.graph.output("all", node);
             if let Some(last) = arguments.last() {
@@ -52,28 +54,29 @@ async fn a_call_gets_all_of_its_arguments_in_order_however_many_there_are() {
     }
 }
 
-/// A run of `before`, then `act` on what it gave and on `n` others, then `behind`, which needs none of it.
-async fn around(n: usize, act: impl Fn() -> Act + Send + Sync + 'static) -> RunReport {
+/// A run of `before`, then `act` of a pure module on what it gave and on `n` others, then `behind`, which needs none of
+/// it.
+async fn around(it: Value, ty: &Type, n: usize, act: impl Fn() -> Act + Send + Sync + 'static) -> RunReport {
     let mut bench = Bench::new();
-    let x = bench.graph.input("x", Type::String);
-    let before = echo(&mut bench, "before", &Type::String);
+    let x = bench.graph.input("x", ty.clone());
+    let before = echo(&mut bench, "before", ty);
     let before = bench.graph.call(before.signature(), &[x]);
-    let parameters = vec![Type::String; 1 + n];
-    let acts = bench.mock("acts", &parameters, Type::Int, move |_, _| act());
+    let acts = bench.mock_with(pure("acts", &vec![ty.clone(); 1 + n], Type::Int), move |_, _| act());
     let arguments: Vec<NodeIndex> = std::iter::once(before).chain(std::iter::repeat_n(x, n)).collect();
     let acts = bench.graph.call(acts.signature(), &arguments);
     let operator = ArithmeticOperator::Add;
     let depends = bench.graph.node(&Type::Int, NodeKind::Arithmetic { operator, left: acts, right: acts });
-    let behind = echo(&mut bench, "behind", &Type::String);
+    let behind = echo(&mut bench, "behind", ty);
     let behind = bench.graph.call(behind.signature(), &[x]);
     bench.graph.output("behind", behind);
     bench.graph.output("depends", depends);
-    bench.run_with(Inputs::from_iter([("x", Value::string("it"))])).await
+    bench.run_with(Inputs::from_iter([("x", it)])).await
 }
 
 #[tokio::test]
 async fn a_module_that_panics_fails_or_breaks_its_signature_stops_nothing_but_what_depends_on_it() {
-    for n in 0..4 {
+    let values = [(Value::string("it"), Type::String), (Value::Int(7), Type::Int)];
+    for ((it, ty), n) in values.iter().flat_map(|value| (0..4).map(move |n| (value, n))) {
         let acts: [(fn() -> Act, _, _); 3] = [
             (|| Act::Panic, RunErrorKind::Module, "the module panicked: told to panic"),
             (|| Act::Fail("no"), RunErrorKind::Module, "no"),
@@ -84,17 +87,17 @@ async fn a_module_that_panics_fails_or_breaks_its_signature_stops_nothing_but_wh
             ),
         ];
         for (act, kind, message) in acts {
-            let report = around(n, act).await;
+            let report = around(it.clone(), ty, n, act).await;
             assert_eq!(report.status, RunStatus::Failed);
-            assert_eq!(report.outputs, [("behind".into(), Value::string("it"))], "{message}");
+            assert_eq!(report.outputs, [("behind".into(), it.clone())], "{message}");
             let [error] = &report.errors[..] else { panic!("{report:?}") };
             assert_eq!((error.kind, &*error.message), (kind, message));
             let reason = &report.pending_outputs[0].reason;
             assert!(reason.contains(message), "{reason}");
         }
-        let report = around(n, || Act::GiveAfter(1, Value::Int(2))).await;
+        let report = around(it.clone(), ty, n, || Act::GiveAfter(1, Value::Int(2))).await;
         assert_eq!(report.output("depends"), Some(&Value::Int(4)), "{:?}", report.errors);
-        assert_eq!(report.output("behind"), Some(&Value::string("it")));
+        assert_eq!(report.output("behind"), Some(it));
     }
 }
 
