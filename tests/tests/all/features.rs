@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use constellation_lang::syntax::{
-    Call, CallOption, Declaration, ExpressionId, ExpressionKind, Import, Interpolation, OptionValue, PatternKind,
-    SyntaxTree, TypeExpressionKind, TypeId,
+    Call, CallOption, Declaration, ExpressionId, ExpressionKind, Import, Interpolation, OptionValue,
+    PatternKind, SyntaxTree, TypeExpressionKind, TypeId,
 };
 use constellation_lang::{parse, tokenize};
 use constellation_tests::{examples_directory, reference_directory};
@@ -318,7 +318,9 @@ impl Walk<'_> {
             }
             ExpressionKind::Lambda { parameters, body } => {
                 self.find("lambda");
-                self.types(self.tree.list(*parameters).iter().filter_map(|(_, annotation)| annotation.as_ref()));
+                self.types(
+                    self.tree.list(*parameters).iter().filter_map(|(_, annotation)| annotation.as_ref()),
+                );
                 self.expression(*body);
             }
             ExpressionKind::Match { scrutinee, cases } => {
