@@ -17,7 +17,7 @@ pub struct Step {
     pub on_integers: Option<CallOnIntegers>,
 }
 
-/// What is to be done for a call that is [plain](LoadedCall::is_plain), of a pure module, and has one or two arguments,
+/// What is to be done for a call that is [plain](crate::LoadedCall::is_plain), of a pure module, and has one or two arguments,
 /// which are integers.
 ///
 /// A run looks up nothing else for it: the operation of a node and what it refers to are in other places of memory.
