@@ -10,8 +10,8 @@ impl<'a> Parser<'_, 'a> {
     #[inline]
     pub(super) fn operand(&mut self) -> Parsed<Operand> {
         let start = self.token().span.start;
-        let is_variable = self.kind() == TokenKind::Identifier && !self.is_call();
-        let mut operand = if is_variable { self.variable()? } else { self.primary()? };
+        let is_name = self.kind() == TokenKind::Identifier;
+        let mut operand = if is_name { self.named()? } else { self.primary()? };
         loop {
             if self.kind() == TokenKind::Dot {
                 self.advance();
@@ -108,11 +108,11 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// A variable, or a call.
+    #[inline]
     fn named(&mut self) -> Parsed<Operand> {
         if self.is_call() { self.call() } else { self.variable() }
     }
 
-    #[inline]
     fn variable(&mut self) -> Parsed<Operand> {
         let name = self.take_name();
         if self.kind() == TokenKind::FatArrow {

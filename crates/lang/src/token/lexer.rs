@@ -371,6 +371,38 @@ mod tests {
     }
 
     #[test]
+    fn symbols_are_as_long_as_they_can_be() {
+        let source = "= == => =- - -> -= ! != ? ?? < <= <> > >= >>";
+        let expected = [
+            "=", "==", "=>", "=", "-", "-", "->", "-", "=", "!", "!=", "?", "??", "<", "<=", "<", ">", ">",
+            ">=", ">", ">", "",
+        ];
+        assert_eq!(texts(source), expected);
+        let kinds =
+            |source: &str| tokenize(source).tokens().iter().map(|token| token.kind).collect::<Vec<_>>();
+        let symbols = [
+            ("=", TokenKind::Assign),
+            ("==", TokenKind::Equal),
+            ("=>", TokenKind::FatArrow),
+            ("-", TokenKind::Minus),
+            ("->", TokenKind::Arrow),
+            ("!", TokenKind::Unknown),
+            ("!=", TokenKind::NotEqual),
+            ("?", TokenKind::Unknown),
+            ("??", TokenKind::Coalesce),
+            ("<", TokenKind::Less),
+            ("<=", TokenKind::LessEqual),
+            (">", TokenKind::Greater),
+            (">=", TokenKind::GreaterEqual),
+        ];
+        for (text, kind) in symbols {
+            assert_eq!(kinds(text), [kind, TokenKind::EndOfFile], "{text}");
+            assert_eq!(kinds(&format!("{text} ")), [kind, TokenKind::EndOfFile], "{text}");
+        }
+        assert!(tokenize("=>").has_fat_arrow() && !tokenize("= >").has_fat_arrow());
+    }
+
+    #[test]
     fn strings_nest_through_interpolations() {
         let source = r#""a ${f("}", {x: 1})} b ${y} c" z"#;
         let tokens = tokenize(source);
