@@ -17,8 +17,8 @@ pub struct Step {
     pub on_integers: Option<CallOnIntegers>,
 }
 
-/// What is to be done for a call that is [plain](crate::LoadedCall::is_plain), of a pure module, and has one or two arguments,
-/// which are integers.
+/// What is to be done for a call that is [plain](crate::LoadedCall::is_plain) and of a pure module, and has one or two
+/// arguments, which are integers.
 ///
 /// A run looks up nothing else for it: the operation of a node and what it refers to are in other places of memory.
 #[derive(Debug, Clone)]
