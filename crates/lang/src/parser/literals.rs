@@ -2,13 +2,24 @@
 
 use super::{Failed, Operand, Parsed, Parser, next_index};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::scan::{find, is_byte};
 use crate::span::Span;
 use crate::syntax::{ExpressionKind, Interpolation, TextId};
 use crate::token::TokenKind;
 
 impl<'a> Parser<'_, 'a> {
     pub(super) fn number(&mut self) -> Operand {
+        let span = self.token().span;
+        let digits = self.text();
+        // Most numbers are integers without a sign.
+        if self.kind() != TokenKind::Integer || digits.starts_with('0') {
+            return self.other_number();
+        }
+        let Ok(int) = digits.parse() else { return self.other_number() };
+        self.advance();
+        self.add_leaf(ExpressionKind::Integer(int), span)
+    }
+
+    fn other_number(&mut self) -> Operand {
         let start = self.token().span.start;
         let is_negative = self.eat(TokenKind::Minus);
         let is_float = self.kind() == TokenKind::Float;
@@ -101,10 +112,10 @@ impl<'a> Parser<'_, 'a> {
     /// The text of the string token at hand, which is taken.
     fn string_part(&mut self) -> TextId {
         let place = self.token().span.range();
-        let end = if matches!(self.kind(), TokenKind::String | TokenKind::StringTail) { 1 } else { 2 };
-        let text = &self.text[place.start + 1..place.end - end];
-        let end = place.end - end;
-        let has_escape = find(self.text.as_bytes(), place.start..end, |word| is_byte(word, b'\\')) < end;
+        let is_end = matches!(self.kind(), TokenKind::String | TokenKind::StringTail);
+        let end = if is_end { "\"" } else { "${" };
+        let text = &self.text[place.start + 1..place.end - end.len()];
+        let has_escape = text.as_bytes().contains(&b'\\');
         let part = if has_escape { self.unescape(text, place.start + 1).into() } else { text.into() };
         let id = TextId(next_index(&self.tree.texts));
         self.tree.texts.push(part);
