@@ -101,7 +101,8 @@ fn openings(settings: &Settings, store: &Path) -> anyhow::Result<()> {
         std::fs::remove_dir_all(store.join("pack")).context("removing the catalogue")?;
     }
     let copy = settings.new_store();
-    let archive: PathBuf = settings.directory.join("train.tar");
+    // Beside the stores, which are removed before and after.
+    let archive: PathBuf = copy.with_extension("tar");
     for (command, argument, store) in
         [("verify", None, store), ("export", Some(&archive), store), ("import", Some(&archive), &copy)]
     {
