@@ -119,8 +119,6 @@ pub enum SeededBug {
     GapsTakeBack,
     /// What a listing of a directory missed while another process renamed is taken for gone.
     MissedEntriesBelieved,
-    /// `aliases.json` is read after the documents, which a checkpoint writes before it.
-    AliasesReadLast,
     /// Flat maps that do not fit are left as they are.
     FlatMapsNotRebuilt,
     /// Index entries stay whose images are not there.
@@ -251,7 +249,6 @@ mod switch {
             Self::CutNamesForgotten,
             Self::GapsTakeBack,
             Self::MissedEntriesBelieved,
-            Self::AliasesReadLast,
             Self::FlatMapsNotRebuilt,
             Self::DanglingIndexKept,
             Self::DocumentsNotChecked,

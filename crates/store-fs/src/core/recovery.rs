@@ -380,14 +380,11 @@ impl Reader<'_> {
     fn json(&mut self) -> Result<Json> {
         let aliases = self.flat_map(ALIASES, decode_aliases)?;
         let has_aliases = aliases.is_some();
-        let mut aliases = aliases.unwrap_or_default();
+        let aliases = aliases.unwrap_or_default();
         let index = self.flat_map(INDEX, decode_index)?.unwrap_or_default();
         let images = self.images()?;
         let sources = self.sources()?;
         let (histories, salvaged) = self.histories()?;
-        if seeded::is_on(SeededBug::AliasesReadLast) {
-            aliases = self.flat_map(ALIASES, decode_aliases)?.unwrap_or_default();
-        }
         let parts = Parts { summaries: images, sources, index: index.clone(), ..Parts::default() };
         Ok(Json { parts, histories, salvaged, aliases, has_aliases, index })
     }
