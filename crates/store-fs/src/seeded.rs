@@ -101,6 +101,8 @@ pub enum SeededBug {
     MisplacedLeft,
     /// Of two documents that stand in each other's place none is kept elsewhere while they are put right.
     ExchangedWithoutCopies,
+    /// A misplaced document gets its own file as it was found, without what was repaired.
+    PutRightUnrepaired,
     /// A file that is a document's own where case is ignored is moved away as what was left over.
     CaseNotIgnored,
     /// A second version document of a name stays, and counts when the other one decays.
@@ -240,6 +242,7 @@ mod switch {
             Self::NumbersOfCopiesReused,
             Self::MisplacedLeft,
             Self::ExchangedWithoutCopies,
+            Self::PutRightUnrepaired,
             Self::CaseNotIgnored,
             Self::SecondDocumentsStay,
             Self::CopiesBringBack,

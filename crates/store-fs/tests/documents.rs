@@ -16,6 +16,11 @@ fn a_misplaced_document_has_its_own_file_before_anything_takes_its_place() {
 }
 
 #[test]
+fn the_own_file_of_a_misplaced_document_has_what_was_repaired() {
+    documents::misplaced_copies(SETUP);
+}
+
+#[test]
 fn a_misplaced_document_stays_where_it_may_be_its_own_file() {
     documents::misplaced_by_case(SETUP);
 }

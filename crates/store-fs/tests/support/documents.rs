@@ -92,41 +92,78 @@ fn misplaced_bases() -> Vec<(ModelVfs, ModelVfs)> {
 /// A document under another file name is the only one of its name. It has its own file before anything takes its place.
 pub(crate) fn misplaced(setup: Setup) {
     for (base, moved) in misplaced_bases() {
-        let before = content(&setup.open(&base.copy()));
-        let tree = moved.copy();
-        tree.record();
+        let before = content(&setup.open(&base));
+        assert_put_right(setup, &moved, before);
+    }
+}
+
+/// The only whole document of a name is an older one under another file name, since its own decayed. What is made of it
+/// stays: its own file does not say less than what the opening repaired.
+pub(crate) fn misplaced_copies(setup: Setup) {
+    let a = name("a");
+    let delete = one(Operation::DeleteName { name: a.clone() });
+    for (change, image) in [(delete, None), (publish("a", 30), Some(image(30).structural_hash))] {
+        let tree = small_store();
+        let copy = tree.files()[A].clone();
         let mut core = setup.open(&tree);
-        assert_same(&content(&core), &before);
-        let change = publish("m", 40);
         commit(&mut core, &change).unwrap();
-        let after = content(&core);
+        commit(&mut core, &publish("B/c", 31)).unwrap();
+        let given = next_version(&core, &a);
         core.close().unwrap();
-        let expected = [before, after];
-        assert_crashes_leave(setup, &tree, &expected);
-        // All of them are where they belong, and what is left over is kept.
-        let files = tree.crash(&[]).files();
-        let in_place: Vec<_> = files.keys().filter(|path| path.starts_with("versions/")).collect();
-        let found = verify(&*setup.vfs(&tree), VerifyOptions::default()).unwrap().findings;
-        assert_eq!(found, [], "a store that was put right is sound");
-        assert!(
-            in_place.iter().all(|path| [A, B, "versions/d.json", "versions/m.json"].contains(&path.as_str()))
-        );
-        tree.discard("pack");
-        assert_eq!(warnings(&setup.open(&tree)), "");
-        // A call fails, and the process is killed.
-        for call in 0.. {
-            let tree = moved.copy();
-            let faults = FaultVfs::new(setup.vfs(&tree));
-            faults.set_fault(Some(Fault { call, error: Io::Other, mode: FaultMode::Once }));
-            if let Ok(mut core) = Core::open(Arc::new(faults.clone()), options()) {
-                let _ = commit(&mut core, &change);
-                let _ = core.checkpoint();
+        damage(&tree, A);
+        // In the place of nobody, of a name that the next commit makes, and of one whose document stands elsewhere.
+        for path in ["versions/a-copy.json", "versions/m.json", B] {
+            let tree = tree.copy();
+            if path == B {
+                tree.put("versions/z.json", tree.files()[B].clone());
             }
-            let found = content(&setup.open(&tree.copy()));
-            assert!(expected.contains(&found), "after call {call} failed:\n{found}");
-            if !faults.struck() {
-                break;
+            tree.put(path, copy.clone());
+            for tree in [json_files_alone(&tree), tree] {
+                let core = setup.open(&tree.copy());
+                assert_eq!(active(&core, &a), image, "'aliases.json' tells what is active");
+                assert!(next_version(&core, &a) >= given, "a number is given twice");
+                assert_put_right(setup, &tree, content(&core));
             }
+        }
+    }
+}
+
+/// Whatever fails or crashes while a store is put right and a name `m` is made, nothing of what was there `before` is
+/// lost.
+fn assert_put_right(setup: Setup, moved: &ModelVfs, before: String) {
+    let tree = moved.copy();
+    tree.record();
+    let mut core = setup.open(&tree);
+    assert_same(&content(&core), &before);
+    let change = publish("m", 40);
+    commit(&mut core, &change).unwrap();
+    let after = content(&core);
+    core.close().unwrap();
+    let expected = [before, after];
+    assert_crashes_leave(setup, &tree, &expected);
+    // All of them are where they belong, and what is left over is kept.
+    let files = tree.crash(&[]).files();
+    let in_place: Vec<_> = files.keys().filter(|path| path.starts_with("versions/")).collect();
+    let found = verify(&*setup.vfs(&tree), VerifyOptions::default()).unwrap().findings;
+    assert_eq!(found, [], "a store that was put right is sound");
+    assert!(
+        in_place.iter().all(|path| [A, B, "versions/d.json", "versions/m.json"].contains(&path.as_str()))
+    );
+    tree.discard("pack");
+    assert_eq!(warnings(&setup.open(&tree)), "");
+    // A call fails, and the process is killed.
+    for call in 0.. {
+        let tree = moved.copy();
+        let faults = FaultVfs::new(setup.vfs(&tree));
+        faults.set_fault(Some(Fault { call, error: Io::Other, mode: FaultMode::Once }));
+        if let Ok(mut core) = Core::open(Arc::new(faults.clone()), options()) {
+            let _ = commit(&mut core, &change);
+            let _ = core.checkpoint();
+        }
+        let found = content(&setup.open(&tree.copy()));
+        assert!(expected.contains(&found), "after call {call} failed:\n{found}");
+        if !faults.struck() {
+            break;
         }
     }
 }

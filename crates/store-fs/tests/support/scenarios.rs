@@ -84,6 +84,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("a name without a document survives a crash", openings::crashes_while_a_lost_document_is_written),
     ("a repair is the same after a crash", |setup, _| documents::interrupted_repairs(setup)),
     ("misplaced documents are put right", |setup, _| documents::misplaced(setup)),
+    ("what is put right is repaired", |setup, _| documents::misplaced_copies(setup)),
     ("crashes lose nothing", crashes),
     ("closing makes a catalogue durable", catalogue),
     ("what a failed sync forgot is not built on", openings::failed_syncs),
