@@ -330,10 +330,10 @@ impl Journal {
     /// after one that failed. The frames in it are durable.
     fn give_up(&mut self, active: Active) {
         let Active { path, written: _, bytes } = active;
-        if bytes > 0 {
+        if bytes > 0 || seeded::is_on(SeededBug::EmptySegmentGivenUp) {
             self.sealed.push(Sealed { path, last_sequence: self.sequence, bytes, written: None });
         } else {
-            // If it stays, the next one takes its place.
+            // If it stays, the next one takes its place, under this name: it must not be among those to be retired.
             let _ = self.vfs.remove(&path);
         }
     }
@@ -414,7 +414,9 @@ impl Journal {
     /// Lets the next frame start a new segment, so that a checkpoint can retire those before.
     pub(crate) fn seal(&mut self) {
         // One without frames has the name that the next one would get.
-        if let Some(Active { path, written, bytes }) = self.active.take_if(|active| active.bytes > 0) {
+        let has_frames =
+            |active: &mut Active| active.bytes > 0 || seeded::is_on(SeededBug::EmptySegmentSealed);
+        if let Some(Active { path, written, bytes }) = self.active.take_if(has_frames) {
             self.sealed.push(Sealed { path, last_sequence: self.sequence, bytes, written: Some(written) });
         }
     }

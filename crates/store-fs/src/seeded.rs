@@ -179,6 +179,10 @@ pub enum SeededBug {
     OneSpareName,
     /// A segment that another one follows before it is as long as it may be is not noted to be retired.
     FollowedSegmentForgotten,
+    /// A segment that got no frame is noted to be retired when it cannot be extended.
+    EmptySegmentGivenUp,
+    /// The same, when a checkpoint begins.
+    EmptySegmentSealed,
     /// The lock is given up while a segment is being made.
     SpareNotAwaited,
     /// It is not looked whether the lock belongs to what is there.
@@ -281,6 +285,8 @@ mod switch {
             Self::OneTemporaryName,
             Self::OneSpareName,
             Self::FollowedSegmentForgotten,
+            Self::EmptySegmentGivenUp,
+            Self::EmptySegmentSealed,
             Self::SpareNotAwaited,
             Self::LockBelievedForEver,
         ];

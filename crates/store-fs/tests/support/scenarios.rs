@@ -6,6 +6,8 @@ mod aside;
 mod documents;
 #[path = "openings.rs"]
 mod openings;
+#[path = "segments.rs"]
+mod segments;
 
 use std::io::ErrorKind as Io;
 use std::sync::Arc;
@@ -67,6 +69,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("the journal is bounded", bounded),
     ("frames are written into what is there", in_advance),
     ("segments that follow one another are retired", followed),
+    ("a name of a segment is given again", segments::names_that_are_given_again),
     ("a segment is not made after the lock is given up", made_in_time),
     ("what was read is durable after a kill", killed),
     ("failed calls change nothing", failures),
