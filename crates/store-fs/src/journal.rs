@@ -115,12 +115,20 @@ impl Journal {
         for (sequence, payload) in &live {
             bytes.extend(encode_frame(store, epoch, **sequence, payload));
         }
+        // A crash may have left one file under two names, so none of them is ever written over.
+        let written = |path: &str| {
+            if !seeded::is_on(SeededBug::FoundSegmentsKept) {
+                return None;
+            }
+            Some(Written { file: vfs.open(path).ok()?, length: vfs.length(path).ok()? })
+        };
         let sealed = found.segments.iter().map(|path| Sealed {
             path: path.clone(),
             last_sequence: sequence,
             bytes: 0,
-            written: None,
+            written: written(path),
         });
+        let sealed = sealed.collect();
         let unsettled = (!live.is_empty()).then_some(bytes);
         Self {
             vfs,
@@ -128,7 +136,7 @@ impl Journal {
             store,
             epoch,
             sequence,
-            sealed: sealed.collect(),
+            sealed,
             active: None,
             spares: Vec::new(),
             n_spares_made: 0,

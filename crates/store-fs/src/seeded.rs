@@ -179,6 +179,8 @@ pub enum SeededBug {
     OneSpareName,
     /// A segment that another one follows before it is as long as it may be is not noted to be retired.
     FollowedSegmentForgotten,
+    /// The segments that an opening found are kept to be written over.
+    FoundSegmentsKept,
     /// A segment that got no frame is noted to be retired when it cannot be extended.
     EmptySegmentGivenUp,
     /// The same, when a checkpoint begins.
@@ -285,6 +287,7 @@ mod switch {
             Self::OneTemporaryName,
             Self::OneSpareName,
             Self::FollowedSegmentForgotten,
+            Self::FoundSegmentsKept,
             Self::EmptySegmentGivenUp,
             Self::EmptySegmentSealed,
             Self::SpareNotAwaited,

@@ -149,6 +149,23 @@ fn an_opening_settles_what_it_found_above_the_checkpoint() {
 }
 
 #[test]
+fn what_an_opening_found_or_settled_is_never_kept_to_be_written_over() {
+    let (vfs, mut first) = open();
+    append_alone(&mut first, 3);
+    drop(first);
+    for (checkpoint, is_retired) in [(1, false), (1, true), (3, false), (3, true)] {
+        let vfs = vfs.copy();
+        let mut second = journal(vfs.clone(), SIZES, checkpoint);
+        second.settle(checkpoint + 1).unwrap();
+        if !is_retired {
+            second.take_found_away();
+        }
+        second.retire(3);
+        assert_eq!(segments(&vfs), (vec![], 0), "{checkpoint} {is_retired}");
+    }
+}
+
+#[test]
 fn a_settling_that_failed_is_tried_again_from_the_start() {
     let (vfs, mut first) = open();
     append_alone(&mut first, 2);

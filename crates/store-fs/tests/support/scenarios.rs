@@ -88,6 +88,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("a repair is the same after a crash", |setup, _| documents::interrupted_repairs(setup)),
     ("misplaced documents are put right", |setup, _| documents::misplaced(setup)),
     ("what is put right is repaired", |setup, _| documents::misplaced_copies(setup)),
+    ("a segment with two names is not written over", segments::segments_with_two_names),
     ("crashes lose nothing", crashes),
     ("closing makes a catalogue durable", catalogue),
     ("what a failed sync forgot is not built on", openings::failed_syncs),
