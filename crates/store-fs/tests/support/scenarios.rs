@@ -70,6 +70,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("frames are written into what is there", in_advance),
     ("segments that follow one another are retired", followed),
     ("a name of a segment is given again", segments::names_that_are_given_again),
+    ("a segment with two names is not written over", segments::segments_with_two_names),
     ("a segment is not made after the lock is given up", made_in_time),
     ("what was read is durable after a kill", killed),
     ("failed calls change nothing", failures),
@@ -87,11 +88,10 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("a name without a document survives a crash", openings::crashes_while_a_lost_document_is_written),
     ("a repair is the same after a crash", |setup, _| documents::interrupted_repairs(setup)),
     ("misplaced documents are put right", |setup, _| documents::misplaced(setup)),
-    ("what is put right is repaired", |setup, _| documents::misplaced_copies(setup)),
-    ("a segment with two names is not written over", segments::segments_with_two_names),
     ("crashes lose nothing", crashes),
     ("closing makes a catalogue durable", catalogue),
     ("what a failed sync forgot is not built on", openings::failed_syncs),
+    ("what is put right is repaired", |setup, _| documents::misplaced_copies(setup)),
 ];
 
 fn warnings(core: &Core) -> String {
