@@ -30,11 +30,9 @@ impl Core {
 
     /// Builds nothing on files that may not be durable. A later sync of them would prove nothing.
     pub(super) fn only_read(&mut self, error: &FileError) {
-        let reason =
-            format!("its files could not be made durable, and only opening it again settles it: {error}");
-        tracing::error!(%error, "the store only reads until it is opened again");
-        self.shared.health().read_only = Some(reason);
-        self.is_writer = false;
+        self.stop_writing(format!(
+            "its files could not be made durable, and only opening it again settles it: {error}"
+        ));
     }
 
     /// Writes `store.json` anew, where that matters: there are segments, which are removed because of what it says.
