@@ -13,9 +13,8 @@ use crate::loader::{LoadError, files};
 pub struct Limits {
     /// Connections at one time; further ones wait in the system's queue.
     pub max_connections: usize,
-    /// Threads that serve connections, each those that it was given; 0 serves them in the runtime that the server is
-    /// started in. Modules that are not pure are called in that runtime either way. As many as there are processors by
-    /// default.
+    /// Threads that serve connections, each those that it was given; 0, the default, serves them in the runtime that the
+    /// server is started in. Modules that are not pure are called in that runtime either way.
     pub connection_threads: usize,
     /// Bytes of the target of a request, path and query.
     pub max_uri_bytes: usize,
@@ -77,7 +76,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 8192,
-            connection_threads: n_processors(),
+            connection_threads: 0,
             max_uri_bytes: 8 * 1024,
             max_body_bytes: 10 * 1024 * 1024,
             max_buffered_body_bytes: 256 * 1024 * 1024,
@@ -86,7 +85,7 @@ impl Default for Limits {
             header_read_timeout: Duration::from_secs(10),
             body_read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
-            max_compilations: n_processors(),
+            max_compilations: std::thread::available_parallelism().map_or(2, usize::from),
             max_waiting_compilations: 256,
             max_executions: 256,
             max_waiting_executions: 1024,
@@ -104,10 +103,6 @@ impl Default for Limits {
             drain_deadline: Duration::from_secs(30),
         }
     }
-}
-
-fn n_processors() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 /// Where the startup loader looks for pipelines, and what it names them.

@@ -249,7 +249,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "connection_threads",
         "connection-threads",
         Field::Count(0, |values| &mut values.limits.connection_threads),
-        "Threads that serve connections; 0 for those that modules are called on",
+        "Threads that serve nothing but connections; 0 for those that modules are called on",
     ),
     limit(
         "max_uri_bytes",

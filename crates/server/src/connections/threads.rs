@@ -1,8 +1,8 @@
 //! Threads that serve connections, each of them those that it was given.
 //!
 //! In a runtime that several threads share, a request may begin on one and end on another, they wake one another, and
-//! what they take turns with moves from processor to processor. A thread that keeps its connections does without, which
-//! is worth a tenth of all requests that only compute (see `docs/decisions.md`, 104).
+//! what they take turns with moves from processor to processor. A thread that keeps its connections does without, but
+//! nobody takes over what it cannot do in time (see `docs/decisions.md`, 104).
 
 use std::io;
 use std::sync::Arc;
