@@ -18,7 +18,7 @@ use std::time::Instant;
 use constellation_store_core::Operation;
 use constellation_store_fs::archive::unfinished_imports;
 use constellation_store_fs::core::Core;
-use constellation_store_fs::vfs::{FaultVfs, ModelVfs};
+use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs};
 use constellation_store_mem::State;
 use progress::Progress;
 use support::crashes::{Crashes, Depth, Distinct, Names, Tried, fates};
@@ -296,6 +296,23 @@ fn a_crash_while_a_store_is_made_and_first_written_loses_nothing() {
         vec![Step::PutOnly, Step::Checkpoint, Step::PublishNew],
     ];
     assert!(enumerate(1, &Base::empty(), workloads) > 30);
+}
+
+#[test]
+fn a_call_that_fails_in_an_import_into_a_new_directory_leaves_none_of_it_under_its_name() {
+    let archive = archive();
+    for call in 0.. {
+        let parent = ModelVfs::new();
+        let faults = FaultVfs::new(as_vfs(&parent));
+        faults.set_fault(Some(Fault { call, error: std::io::ErrorKind::Other, mode: FaultMode::Once }));
+        if archive.create_directory(&faults, "store", |_| ()).is_ok() {
+            assert!(call > 10, "no call failed");
+            return;
+        }
+        let unfinished = unfinished_imports(&parent, "store").unwrap();
+        let is_unfinished = |path: &String| unfinished.contains(&path.split('/').next().unwrap().to_owned());
+        assert!(parent.files().keys().all(is_unfinished), "call {call}: {:?}", parent.files().keys());
+    }
 }
 
 #[test]

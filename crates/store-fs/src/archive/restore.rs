@@ -50,7 +50,13 @@ impl CheckedArchive {
             .map_err(FileError::at("create", "."))
             .and_then(|()| self.write(parent, &temporary, &mut progress))
             .and_then(|()| parent.rename(&temporary, name).map_err(FileError::at("rename to", name)))
-            .and_then(|()| parent.sync_directory("").map_err(FileError::at("sync", ".")));
+            .and_then(|()| {
+                parent.sync_directory("").map_err(|error| {
+                    // Nobody is to take it for a store: a later sync would prove nothing.
+                    let _ = parent.rename(name, &temporary);
+                    FileError::new("sync", ".", error)
+                })
+            });
         result.map_err(|error| error.into_store_error(OPERATION).with("unfinished", temporary))
     }
 
