@@ -17,10 +17,6 @@ use constellation_benches::report::Report;
 
 use crate::settings::Settings;
 
-/// That of the server, for all contenders.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 mod flags {
     //! The command line.
 
