@@ -6,15 +6,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// would take what a commit needs.
 const RESERVED: u64 = 64;
 
-/// What a thread for connections has open besides those, and more: what it waits at, and what wakes it.
-const RESERVED_FOR_THREAD: u64 = 4;
-
 /// Lets the process open as many files as it is allowed to, and returns how many of the wanted connections there is
-/// room for beside so many threads that serve them.
-pub(crate) fn room_for_connections(wanted: usize, threads: usize) -> usize {
+/// room for.
+pub(crate) fn room_for_connections(wanted: usize) -> usize {
     let limit = raise(getrlimit(Resource::Nofile));
     let Some(limit) = limit.current else { return wanted };
-    let room = usize::try_from(limit - reserved(limit, threads)).unwrap_or(usize::MAX);
+    let room = usize::try_from(limit - reserved(limit)).unwrap_or(usize::MAX);
     if room < wanted {
         tracing::warn!(
             wanted,
@@ -26,9 +23,8 @@ pub(crate) fn room_for_connections(wanted: usize, threads: usize) -> usize {
 }
 
 /// Of a limit that is low anyway, connections get the larger part.
-fn reserved(limit: u64, threads: usize) -> u64 {
-    let threads = u64::try_from(threads).unwrap_or(u64::MAX);
-    threads.saturating_mul(RESERVED_FOR_THREAD).saturating_add(RESERVED).min(limit / 4)
+fn reserved(limit: u64) -> u64 {
+    RESERVED.min(limit / 4)
 }
 
 /// The limit that holds then. The soft limit is low for the sake of programs that use `select`, which this is not.
@@ -51,12 +47,11 @@ mod tests {
     fn there_is_no_room_for_more_connections_than_files() {
         let limit = raise(getrlimit(Resource::Nofile));
         assert_eq!(limit.current, limit.maximum);
-        assert_eq!(room_for_connections(10, 2), 10);
+        assert_eq!(room_for_connections(10), 10);
         if let Some(limit) = limit.current {
-            let room = room_for_connections(usize::MAX, 2);
-            assert_eq!(room as u64, limit - RESERVED - 2 * RESERVED_FOR_THREAD);
+            let room = room_for_connections(usize::MAX);
+            assert_eq!(room as u64, limit - RESERVED);
         }
-        assert_eq!([0, 16, 256, 1024].map(|limit| reserved(limit, 0)), [0, 4, 64, 64]);
-        assert_eq!([(1024, 16), (1024, usize::MAX)].map(|(limit, n)| reserved(limit, n)), [128, 256]);
+        assert_eq!([0, 16, 256, 1024].map(reserved), [0, 4, 64, 64]);
     }
 }

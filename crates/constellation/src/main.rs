@@ -170,8 +170,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
 /// The limits that the process can keep.
 #[cfg(unix)]
 fn fit(mut limits: Limits) -> Limits {
-    limits.max_connections =
-        descriptors::room_for_connections(limits.max_connections, limits.connection_threads);
+    limits.max_connections = descriptors::room_for_connections(limits.max_connections);
     limits
 }
 

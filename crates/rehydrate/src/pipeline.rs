@@ -40,8 +40,6 @@ pub struct LoadedPipeline {
     pub uses: Vec<u8>,
     /// Whether there is a lambda among the nodes.
     pub has_lambdas: bool,
-    /// Whether all modules that it calls are pure, so that a run of it does nothing but compute.
-    pub is_pure: bool,
 }
 
 impl LoadedPipeline {
@@ -68,12 +66,8 @@ impl LoadedPipeline {
         let results = spec.outputs.iter().map(|output| output.node);
         let certain = certain(results, NodeIndex(0), &types, &nodes);
         let has_lambdas = nodes.iter().any(|node| matches!(node.operation, Operation::Lambda(_)));
-        let is_pure = nodes.iter().all(|node| match &node.operation {
-            Operation::Call(call) => call.is_pure,
-            _ => true,
-        });
         let uses = uses(spec);
-        Self { image, types, nodes, inputs, outputs, certain, uses, has_lambdas, is_pure }
+        Self { image, types, nodes, inputs, outputs, certain, uses, has_lambdas }
     }
 
     /// The type at `index` of the type table.

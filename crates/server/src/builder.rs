@@ -12,7 +12,6 @@ use constellation_store_core::{ErrorKind, PipelineStore, StoreError};
 use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_mem::InMemoryPipelineStore;
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 
 use crate::auth::ApiKeys;
 use crate::bound::BoundAddress;
@@ -78,9 +77,6 @@ pub enum StartError {
     /// The listener has no address.
     #[error("the listener has no local address: {0}")]
     Listener(std::io::Error),
-    /// The threads that serve connections cannot be started.
-    #[error("the threads for connections cannot be started ({0}); set connection_threads to fewer, or to 0")]
-    Threads(std::io::Error),
 }
 
 /// What a server is made of. The default is an in-memory store and no startup loader.
@@ -158,7 +154,6 @@ impl ConstellationServer {
     /// * [`StartError::Insecure`] when the listener is not on a loopback address, there are no API keys, and that was
     ///   not allowed.
     /// * [`StartError::EveryWebSite`] when pages of all web sites are, there are no API keys, and that was not allowed.
-    /// * [`StartError::Threads`] when the system has none left.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -167,9 +162,6 @@ impl ConstellationServer {
         let address = listener.local_addr().map_err(StartError::Listener)?;
         let Self { app, limits, auth, insecure, report: _ } = self;
         check_access(address, &auth.keys, &auth.sites, insecure)?;
-        if limits.connection_threads > 0 {
-            app.set_home(Handle::current());
-        }
         let service = Arc::clone(&app.service);
         let check = tokio::spawn(async move {
             if let Err(error) = service.check_all().await {
@@ -183,14 +175,11 @@ impl ConstellationServer {
             tokio::time::sleep(limits.drain_delay).await;
         };
         let router = router(&app, auth, address);
-        let served = connections::serve(listener, router, &limits, app.metrics.connections(), stop).await;
-        match &served {
-            Ok(Drained::Completely) => tracing::info!("every request was answered"),
-            Ok(Drained::Deadline { connections }) => {
+        match connections::serve(listener, router, &limits, app.metrics.connections(), stop).await {
+            Drained::Completely => tracing::info!("every request was answered"),
+            Drained::Deadline { connections } => {
                 tracing::warn!(connections, deadline = ?limits.drain_deadline, "connections were closed at the deadline");
             }
-            // It is told by whoever called.
-            Err(_) => {}
         }
         check.abort();
         match app.service.store().close().await {
@@ -200,7 +189,7 @@ impl ConstellationServer {
                 tracing::warn!(%error, "the store was not closed in order; the next start completes it");
             }
         }
-        served.map(drop).map_err(StartError::Threads)
+        Ok(())
     }
 
     #[cfg(test)]

@@ -13,9 +13,6 @@ use crate::loader::{LoadError, files};
 pub struct Limits {
     /// Connections at one time; further ones wait in the system's queue.
     pub max_connections: usize,
-    /// Threads that serve connections, each those that it was given; 0, the default, serves them in the runtime that the
-    /// server is started in. Modules that are not pure are called in that runtime either way.
-    pub connection_threads: usize,
     /// Bytes of the target of a request, path and query.
     pub max_uri_bytes: usize,
     /// Bytes of a request body, counted as they arrive.
@@ -76,7 +73,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 8192,
-            connection_threads: 0,
             max_uri_bytes: 8 * 1024,
             max_body_bytes: 10 * 1024 * 1024,
             max_buffered_body_bytes: 256 * 1024 * 1024,

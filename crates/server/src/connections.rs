@@ -5,10 +5,8 @@
 
 mod alarm;
 mod stream;
-mod threads;
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -28,7 +26,6 @@ use tokio::time::{sleep, timeout};
 use crate::config::Limits;
 use alarm::Alarm;
 use stream::ImpatientStream;
-use threads::ConnectionThreads;
 
 /// Heads of requests have at most so many bytes. They have at most 100 headers, which is hyper's default: when it is
 /// told a number, be it the same, it fills its lists of headers one by one for each request.
@@ -54,19 +51,15 @@ pub(crate) enum Drained {
 }
 
 /// Serves until `stop` completes, then waits for the requests under way. `open` counts the connections.
-///
-/// # Errors
-///
-/// When the threads for connections cannot be started; then nobody was served.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: &Limits,
     open: &Gauge,
     stop: impl Future<Output = ()>,
-) -> io::Result<Drained> {
+) -> Drained {
     let permits = Arc::new(Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let mut connections = Connections::new(router, limits, open)?;
+    let mut connections = Connections::new(router, limits, open);
     let mut stop = std::pin::pin!(stop);
     loop {
         // Before accepting: a connection that cannot be served stays in the queue of the system.
@@ -97,7 +90,7 @@ pub(crate) async fn serve(
     }
     // From here on the system refuses connections.
     drop(listener);
-    Ok(connections.drain(limits.drain_deadline).await)
+    connections.drain(limits.drain_deadline).await
 }
 
 /// A connection that is open, until this is dropped.
@@ -118,7 +111,6 @@ impl Drop for Counted {
 
 /// The connections of a server.
 struct Connections {
-    threads: ConnectionThreads,
     open: Gauge,
     tasks: JoinSet<()>,
     graceful: GracefulShutdown,
@@ -131,11 +123,10 @@ struct Connections {
 }
 
 impl Connections {
-    fn new(router: Router, limits: &Limits, open: &Gauge) -> io::Result<Self> {
+    fn new(router: Router, limits: &Limits, open: &Gauge) -> Self {
         let mut builder = http1::Builder::new();
         builder.header_read_timeout(limits.header_read_timeout).max_buf_size(MAX_HEAD_BYTES);
-        Ok(Self {
-            threads: ConnectionThreads::start(limits.connection_threads)?,
+        Self {
             open: open.clone(),
             tasks: JoinSet::new(),
             graceful: GracefulShutdown::new(),
@@ -144,7 +135,7 @@ impl Connections {
             router,
             header_read_timeout: limits.header_read_timeout,
             write_timeout: limits.write_timeout,
-        })
+        }
     }
 
     /// What serves one connection.
@@ -164,7 +155,7 @@ impl Connections {
         let (watcher, serving) = (self.graceful.watcher(), self.serving.subscribe());
         let (first_byte_timeout, write_timeout) = (self.header_read_timeout, self.write_timeout);
         let counted = Counted::new(&self.open);
-        let serve = move |stream: TcpStream| async move {
+        self.tasks.spawn(async move {
             let _held = (permit, counted);
             // Who has said nothing costs no more than a socket.
             if !has_said_something(&stream, first_byte_timeout, serving).await {
@@ -181,25 +172,12 @@ impl Connections {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             }
-        };
-        let Some((thread, place)) = self.threads.next() else {
-            self.tasks.spawn(serve(stream));
-            return;
-        };
-        let moved = async move {
-            let _place = place;
-            match stream.into_std().and_then(TcpStream::from_std) {
-                Ok(stream) => serve(stream).await,
-                Err(error) => tracing::warn!(%error, "a connection could not be given to its thread"),
-            }
-        };
-        self.tasks.spawn_on(moved, &thread);
+        });
     }
 
     /// Waits until every request under way is answered, or the deadline passes.
     async fn drain(self, deadline: Duration) -> Drained {
-        // The threads live on until this returns.
-        let Self { mut tasks, graceful, serving, threads: _threads, .. } = self;
+        let Self { mut tasks, graceful, serving, .. } = self;
         drop(serving);
         if timeout(deadline, graceful.shutdown()).await.is_ok() {
             return Drained::Completely;

@@ -26,13 +26,12 @@ mod sites;
 mod versions;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use constellation_store_core::{StoreStatus, StructuralHash};
-use tokio::runtime::Handle;
 
 use crate::auth::Role;
 use crate::config::{Limits, LoaderConfig};
@@ -65,8 +64,6 @@ pub(crate) struct App {
     descriptions: Recent<StructuralHash, Arc<Description>>,
     /// Where a name is reloaded from when the request has no source.
     loader: Option<LoaderConfig>,
-    /// The runtime of the one who serves, when connections have threads of their own.
-    home: OnceLock<Handle>,
 }
 
 impl App {
@@ -90,19 +87,12 @@ impl App {
             is_for_reading,
             descriptions: Recent::new(limits.max_loaded_pipelines),
             loader: None,
-            home: OnceLock::new(),
         }
     }
 
     /// Lets names be reloaded from the files of the startup loader.
     pub(crate) fn with_loader(self, loader: Option<LoaderConfig>) -> Self {
         Self { loader, ..self }
-    }
-
-    /// From now on, runs of modules that may do more than compute go on in this runtime.
-    pub(crate) fn set_home(&self, home: Handle) {
-        // A server serves once.
-        let _ = self.home.set(home);
     }
 
     /// From now on the server is not ready, so that a balancer sends requests elsewhere.

@@ -23,7 +23,6 @@ use constellation_store_core::{
     Clock, Commit, Committed, ErrorKind, Operation, Origin, PipelineImage, PipelineName, PipelineStore,
     Precondition, Reference, SourceHash, StoreError, StructuralHash, SyntacticKey, SystemClock, Timestamp,
 };
-use tokio::task::JoinError;
 
 use crate::admission::Pool;
 use crate::config::Limits;
@@ -454,11 +453,8 @@ pub(crate) fn is_damage(kind: ErrorKind) -> bool {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ServiceError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| unanswered(&error))
-}
-
-/// What is told of a task that panicked, or ended with its runtime.
-pub(crate) fn unanswered(error: &JoinError) -> ServiceError {
-    tracing::error!(%error, "a task ended without an answer");
-    ServiceError::Internal("a task ended without an answer; the log tells more".into())
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "a task ended without an answer");
+        ServiceError::Internal("a task ended without an answer; the log tells more".into())
+    })
 }

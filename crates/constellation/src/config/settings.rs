@@ -246,12 +246,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Connections at one time; further ones wait",
     ),
     limit(
-        "connection_threads",
-        "connection-threads",
-        Field::Count(0, |values| &mut values.limits.connection_threads),
-        "Threads that serve nothing but connections; 0 for those that modules are called on",
-    ),
-    limit(
         "max_uri_bytes",
         "max-uri-bytes",
         Field::Count(1, |values| &mut values.limits.max_uri_bytes),

@@ -43,7 +43,7 @@ impl Fixture {
         let counted = open.clone();
         let served = tokio::spawn(async move {
             let stop = async { drop(stopped.await) };
-            serve(listener, router, &limits, &counted, stop).await.unwrap()
+            serve(listener, router, &limits, &counted, stop).await
         });
         Self { address, entered, release, stop, served, open }
     }
@@ -80,20 +80,18 @@ async fn a_request_under_way_is_answered_before_the_server_stops() {
 
 #[tokio::test]
 async fn a_connection_is_counted_for_as_long_as_it_is_open() {
-    for connection_threads in [0, 1] {
-        let fixture = Fixture::start(Limits { connection_threads, ..Limits::default() }).await;
-        let waiting = fixture.send("GET /wait HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
-        fixture.entered.notified().await;
-        assert_eq!(fixture.open.get(), 1);
-        fixture.release.notify_one();
-        assert!(read_all(waiting).await.ends_with("done"));
-        let ended = async {
-            while fixture.open.get() > 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        assert!(timeout(Duration::from_secs(30), ended).await.is_ok());
-    }
+    let fixture = Fixture::start(Limits::default()).await;
+    let waiting = fixture.send("GET /wait HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    fixture.entered.notified().await;
+    assert_eq!(fixture.open.get(), 1);
+    fixture.release.notify_one();
+    assert!(read_all(waiting).await.ends_with("done"));
+    let ended = async {
+        while fixture.open.get() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(timeout(Duration::from_secs(30), ended).await.is_ok());
 }
 
 #[tokio::test]
@@ -256,7 +254,7 @@ async fn a_head_that_is_whole_in_time_is_answered_and_one_a_moment_later_is_not(
     for (delay, is_answered) in [(timeout.saturating_sub(MOMENT), true), (timeout + MOMENT, false)] {
         let (stream, mut client) = tokio::io::duplex(4096);
         let service = TowerToHyperService::new(router.clone());
-        let connections = Connections::new(router.clone(), &limits, &Gauge::default()).unwrap();
+        let connections = Connections::new(router.clone(), &limits, &Gauge::default());
         let stream = TokioIo::new(ImpatientStream::new(stream, limits.write_timeout));
         let served = tokio::spawn(connections.http().serve_connection(stream, service));
         client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();

@@ -7,12 +7,10 @@ use axum::http::StatusCode;
 use constellation_lang::Position;
 use constellation_rehydrate::LoadedPipeline;
 use constellation_runtime::{Inputs, RunError, RunErrorKind, RunOptions, RunReport, RunStatus};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::App;
-use super::current::CurrentRequest;
 use crate::error::ServiceError;
-use crate::service::{ProgramOf, unanswered};
+use crate::service::ProgramOf;
 use crate::stopwatch::NewId;
 use crate::wire::{
     ComputedNodesBody, ExecuteResponse, MetadataBody, OptionsBody, Outputs, OutputsBody, PositionBody,
@@ -42,7 +40,7 @@ pub(super) async fn run_pipeline(
     };
     let started_at = asked.wants_metadata().then(|| app.service.now());
     let RunReport { status, outputs, errors, missing_inputs, pending_outputs, exceeded: _, details } =
-        run(app, pipeline, inputs, options).await?;
+        app.service.run(pipeline, inputs, options).await?;
     if status == RunStatus::Completed && errors.is_empty() && !asked.wants_more() {
         let outputs = Outputs { values: outputs, pipeline: Arc::clone(pipeline) };
         return Ok((StatusCode::OK, ExecuteResponse::completed(execution_id, Some(outputs))));
@@ -91,26 +89,6 @@ pub(super) async fn run_pipeline(
         request_id: None,
     };
     Ok((code, body))
-}
-
-/// Runs a pipeline where its modules expect to be called. One that only computes ends soonest on the thread at hand; what
-/// others do, such as to block in place, needs the runtime that the server was started in.
-async fn run(
-    app: &App,
-    pipeline: &Arc<LoadedPipeline>,
-    inputs: Inputs,
-    options: RunOptions,
-) -> Result<RunReport, ServiceError> {
-    let Some(home) = app.home.get().filter(|_| !pipeline.is_pure) else {
-        return app.service.run(pipeline, inputs, options).await;
-    };
-    let (service, pipeline) = (Arc::clone(&app.service), Arc::clone(pipeline));
-    let run = async move { service.run(&pipeline, inputs, options).await };
-    let run = match CurrentRequest::get() {
-        Some(request) => home.spawn(request.answer(run)),
-        None => home.spawn(run),
-    };
-    AbortOnDropHandle::new(run).await.unwrap_or_else(|error| Err(unanswered(&error)))
 }
 
 fn text_of((error, place): &(RunError, Option<Position>)) -> String {

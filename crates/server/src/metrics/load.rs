@@ -171,7 +171,7 @@ impl LoadMetrics {
             set_counter(counter, value);
         }
         set_gauge(&self.cache_entries, entries);
-        self.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.cache_bytes.set(super::saturated(bytes));
         set_gauge(&self.waiting_for_throttle, waiting_for_throttle);
         set_gauge(&self.waiting_for_concurrency, waiting_for_concurrency);
         if let Some(SchedulerStatistics { in_flight, waiting, refused }) = scheduler {

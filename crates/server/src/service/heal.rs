@@ -36,6 +36,11 @@ impl PipelineService {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many names cannot be run, as far as it was noticed.
+    pub(crate) fn n_problems(&self) -> usize {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Why a name cannot be run, if it was noticed that it cannot.
     pub(crate) fn problem_of(&self, name: &PipelineName) -> Option<String> {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()

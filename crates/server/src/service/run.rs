@@ -59,7 +59,7 @@ impl PipelineService {
             compilations: self.compilations.statistics(),
             executions: self.executions.statistics(),
             runtime: self.runtime.statistics(),
-            problems: self.problems().len(),
+            problems: self.n_problems(),
         }
     }
 }

@@ -10,7 +10,7 @@ use constellation_store_core::{Commit, Operation, Origin, PipelineStore, SourceH
 use constellation_store_mem::InMemoryPipelineStore;
 use constellation_types::{Type, Value as Datum};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
@@ -267,45 +267,6 @@ async fn a_client_that_goes_away_ends_its_run() {
             }
         };
         assert!(tokio::time::timeout(Duration::from_secs(30), counted).await.is_ok(), "{name}");
-    }
-}
-
-/// Where a module is called: a thread of connections has a name, and no other thread of its runtime takes over what it
-/// does when it blocks in place.
-fn place(_: i64) -> String {
-    match std::thread::current().name() {
-        Some(name) if name.starts_with("connections-") => name.to_owned(),
-        _ => tokio::task::block_in_place(|| "home".to_owned()),
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_only_computes_runs_on_the_thread_of_its_connection_and_the_rest_where_the_server_was_started() {
-    for (connection_threads, pure_place) in [(1, "connections-0"), (0, "home")] {
-        let mut registry = constellation_stdlib::registry();
-        let module = |name: &str| ModuleBuilder::new(name).parameters(["n"]);
-        let pure = ModuleBuilder::new("PurePlace").pure().parameters(["n"]).function(place);
-        registry.register(pure).unwrap();
-        registry.register(module("Place").function(place)).unwrap();
-        registry.register(module("PlaceLater").asynchronous(|n: i64| async move { place(n) })).unwrap();
-        let limits = Limits { connection_threads, ..Limits::default() };
-        let builder = ConstellationServer::builder(registry).with_limits(limits);
-        let address = listen(builder.build().await.unwrap()).await;
-        for (source, expected) in [
-            ("a = PurePlace(1)\nout a", pure_place),
-            ("a = Place(1)\nout a", "home"),
-            ("a = PlaceLater(1)\nout a", "home"),
-            ("b = true\na = if (b) PurePlace(1) else Place(1)\nout a", "home"),
-        ] {
-            let body = json!({ "source": source, "inputs": {} }).to_string();
-            let head = "POST /run HTTP/1.1\r\nhost: localhost\r\nconnection: close";
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-            stream.write_all(request.as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.unwrap();
-            assert!(answer.contains(&format!("{{\"a\":\"{expected}\"}}")), "{source}: {answer}");
-        }
     }
 }
 
