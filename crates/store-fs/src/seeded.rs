@@ -117,6 +117,8 @@ pub enum SeededBug {
     DamagedNumbersTrusted,
     /// The name of a damaged document is not looked for in the document.
     CutNamesForgotten,
+    /// A damaged document whose name cannot be told stays where it is.
+    UntoldDocumentsStay,
     /// Where frames are missing, those before them are applied to documents that are newer.
     GapsTakeBack,
     /// What a listing of a directory missed while another process renamed is taken for gone.
@@ -256,6 +258,7 @@ mod switch {
             Self::DroppedNamesComeBack,
             Self::DamagedNumbersTrusted,
             Self::CutNamesForgotten,
+            Self::UntoldDocumentsStay,
             Self::GapsTakeBack,
             Self::MissedEntriesBelieved,
             Self::FlatMapsNotRebuilt,

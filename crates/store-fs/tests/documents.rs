@@ -51,6 +51,11 @@ fn a_damaged_document_of_a_long_name_uses_no_number_twice() {
 }
 
 #[test]
+fn a_damaged_document_that_nothing_tells_the_name_of_is_put_aside_once() {
+    documents::documents_without_a_name(SETUP);
+}
+
+#[test]
 fn frames_before_missing_ones_take_nothing_back_that_a_document_has() {
     documents::gaps_below_the_files(SETUP);
 }

@@ -320,6 +320,31 @@ pub(crate) fn damaged_documents_of_long_names(setup: Setup) {
     }
 }
 
+/// A damaged document that nothing tells the name of is put aside once, and hurts no other name.
+pub(crate) fn documents_without_a_name(setup: Setup) {
+    let tree = small_store();
+    let expected = content(&setup.open(&tree.copy()));
+    // As of a name that was too long for a file name, and as of one that somebody renamed.
+    let paths = [format!("versions/x~{}.json", "0".repeat(64)), "versions/A.json".to_owned()];
+    for path in &paths {
+        tree.put(path, "damaged");
+    }
+    tree.discard("pack");
+    for opening in 0..3 {
+        let core = setup.open(&tree);
+        assert_same(&content(&core), &expected);
+        assert_eq!(warnings(&core).contains("cannot be told"), opening == 0, "opening {opening}");
+        drop(core);
+        let kept: Vec<_> =
+            tree.files().into_keys().filter(|path| path.starts_with("quarantine/versions-")).collect();
+        let expected = paths.iter().map(|path| format!("quarantine/{}", path.replace('/', "-")));
+        let mut expected: Vec<_> = expected.flat_map(|path| [format!("{path}.reason"), path]).collect();
+        expected.sort();
+        assert_eq!(kept, expected, "opening {opening}");
+        tree.discard("pack");
+    }
+}
+
 /// The frames of a segment: where each begins.
 fn frames(bytes: &[u8]) -> Vec<usize> {
     (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"\xffCJF")).collect()

@@ -220,6 +220,17 @@ impl Reader<'_> {
         Ok(None)
     }
 
+    /// Notes that nothing takes the place of a damaged file, so that it is moved away: each opening would find it again
+    /// otherwise.
+    fn nothing_follows(&mut self, path: &str) {
+        if seeded::is_on(SeededBug::UntoldDocumentsStay) {
+            return;
+        }
+        for damage in self.damage.iter_mut().filter(|damage| damage.path == path) {
+            damage.stays = false;
+        }
+    }
+
     /// Makes histories of names that have none but an alias, and of damaged version documents. Returns them with the
     /// others, and whether there are such.
     ///
@@ -245,9 +256,9 @@ impl Reader<'_> {
         for DamagedHistory { stem, bytes } in salvaged {
             let names = aliases.keys().chain(histories.keys()).chain(&changed);
             let Some(name) = salvage_name(&stem, &bytes, names) else {
-                self.warn(format!(
-                    "the name of '{VERSIONS}/{stem}.json' cannot be told; its versions are lost"
-                ));
+                let path = format!("{VERSIONS}/{stem}.json");
+                self.warn(format!("the name of '{path}' cannot be told; its versions are lost"));
+                self.nothing_follows(&path);
                 continue;
             };
             let copy = histories.remove(&name);
