@@ -2,6 +2,8 @@
 
 mod survivors;
 
+use std::iter;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
@@ -23,38 +25,17 @@ struct Target {
     files: &'static [&'static str],
     /// The folder of the crate whose tests must notice.
     tests: &'static str,
-    /// Which of its tests, as arguments of `cargo test`.
-    selection: &'static [&'static str],
+    /// Files of tests of that crate that are left out.
+    without: &'static [&'static str],
 }
 
 const TARGETS: &[Target] = &[
-    Target {
-        folder: "store-core",
-        files: &["--exclude=ext.rs"],
-        tests: "store-core",
-        selection: NOT_EXAMPLES,
-    },
+    Target { folder: "store-core", files: &["--exclude=ext.rs"], tests: "store-core", without: &[] },
     // What callers of a store use is tested on a store, by the conformance suite.
-    Target { folder: "store-core", files: &["--file=ext.rs"], tests: "store-mem", selection: NOT_EXAMPLES },
-    Target { folder: "store-mem", files: &[], tests: "store-mem", selection: NOT_EXAMPLES },
-    Target { folder: "store-fs", files: &[], tests: "store-fs", selection: WITHOUT_CRASHES },
-];
-
-/// Examples in the documentation show the use of an interface, and are compiled anew for each mutant.
-const NOT_EXAMPLES: &[&str] = &["--tests"];
-
-/// All but `crash`, which takes minutes, and `seeded_bugs`, which tells whether other tests find bugs.
-const WITHOUT_CRASHES: &[&str] = &[
-    "--lib",
-    "--test=batch",
-    "--test=catalogue",
-    "--test=conformance",
-    "--test=conformance_model",
-    "--test=damage",
-    "--test=faults",
-    "--test=golden",
-    "--test=seed",
-    "--test=verify",
+    Target { folder: "store-core", files: &["--file=ext.rs"], tests: "store-mem", without: &[] },
+    Target { folder: "store-mem", files: &[], tests: "store-mem", without: &[] },
+    // One takes minutes, and the other tells whether the rest finds bugs.
+    Target { folder: "store-fs", files: &[], tests: "store-fs", without: &["crash", "seeded_bugs"] },
 ];
 
 pub(crate) fn run(shell: &Shell, flags: &Mutants) -> anyhow::Result<()> {
@@ -82,9 +63,10 @@ pub(crate) fn run(shell: &Shell, flags: &Mutants) -> anyhow::Result<()> {
 
 /// Tests mutants, and adds what became of them.
 fn test(shell: &Shell, target: &Target, shard: Option<&str>, outcome: &mut Outcome) -> anyhow::Result<()> {
-    let &Target { folder, files, tests, selection } = target;
+    let &Target { folder, files, tests, without } = target;
     let output = shell.current_dir().join(format!("target/mutants/{folder}-by-{tests}"));
     shell.create_dir(&output)?;
+    let selection = selection(shell, tests, without)?;
     let selection = selection.iter().map(|argument| format!("--cargo-arg={argument}"));
     let part = shard.map(|shard| format!("--shard={shard}"));
     let command = cmd!(
@@ -107,4 +89,16 @@ fn test(shell: &Shell, target: &Target, shard: Option<&str>, outcome: &mut Outco
     outcome.caught.extend(read("caught.txt")?);
     outcome.caught.extend(read("timeout.txt")?);
     Ok(())
+}
+
+/// The tests of a crate, as arguments of `cargo test`, without those in the examples of its documentation: these show the
+/// use of an interface, and are compiled anew for each mutant.
+fn selection(shell: &Shell, folder: &str, without: &[&str]) -> anyhow::Result<Vec<String>> {
+    let directory = format!("crates/{folder}/tests");
+    let files = if shell.path_exists(&directory) { shell.read_dir(&directory)? } else { Vec::new() };
+    let is_test = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "rs");
+    let files = files.into_iter().filter(is_test);
+    let names = files.filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned()));
+    let names = names.filter(|name| !without.contains(&name.as_str()));
+    Ok(iter::once("--lib".to_owned()).chain(names.map(|name| format!("--test={name}"))).collect())
 }
