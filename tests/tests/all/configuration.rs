@@ -123,7 +123,11 @@ fn a_check_starts_nothing_and_tells_by_its_code() {
         (exited.status.code(), exited.stdout, exited.stderr)
     };
     let (code, stdout, _) = check(&["--listen", "127.0.0.1:7"]);
-    assert_eq!((code, stdout.as_str()), (Some(0), "the server would start, and listen on 127.0.0.1:7\n"));
+    let starts = "the server would start, and listen on 127.0.0.1:7\n";
+    let expected = format!("{starts}it would make a new store: there is none in '.constellation-store'\n");
+    assert_eq!((code, stdout), (Some(0), expected));
+    let (code, stdout, _) = check(&["--listen", "127.0.0.1:7", "--memory"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), starts));
     for (arguments, code, message) in [
         (
             &["--config", "c.toml"][..],

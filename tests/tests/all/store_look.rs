@@ -67,6 +67,21 @@ fn names_are_listed_with_what_they_point_to() {
 }
 
 #[test]
+fn an_image_is_shown_by_the_beginning_of_its_hash_if_no_other_one_has_it() {
+    let directory = TempDir::new().unwrap();
+    let hashes = small_store(directory.path());
+    for hash in &hashes {
+        for shortened in
+            [&hash[..4], &hash[..20], &format!("{}...", &hash[..8]), &format!("blake3:{}", &hash[..5])]
+        {
+            let answer = json(directory.path(), &["show", shortened], 0);
+            assert_eq!(answer["image"]["structuralHash"], hash.as_str(), "{shortened}");
+        }
+        assert_eq!(json(directory.path(), &["show", &hash[..3]], 1)["error"]["kind"], "not found");
+    }
+}
+
+#[test]
 fn an_image_is_shown_by_name_and_by_hash() {
     let directory = TempDir::new().unwrap();
     let [first, second, _] = small_store(directory.path());

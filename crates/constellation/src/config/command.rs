@@ -1,11 +1,13 @@
 //! `constellation config ...`: the configuration, shown and checked.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use constellation_server::hash_api_key;
+use constellation_store_fs::archive::Occupant;
 use serde_json::{Value, json};
 
 use super::{Flags, Resolved, StoreConfig, check, read};
@@ -75,10 +77,13 @@ fn show(resolved: &Resolved, as_json: bool) -> String {
 fn check_all(flags: &Flags, variable: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<String> {
     let config = check(read(SETTINGS, flags, variable)?)?;
     logging::filter(logging::SERVE_LEVEL)?;
-    if let StoreConfig::Directory(directory) = &config.store {
-        check_directory(directory)?;
+    let mut text = format!("the server would start, and listen on {}\n", config.listen);
+    if let StoreConfig::Directory(directory) = &config.store
+        && matches!(check_directory(directory)?, Occupant::Nothing)
+    {
+        writeln!(text, "it would make a new store: there is none in '{}'", directory.display())?;
     }
-    Ok(format!("the server would start, and listen on {}\n", config.listen))
+    Ok(text)
 }
 
 fn hash_key() -> anyhow::Result<String> {

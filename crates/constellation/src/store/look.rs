@@ -4,11 +4,15 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use constellation_store_core::{
-    PipelineImage, PipelineName, PipelineStore as _, PipelineStoreExt as _, Reference, VersionHistory,
+    PipelineImage, PipelineName, PipelineStore as _, PipelineStoreExt as _, Reference, StructuralHash,
+    VersionHistory,
 };
 use serde_json::{Value, json};
 
 use super::{Answer, open_to_read, table};
+
+/// How many digits of a hash tell an image, at the least.
+const MIN_DIGITS: usize = 4;
 
 pub(super) async fn ls(directory: &Path) -> anyhow::Result<Answer> {
     let store = open_to_read(directory).await?;
@@ -46,7 +50,20 @@ pub(super) async fn show(directory: &Path, text: &str) -> anyhow::Result<Answer>
         Reference::Name(name) => store.resolve(name).await?.map(|active| active.version),
         Reference::Hash(_) => None,
     };
-    let Some(image) = store.get_by_reference(&reference).await? else {
+    let mut image = store.get_by_reference(&reference).await?;
+    if image.is_none() {
+        let hashes = store.list_all_images().await?.into_iter().map(|image| image.structural_hash);
+        match &*beginning_with(hashes, text) {
+            [] => {}
+            [hash] => image = store.get(hash).await?,
+            [first, second, ..] => {
+                let value = json!({ "reference": text, "error": { "kind": "ambiguous" } });
+                let found = format!("'{text}' begins more than one hash, as {first} and {second}");
+                return Ok(Answer::found(value, format!("{found}; give more of it\n")));
+            }
+        }
+    }
+    let Some(image) = image else {
         if let Reference::Name(name) = &reference
             && store.versions(name).await?.is_some_and(|history| history.active_version.is_none())
         {
@@ -66,6 +83,14 @@ pub(super) async fn show(directory: &Path, text: &str) -> anyhow::Result<Answer>
         json!({ "reference": text, "version": version, "image": document, "source": source.as_deref() }),
         summary,
     ))
+}
+
+/// The hashes that a shortened one may be of; none if the text is no such.
+fn beginning_with(hashes: impl Iterator<Item = StructuralHash>, text: &str) -> Vec<StructuralHash> {
+    let beginning = text.strip_prefix("blake3:").unwrap_or(text).trim_end_matches("...");
+    let is_shortened =
+        beginning.len() >= MIN_DIGITS && beginning.bytes().all(|byte| byte.is_ascii_hexdigit());
+    hashes.filter(|hash| is_shortened && hash.to_string().starts_with(beginning)).collect()
 }
 
 fn summary(reference: &str, version: Option<u64>, image: &PipelineImage, has_source: bool) -> String {
@@ -122,4 +147,29 @@ fn not_there(reference: &str) -> Answer {
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortened_hash_is_of_all_that_begin_with_it() {
+        let hashes = ["ab12cd", "ab12ce", "0b12cd"];
+        let hashes =
+            hashes.map(|digits| format!("{digits:0<64}").parse::<StructuralHash>().expect("it is a hash"));
+        for (text, expected) in [
+            ("ab12", &hashes[..2]),
+            ("blake3:ab12c", &hashes[..2]),
+            ("ab12ce...", &hashes[1..2]),
+            ("0b12", &hashes[2..]),
+            ("b12c", &[]),
+            ("ab1", &[]),
+            ("ab1...", &[]),
+            ("", &[]),
+            ("ab12/x", &[]),
+        ] {
+            assert_eq!(beginning_with(hashes.iter().copied(), text), expected, "{text}");
+        }
+    }
 }
