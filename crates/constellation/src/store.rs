@@ -138,8 +138,12 @@ async fn open_to_read(directory: &Path) -> anyhow::Result<FileSystemPipelineStor
 async fn open_to_write(directory: &Path, beside: &'static str) -> anyhow::Result<FileSystemPipelineStore> {
     require(directory)?;
     let store = FileSystemPipelineStore::open(directory).map_err(|error| advise(error, beside))?;
-    for warning in store.status().await?.warnings {
-        warn(&warning);
+    let status = store.status().await?;
+    for warning in &status.warnings {
+        warn(warning);
+    }
+    if let Some(reason) = status.read_only {
+        bail!("the store only reads: {reason}");
     }
     Ok(store)
 }

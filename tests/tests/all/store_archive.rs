@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
-use constellation_tests::{binary, can_trace};
+use constellation_tests::{Exited, Injection, Launch, binary, can_trace};
 use serde_json::{Value, json as value};
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
@@ -307,4 +307,67 @@ fn what_is_no_archive_is_told_without_its_bytes() {
         assert!(told.trim_end().chars().all(|character| !character.is_control()), "{told:?}");
     }
     assert!(!path.join("store").exists());
+}
+
+#[test]
+fn an_archive_whose_sync_fails_is_not_left() {
+    if !can_trace() {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    small_store(directory.path());
+    let archive = directory.path().join("a.tar");
+    let n_syncs = fail_each_sync(directory.path(), &["export", "a.tar", "--store", "store"], |exited| {
+        assert_eq!(exited.status.code(), Some(2));
+        assert!(!archive.exists(), "it is left");
+    });
+    // Of the archive and of its entry.
+    assert_eq!(n_syncs, 2);
+    assert!(archive.exists());
+}
+
+#[test]
+fn a_new_store_whose_sync_fails_is_there_wholly_or_not_at_all() {
+    if !can_trace() {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    small_store(directory.path());
+    text(directory.path(), &["export", "a.tar"], 0);
+    let new = directory.path().join("new");
+    let list = || Launch::command(directory.path(), "store").args(["ls", "--store", "new"]).run();
+    let expected = text(directory.path(), &["ls"], 0);
+    let mut n_left = 0;
+    let n_syncs = fail_each_sync(directory.path(), &["import", "a.tar", "--store", "new"], |exited| {
+        let is_told = exited.stderr.contains("'new' has all of the archive, and cannot be opened");
+        // It needs no catalogue.
+        let is_done = exited.status.code() == Some(0);
+        assert_eq!(new.exists(), is_told || is_done, "{exited:?}");
+        if new.exists() {
+            n_left += 1;
+            assert_eq!(list().stdout, expected);
+            fs::remove_dir_all(&new).unwrap();
+        }
+    });
+    assert!(n_left >= 2 && n_syncs >= n_left + 6, "{n_left} of {n_syncs}");
+    assert_eq!(list().stdout, expected);
+}
+
+/// Runs a command on a store once for each sync that it makes, which fails, and once more without. Returns how many there
+/// are.
+fn fail_each_sync(directory: &Path, arguments: &[&str], mut check: impl FnMut(&Exited)) -> usize {
+    for n_syncs in 0..1000 {
+        let fault = format!("error=EIO:when={}", n_syncs + 1);
+        let injection = Injection::new("fsync,fdatasync,syncfs", &fault).unwrap();
+        let launch = Launch::command_under(&injection.wrapper(), directory, "store");
+        let exited = launch.args(arguments).run();
+        if injection.n_strikes().unwrap() == 0 {
+            assert_eq!(exited.status.code(), Some(0), "{exited:?}");
+            return n_syncs;
+        }
+        let is_told = exited.status.code() == Some(2) && exited.stderr.contains("os error 5");
+        assert!(is_told || exited.status.success(), "{n_syncs}: {exited:?}");
+        check(&exited);
+    }
+    panic!("{arguments:?} goes on for ever");
 }

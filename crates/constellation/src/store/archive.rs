@@ -8,7 +8,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use constellation_store_core::{Outcome, PipelineStore as _, StoreError};
-use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_fs::archive::{Archive, ArchiveCounts, CheckedArchive, Occupant, Snapshot};
 use constellation_store_fs::vfs::{RealVfs, Vfs as _};
 use serde_json::{Value, json};
@@ -190,9 +189,10 @@ async fn import_anew(directory: &Path, archive: &CheckedArchive) -> anyhow::Resu
         bar.set_position(done);
     })?;
     bar.finish_and_clear();
+    let imported = || format!("'{}' has all of the archive, and cannot be opened", directory.display());
     // Makes `store.json`, so that it is a store from now on.
-    let store = FileSystemPipelineStore::open(directory)?;
-    store.close().await?;
+    let store = open_to_write(directory, BESIDE).await.with_context(imported)?;
+    store.close().await.with_context(imported)?;
     let names: Vec<Value> = archive
         .names()
         .map(|(name, active)| {
