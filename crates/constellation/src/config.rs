@@ -4,6 +4,7 @@
 mod command;
 mod file;
 mod flags;
+mod problems;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -159,7 +160,7 @@ fn read(
 ) -> anyhow::Result<Resolved> {
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     let path = flags.file().map(PathBuf::from).or_else(|| variable(FILE_VARIABLE).map(PathBuf::from));
-    let file = path.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+    let (file, mut problems) = path.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
     let mut values = Values::default();
     let mut origins = BTreeMap::new();
     for setting in settings {
@@ -168,10 +169,15 @@ fn read(
         let from_variable = variable(&name).map(|value| (value, Origin::Variable(name)));
         let from_option = flags.get(setting).map(|(value, name)| (value.clone(), Origin::Option(name)));
         for (raw, origin) in [from_file, from_variable, from_option].into_iter().flatten() {
-            setting.set(&mut values, &raw).with_context(|| wrong(setting, &origin, &raw))?;
+            if let Err(problem) =
+                setting.set(&mut values, &raw).with_context(|| wrong(setting, &origin, &raw))
+            {
+                problems.push(problem);
+            }
             origins.insert(setting.key, origin);
         }
     }
+    problems.into_result()?;
     Ok(Resolved { values, origins })
 }
 
@@ -294,6 +300,18 @@ mod tests {
         assert!(error.contains("CONSTELLATION_API_KEYS"), "{error}");
         resolve_with(&["--insecure"], &[all]).unwrap();
         resolve_with(&[], &[all, ("CONSTELLATION_API_KEYS", "0123456789abcdef01234567:Admin")]).unwrap();
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("c.toml");
+        std::fs::write(&file, "max_executions = 0\nno_such = 1\nlog_format = 'xml'\n").unwrap();
+        let error = error_of(&["--config", file.to_str().unwrap()], &[("CONSTELLATION_PORT", "x")]);
+        for part in ["4 settings are wrong:", "c.toml:1", "c.toml:2", "c.toml:3", "CONSTELLATION_PORT is 'x'"]
+        {
+            assert_eq!(error.matches(part).count(), 1, "{part}: {error}");
+        }
     }
 
     #[test]

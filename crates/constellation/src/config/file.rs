@@ -9,6 +9,7 @@ use constellation_server::is_hashed_entry;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::problems::Problems;
 use super::settings::{Field, SETTINGS, Setting};
 
 /// What a file sets.
@@ -20,25 +21,35 @@ pub(crate) struct ConfigFile {
 }
 
 impl ConfigFile {
-    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+    /// What a file sets, and what is wrong with single settings.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is no TOML.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<(Self, Problems)> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the configuration file '{}'", path.display()))?;
         Self::parse(path, &text)
     }
 
-    fn parse(path: &Path, text: &str) -> anyhow::Result<Self> {
+    fn parse(path: &Path, text: &str) -> anyhow::Result<(Self, Problems)> {
         let place = |offset: usize| format!("{}:{}", path.display(), line_of(text, offset));
         let table = DeTable::parse(text).map_err(|error| {
             let offset = error.span().map_or(0, |span| span.start);
             anyhow!("{}: {}", place(offset), error.message())
         })?;
         let mut entries = BTreeMap::new();
+        let mut problems = Problems::default();
         for (key, value) in table.get_ref() {
             let offset = key.span().start;
-            let entry = entry(key.get_ref(), value).with_context(|| place(offset))?;
-            entries.insert(entry.0.key, (entry.1, line_of(text, offset)));
+            match entry(key.get_ref(), value).with_context(|| place(offset)) {
+                Ok((setting, value)) => {
+                    entries.insert(setting.key, (value, line_of(text, offset)));
+                }
+                Err(error) => problems.push(error),
+            }
         }
-        Ok(Self { path: path.to_owned(), entries })
+        Ok((Self { path: path.to_owned(), entries }, problems))
     }
 
     /// The value of a setting as it would be written in a variable, and where it stands.
@@ -112,7 +123,8 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> anyhow::Result<ConfigFile> {
-        ConfigFile::parse(Path::new("c.toml"), text)
+        let (file, problems) = ConfigFile::parse(Path::new("c.toml"), text)?;
+        problems.into_result().map(|()| file)
     }
 
     #[test]
