@@ -117,6 +117,11 @@ pub enum SeededBug {
     DamagedNumbersTrusted,
     /// The name of a damaged document is not looked for in the document.
     CutNamesForgotten,
+    /// A document that does not say what is in memory is written anew before another one, which stands there, has its
+    /// own file.
+    HealedBeforePutRight,
+    /// An import into a new directory gives it its name without locking it.
+    ImportNotLocked,
     /// A damaged document whose name cannot be told stays where it is.
     UntoldDocumentsStay,
     /// Where frames are missing, those before them are applied to documents that are newer.
@@ -258,6 +263,8 @@ mod switch {
             Self::DroppedNamesComeBack,
             Self::DamagedNumbersTrusted,
             Self::CutNamesForgotten,
+            Self::HealedBeforePutRight,
+            Self::ImportNotLocked,
             Self::UntoldDocumentsStay,
             Self::GapsTakeBack,
             Self::MissedEntriesBelieved,

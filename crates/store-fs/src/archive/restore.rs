@@ -14,6 +14,7 @@ use crate::layout::{
     versions_path,
 };
 use crate::manifest::new_id;
+use crate::seeded::{self, SeededBug};
 use crate::vfs::{EntryKind, Vfs};
 
 /// How many images, sources or index entries share a commit.
@@ -49,14 +50,7 @@ impl CheckedArchive {
             .and_then(|()| parent.wait_for_root())
             .map_err(FileError::at("create", "."))
             .and_then(|()| self.write(parent, &temporary, &mut progress))
-            .and_then(|()| parent.rename(&temporary, name).map_err(FileError::at("rename to", name)))
-            .and_then(|()| {
-                parent.sync_directory("").map_err(|error| {
-                    // Nobody is to take it for a store: a later sync would prove nothing.
-                    let _ = parent.rename(name, &temporary);
-                    FileError::new("sync", ".", error)
-                })
-            });
+            .and_then(|()| put_in_place(parent, &temporary, name));
         result.map_err(|error| error.into_store_error(OPERATION).with("unfinished", temporary))
     }
 
@@ -126,6 +120,21 @@ impl CheckedArchive {
         });
         content.chain(names).collect()
     }
+}
+
+/// Gives a new store its name, durably. Nobody else opens it before that is done: what is committed then would be taken
+/// back with the name.
+fn put_in_place(parent: &dyn Vfs, temporary: &str, name: &str) -> Result<(), FileError> {
+    let path = format!("{temporary}/{LOCK}");
+    // Elsewhere a directory cannot be renamed while a file in it is open.
+    let is_locked = cfg!(unix) && !seeded::is_on(SeededBug::ImportNotLocked);
+    let _lock = is_locked.then(|| parent.lock(&path)).transpose().map_err(FileError::at("lock", &path))?;
+    parent.rename(temporary, name).map_err(FileError::at("rename to", name))?;
+    parent.sync_directory("").map_err(|error| {
+        // A later sync would prove nothing.
+        let _ = parent.rename(name, temporary);
+        FileError::new("sync", ".", error)
+    })
 }
 
 /// What an import into the directory `name` begins its other name with.

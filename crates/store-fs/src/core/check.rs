@@ -226,7 +226,7 @@ impl Core {
     /// Looks at a file that a check suspects. If it does not say what is in memory, it is damaged, or somebody
     /// else changed it: what is there is copied to the quarantine, and the next checkpoint writes the file anew.
     /// Does nothing when the file is to be written anyway, or is being written. While a checkpoint writes other files,
-    /// this waits until it is over.
+    /// this waits until it is over; and so it does after an opening until what that found is settled.
     pub fn look_at(&mut self, mirror: &Mirror) {
         // Only here it is known that the file and the memory are of the same moment.
         let is_in_checkpoint =
@@ -236,6 +236,11 @@ impl Core {
             return;
         }
         if self.checkpoint.is_some() && !seeded::is_on(SeededBug::PutAsideInCheckpoint) {
+            self.suspects.push(Suspect::Mirror(mirror.clone()));
+            return;
+        }
+        // Where an opening could not put documents right, that of another name may stand there, and nowhere else.
+        if !seeded::is_on(SeededBug::HealedBeforePutRight) && self.settle().is_err() {
             self.suspects.push(Suspect::Mirror(mirror.clone()));
             return;
         }

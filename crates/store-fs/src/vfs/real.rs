@@ -360,7 +360,10 @@ impl Vfs for RealVfs {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.place.check()?;
-        fs::rename(self.path(from), self.path(to))
+        let (from, to) = (self.path(from), self.path(to));
+        fs::rename(&from, &to)?;
+        self.place.renamed(&from, &to);
+        Ok(())
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {

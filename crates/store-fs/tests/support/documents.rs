@@ -13,8 +13,8 @@ use constellation_store_fs::vfs::{Fate, Fault, FaultMode, FaultVfs, ModelVfs, Vf
 use crate::support::crashes::fates;
 use crate::support::workloads::Setup;
 use crate::support::{
-    assert_same, commit, content, image, json_files_alone, name, one, options, publish, small_store,
-    small_store_with_journal,
+    assert_same, check_files, commit, content, image, json_files_alone, name, one, options, publish,
+    small_store, small_store_with_journal,
 };
 
 const A: &str = "versions/a.json";
@@ -151,19 +151,29 @@ fn assert_put_right(setup: Setup, moved: &ModelVfs, before: String) {
     );
     tree.discard("pack");
     assert_eq!(warnings(&setup.open(&tree)), "");
-    // A call fails, and the process is killed.
-    for call in 0.. {
-        let tree = moved.copy();
-        let faults = FaultVfs::new(setup.vfs(&tree));
-        faults.set_fault(Some(Fault { call, error: Io::Other, mode: FaultMode::Once }));
-        if let Ok(mut core) = Core::open(Arc::new(faults.clone()), options()) {
-            let _ = commit(&mut core, &change);
-            let _ = core.checkpoint();
-        }
-        let found = content(&setup.open(&tree.copy()));
-        assert!(expected.contains(&found), "after call {call} failed:\n{found}");
-        if !faults.struck() {
-            break;
+    // One call fails at any time, or all of them until the store is open; its files are checked, and it is killed.
+    for mode in [FaultMode::Once, FaultMode::Sticky] {
+        for call in 0.. {
+            let tree = moved.copy();
+            let faults = FaultVfs::new(setup.vfs(&tree));
+            faults.set_fault(Some(Fault { call, error: Io::Other, mode }));
+            let opened = Core::open(Arc::new(faults.clone()), options());
+            let mut has_struck = faults.struck();
+            if let Ok(mut core) = opened {
+                if mode == FaultMode::Sticky {
+                    faults.set_fault(None);
+                }
+                check_files(&mut core);
+                assert_same(&content(&setup.open(&tree.copy())), &expected[0]);
+                let _ = commit(&mut core, &change);
+                let _ = core.checkpoint();
+                has_struck |= faults.struck();
+            }
+            let found = content(&setup.open(&tree.copy()));
+            assert!(expected.contains(&found), "after call {call} failed:\n{found}");
+            if !has_struck {
+                break;
+            }
         }
     }
 }

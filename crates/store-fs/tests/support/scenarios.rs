@@ -6,6 +6,9 @@ mod aside;
 mod decay;
 #[path = "documents.rs"]
 mod documents;
+#[cfg(unix)]
+#[path = "imports.rs"]
+mod imports;
 #[path = "openings.rs"]
 mod openings;
 #[path = "segments.rs"]
@@ -95,6 +98,8 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("closing makes a catalogue durable", catalogue),
     ("what a failed sync forgot is not built on", openings::failed_syncs),
     ("what is put right is repaired", |setup, _| documents::misplaced_copies(setup)),
+    #[cfg(unix)]
+    ("a new store is opened when it is durable", imports::opened_early),
 ];
 
 fn warnings(core: &Core) -> String {

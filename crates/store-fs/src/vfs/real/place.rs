@@ -20,6 +20,15 @@ impl Place {
         Ok(())
     }
 
+    /// Notes that `from` is `to` now, with whatever is in it.
+    pub(super) fn renamed(&self, from: &Path, to: &Path) {
+        if let Some((path, _)) = &mut *self.0.write().unwrap_or_else(PoisonError::into_inner)
+            && let Ok(inside) = path.strip_prefix(from)
+        {
+            *path = to.join(inside);
+        }
+    }
+
     /// Whether the path leads to the file that was locked.
     ///
     /// # Errors
