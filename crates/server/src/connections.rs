@@ -5,7 +5,10 @@
 
 mod alarm;
 mod stream;
+mod wakes;
 
+use std::cell::RefCell;
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,10 +16,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -26,6 +32,7 @@ use tokio::time::{sleep, timeout};
 use crate::config::Limits;
 use alarm::Alarm;
 use stream::ImpatientStream;
+use wakes::{Quiet, serve_quietly};
 
 /// Heads of requests have at most so many bytes. They have at most 100 headers, which is hyper's default: when it is
 /// told a number, be it the same, it fills its lists of headers one by one for each request.
@@ -151,11 +158,11 @@ impl Connections {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
-        let (builder, service) = (self.http(), TowerToHyperService::new(self.router.clone()));
+        let (builder, service) = (self.http(), service(self.router.clone()));
         let (watcher, serving) = (self.graceful.watcher(), self.serving.subscribe());
         let (first_byte_timeout, write_timeout) = (self.header_read_timeout, self.write_timeout);
         let counted = Counted::new(&self.open);
-        self.tasks.spawn(async move {
+        self.tasks.spawn(serve_quietly(async move {
             let _held = (permit, counted);
             // Who has said nothing costs no more than a socket.
             if !has_said_something(&stream, first_byte_timeout, serving).await {
@@ -172,7 +179,7 @@ impl Connections {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             }
-        });
+        }));
     }
 
     /// Waits until every request under way is answered, or the deadline passes.
@@ -186,6 +193,17 @@ impl Connections {
         // Dropping the set ends the connections.
         Drained::Deadline { connections: tasks.len() }
     }
+}
+
+/// What answers the requests of a connection. The router is one for all of them: a clone for each request would be counted
+/// where all connections count theirs.
+fn service(
+    router: Router,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> {
+    let router = RefCell::new(router);
+    service_fn(move |request: Request<Incoming>| {
+        tower::Service::call(&mut *router.borrow_mut(), request.map(Quiet))
+    })
 }
 
 /// Whether something can be read, the end included, before the time is over or the server is to stop.

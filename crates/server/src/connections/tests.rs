@@ -1,6 +1,9 @@
 //! Real sockets against the accept loop.
 
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake};
 
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -253,7 +256,7 @@ async fn a_head_that_is_whole_in_time_is_answered_and_one_a_moment_later_is_not(
     let router = Router::new().route("/", get(|| async { "hello" }));
     for (delay, is_answered) in [(timeout.saturating_sub(MOMENT), true), (timeout + MOMENT, false)] {
         let (stream, mut client) = tokio::io::duplex(4096);
-        let service = TowerToHyperService::new(router.clone());
+        let service = service(router.clone());
         let connections = Connections::new(router.clone(), &limits, &Gauge::default());
         let stream = TokioIo::new(ImpatientStream::new(stream, limits.write_timeout));
         let served = tokio::spawn(connections.http().serve_connection(stream, service));
@@ -265,6 +268,35 @@ async fn a_head_that_is_whole_in_time_is_answered_and_one_a_moment_later_is_not(
         client.read_to_string(&mut answer).await.unwrap();
         assert_eq!(answer.ends_with("hello"), is_answered, "{delay:?}: {answer}");
         assert_eq!(served.await.unwrap().is_ok(), is_answered);
+    }
+}
+
+#[tokio::test]
+async fn a_request_with_a_body_is_answered_in_one_poll() {
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    let router = Router::new().route("/echo", post(|body: String| async { body }));
+    let connections = Connections::new(router.clone(), &Limits::default(), &Gauge::default());
+    let (stream, mut client) = tokio::io::duplex(4096);
+    let connection = connections.http().serve_connection(TokioIo::new(stream), service(router));
+    let mut serving = pin!(serve_quietly(connection));
+    let wakes = Arc::new(Wakes::default());
+    let waker = Arc::clone(&wakes).into();
+    for _ in 0..3 {
+        client.write_all(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello").await.unwrap();
+        let before = wakes.0.load(Ordering::Relaxed);
+        assert!(serving.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), before);
+        let mut answer = [0; 512];
+        let n_read = client.read(&mut answer).await.unwrap();
+        assert!(answer[..n_read].ends_with(b"\r\n\r\nhello"), "{}", String::from_utf8_lossy(&answer));
     }
 }
 
