@@ -150,8 +150,8 @@ pub(crate) fn router(app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router 
 fn guarded(declaring: Routes, app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router {
     let (router, _) = declaring.into_parts();
     let cors = cors::layer(&auth.sites);
-    let gate = Arc::new(Gate::new(auth, address));
-    let router = router.with_state(Guarded { app: Arc::clone(app), gate });
+    let gate = Gate::new(auth, address);
+    let router = router.with_state(Guarded::new(Arc::clone(app), gate));
     match cors {
         Some(cors) => router.layer(cors),
         None => router,

@@ -1,9 +1,10 @@
 //! Metrics in the text format of Prometheus. All counters are there from the start, at 0, and labels are bounded.
 
+mod by_thread;
 mod load;
 mod runs;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use constellation_module::ModuleRegistry;
@@ -12,10 +13,10 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::config::Limits;
+use by_thread::Durations;
 
 pub(crate) use load::Load;
 pub(crate) use runs::RunMetrics;
@@ -27,21 +28,19 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 const DURATION_BUCKETS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
-    route: &'static str,
-    method: &'static str,
-    status: u16,
+/// What tells answers apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub(crate) struct RequestLabels {
+    /// The pattern that matched, never the path of a request.
+    pub(crate) route: &'static str,
+    pub(crate) method: &'static str,
+    pub(crate) status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LimitLabels {
     limit: &'static str,
 }
-
-/// Where the usual answers of a route are counted: to look for it among all takes longer than to count.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct UsualAnswers(Arc<OnceLock<(RequestLabels, Histogram)>>);
 
 /// The metrics of one server.
 #[derive(Debug)]
@@ -57,7 +56,7 @@ pub(crate) struct Metrics {
     store_commits: Counter,
     store_warnings: Gauge,
     store_read_only: Gauge,
-    request_duration: Family<RequestLabels, Histogram>,
+    request_duration: Durations<RequestLabels>,
 }
 
 impl Metrics {
@@ -101,8 +100,7 @@ impl Metrics {
             "1 when the store takes no commits until it is opened again, otherwise 0",
             store_read_only.clone(),
         );
-        let request_duration =
-            Family::<RequestLabels, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
+        let request_duration = Durations::new(&DURATION_BUCKETS, []);
         registry.register(
             "http_request_duration_seconds",
             "Time from the head of a request to the head of its answer",
@@ -151,27 +149,9 @@ impl Metrics {
         self.load.set(load);
     }
 
-    /// `route` is the pattern that matched, never the path of a request. The first answer that is a success is the usual
-    /// one.
-    pub(crate) fn answered(
-        &self,
-        usual: &UsualAnswers,
-        (route, method, status): (&'static str, &'static str, u16),
-        duration: Duration,
-    ) {
-        let labels = RequestLabels { route, method, status };
-        let seconds = duration.as_secs_f64();
-        match usual.0.get() {
-            Some((usual, histogram)) if *usual == labels => histogram.observe(seconds),
-            Some(_) => self.request_duration.get_or_create(&labels).observe(seconds),
-            None => {
-                let histogram = self.request_duration.get_or_create(&labels).clone();
-                histogram.observe(seconds);
-                if (200..300).contains(&status) {
-                    let _ = usual.0.set((labels, histogram));
-                }
-            }
-        }
+    /// A request was answered within `duration`.
+    pub(crate) fn answered(&self, labels: RequestLabels, duration: Duration) {
+        self.request_duration.observe(labels, duration);
     }
 
     /// The metrics as text. The status is unknown when the store does not answer; then the last counts stand.
@@ -333,15 +313,14 @@ mod tests {
     #[test]
     fn a_request_is_counted_by_route_method_and_status() {
         let metrics = metrics();
-        let usual = UsualAnswers::default();
-        let show = "/pipelines/{ref}";
+        let route = "/pipelines/{ref}";
         let answers = [("GET", 404), ("GET", 200), ("HEAD", 200), ("GET", 200), ("GET", 404), ("GET", 404)];
         for (method, status) in answers {
-            metrics.answered(&usual, (show, method, status), Duration::from_millis(2));
+            metrics.answered(RequestLabels { route, method, status }, Duration::from_millis(2));
         }
         let text = metrics.encode(None);
         for (method, status, count) in [("GET", 404, 3), ("GET", 200, 2), ("HEAD", 200, 1)] {
-            let labels = format!("{{route=\"{show}\",method=\"{method}\",status=\"{status}\"}}");
+            let labels = format!("{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}}");
             assert_has(&text, &format!("constellation_http_request_duration_seconds_count{labels} {count}"));
         }
     }

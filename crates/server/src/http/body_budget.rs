@@ -43,8 +43,8 @@ impl BodyBudget {
 
     /// The same body, of which at most `max_bytes` are read. What it takes of the budget is given back when it is
     /// dropped.
-    pub(super) fn charge(&self, body: Body, max_bytes: usize) -> Charged {
-        Charged { body, budget: Arc::clone(&self.0), max_bytes, n_read: 0, taken: None }
+    pub(super) fn charge(&self, body: Body, max_bytes: usize) -> Charged<'_> {
+        Charged { body, budget: &self.0, max_bytes, n_read: 0, taken: None }
     }
 
     /// The same answer, which holds its bytes until its client has taken them; none when there are not as many left.
@@ -64,15 +64,15 @@ fn take(budget: &Arc<Semaphore>, n_bytes: usize) -> Option<OwnedSemaphorePermit>
 }
 
 #[derive(Debug)]
-pub(super) struct Charged {
+pub(super) struct Charged<'a> {
     body: Body,
-    budget: Arc<Semaphore>,
+    budget: &'a Arc<Semaphore>,
     max_bytes: usize,
     n_read: usize,
     taken: Option<OwnedSemaphorePermit>,
 }
 
-impl Charged {
+impl Charged<'_> {
     /// The whole body.
     pub(super) async fn read_whole(&mut self) -> Result<Bytes, ReadError> {
         let first = self.read_part().await?.unwrap_or_default();
@@ -110,7 +110,7 @@ impl Charged {
         if n_more == 0 {
             return Ok(());
         }
-        let more = take(&self.budget, n_more).ok_or(ReadError::NoBytesLeft)?;
+        let more = take(self.budget, n_more).ok_or(ReadError::NoBytesLeft)?;
         match &mut self.taken {
             Some(taken) => taken.merge(more),
             None => self.taken = Some(more),

@@ -19,6 +19,7 @@ use super::layer::RequestId;
 use super::pipelines::parse_path;
 use super::query::Parameters;
 use super::respond::{self, Failure, tagged};
+use super::routes::Guarded;
 use super::versions::parse_version;
 use crate::error::ServiceError;
 use crate::loader;
@@ -49,7 +50,7 @@ use crate::wire::{
     )
 )]
 pub(super) async fn alias(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     path: Result<Path<String>, PathRejection>,
     query: Parameters<ChangeParameters>,
@@ -113,7 +114,7 @@ pub(super) async fn alias(
     )
 )]
 pub(super) async fn reload(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     path: Result<Path<String>, PathRejection>,
     query: Parameters<ChangeParameters>,
@@ -176,7 +177,7 @@ pub(super) async fn reload(
     )
 )]
 pub(super) async fn roll_back(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     path: Result<Path<String>, PathRejection>,
     query: Parameters<ChangeParameters>,
@@ -204,7 +205,7 @@ pub(super) async fn roll_back(
     )
 )]
 pub(super) async fn roll_back_to(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     path: Result<Path<(String, String)>, PathRejection>,
     query: Parameters<ChangeParameters>,
@@ -235,7 +236,7 @@ pub(super) async fn roll_back_to(
     )
 )]
 pub(super) async fn delete(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     path: Result<Path<String>, PathRejection>,
     query: Parameters<ChangeParameters>,

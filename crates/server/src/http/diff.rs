@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use constellation_store_core::{ActiveVersion, PipelineImage, Reference};
 
-use super::App;
 use super::layer::RequestId;
 use super::pipelines::{parse_segment, stored, undecodable};
 use super::respond::{self, json};
+use super::routes::Guarded;
 use crate::diff::diff;
 use crate::error::ServiceError;
 use crate::service::Asker;
@@ -35,7 +35,7 @@ use crate::wire::{DiffResponse, DiffSide, ErrorResponse};
     )
 )]
 pub(super) async fn show(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Response {

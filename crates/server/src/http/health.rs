@@ -1,7 +1,6 @@
 //! For operators: whether the process lives, whether it is ready, and what it counts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -9,8 +8,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use constellation_store_core::StoreStatus;
 
-use super::App;
 use super::respond::json;
+use super::routes::Guarded;
 use crate::metrics::CONTENT_TYPE;
 use crate::wire::{Health, HealthStatus, Readiness, ReadyResponse, StoreHealth};
 
@@ -25,7 +24,7 @@ use crate::wire::{Health, HealthStatus, Readiness, ReadyResponse, StoreHealth};
         (status = 503, description = "It is about to stop", body = Health),
     )
 )]
-pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn health(State(app): State<Guarded>) -> Response {
     if app.is_draining() {
         return json(StatusCode::SERVICE_UNAVAILABLE, &Health { status: HealthStatus::Draining });
     }
@@ -70,7 +69,7 @@ pub(super) async fn live() -> Response {
     )
 )]
 pub(super) async fn ready(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     query: Result<Query<BTreeMap<String, String>>, QueryRejection>,
 ) -> Response {
     let draining = app.is_draining();
@@ -130,7 +129,7 @@ pub(super) async fn ready(
         ),
     )
 )]
-pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn metrics(State(app): State<Guarded>) -> Response {
     let status = app.service.store().status().await.ok();
     app.metrics.loaded(&app.service.load_now());
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], app.metrics.encode(status.as_ref())).into_response()

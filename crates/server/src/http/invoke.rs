@@ -9,7 +9,6 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use constellation_module::ModuleSpec;
 
-use super::App;
 use super::body::read_json;
 use super::conditions;
 use super::layer::RequestId;
@@ -17,6 +16,7 @@ use super::modules::info;
 use super::pipelines::undecodable;
 use super::programs::{decode_inputs, identified};
 use super::respond::{self, Failure, json};
+use super::routes::Guarded;
 use super::runs::run_pipeline;
 use crate::service::ProgramOf;
 use crate::wire::{
@@ -34,7 +34,7 @@ use crate::wire::{
         (status = 200, description = "The modules that are published", body = PublishedModuleList),
     )
 )]
-pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn list(State(app): State<Guarded>) -> Response {
     let specs = app.service.registry().iter().map(|module| module.spec());
     let modules = specs.filter(|spec| spec.published).map(published).collect();
     json(StatusCode::OK, &PublishedModuleList { modules })
@@ -58,7 +58,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
     )
 )]
 pub(super) async fn invoke(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     path: Result<Path<String>, PathRejection>,
     request: Request,
@@ -79,7 +79,7 @@ pub(super) async fn invoke(
         let (status, ran) = match given.map(|given| decode_inputs(pipeline, given)) {
             Ok(Ok(inputs)) => {
                 let asked = OptionsBody::default();
-                run_pipeline(&app, pipeline, inputs, asked, ProgramOf::Module).await?
+                run_pipeline(&app, Arc::clone(pipeline), inputs, asked, ProgramOf::Module).await?
             }
             Ok(Err(refused)) => (StatusCode::BAD_REQUEST, refused.into()),
             Err(message) => refused(message),

@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use super::current::CurrentRequest;
 use super::respond::Failure;
 use super::routes::{Guarded, Route};
+use crate::metrics::RequestLabels;
 use crate::stopwatch::{NewId, Stopwatch};
 use crate::wire::ErrorCode;
 
@@ -23,22 +24,37 @@ pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-
 /// The longest id that is taken from a client.
 const MAX_ID_LENGTH: usize = 64;
 
-/// What names a request in answers and logs: the client's `X-Request-ID` if it is harmless, else a new id.
-#[derive(Debug, Clone)]
-pub(super) struct RequestId(HeaderValue);
+/// What names a request in answers and logs: the client's `X-Request-ID` if it is harmless, else a new id. Every request
+/// has copies of it, so it is text in place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RequestId {
+    /// Visible ASCII characters, up to `length`.
+    text: [u8; MAX_ID_LENGTH],
+    length: usize,
+}
 
 impl RequestId {
     pub(super) fn new() -> Self {
-        Self(HeaderValue::from_str(NewId::new().as_str()).expect("an id is made of visible ASCII characters"))
+        Self::of_harmless(NewId::new().as_str().as_bytes())
+    }
+
+    fn of_harmless(id: &[u8]) -> Self {
+        let mut text = [0; MAX_ID_LENGTH];
+        text[..id.len()].copy_from_slice(id);
+        Self { text, length: id.len() }
     }
 
     pub(super) fn as_str(&self) -> &str {
-        self.0.to_str().expect("an id is made of visible ASCII characters")
+        std::str::from_utf8(&self.text[..self.length]).expect("an id is made of visible ASCII characters")
     }
 
     fn of(request: &Request) -> Self {
-        let given = request.headers().get(&X_REQUEST_ID).filter(|id| is_harmless(id.as_bytes()));
-        given.cloned().map_or_else(Self::new, Self)
+        let given = request.headers().get(&X_REQUEST_ID).map(HeaderValue::as_bytes);
+        given.filter(|id| is_harmless(id)).map_or_else(Self::new, Self::of_harmless)
+    }
+
+    fn into_header(self) -> HeaderValue {
+        HeaderValue::from_str(self.as_str()).expect("an id is made of visible ASCII characters")
     }
 }
 
@@ -66,13 +82,13 @@ pub(super) async fn around<F: Future<Output = Response>>(
     let stopwatch = Stopwatch::start();
     let request_id = RequestId::of(&request);
     let method = method_label(request.method());
-    let current = CurrentRequest::new(request_id.clone(), method, route.pattern);
+    let current = CurrentRequest::new(request_id, method, route.pattern);
     let span = tracing::debug_span!("request", id = request_id.as_str(), method, route = route.pattern);
     let answered = async {
-        let Guarded { app, gate } = guarded.clone();
+        let app = guarded.clone();
         let refusal = target_too_long(&request, app.max_uri_bytes)
             .map(|failure| failure.respond(&request_id))
-            .or_else(|| gate.refusal(route.access, &request, &request_id));
+            .or_else(|| app.gate().refusal(route.access, &request, &request_id));
         let handled = match refusal {
             None => AssertUnwindSafe(handle(request, guarded)).catch_unwind().await,
             Some(refusal) => Ok(refusal),
@@ -89,14 +105,14 @@ pub(super) async fn around<F: Future<Output = Response>>(
             Some(body) => Response::from_parts(head, body),
             None => answer_dropped().respond(&request_id),
         };
-        response.headers_mut().insert(X_REQUEST_ID.clone(), request_id.0);
+        response.headers_mut().insert(X_REQUEST_ID.clone(), request_id.into_header());
         if app.is_draining() {
             // While the listener is still open, so that clients who come again are sent elsewhere by their balancer.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let status = response.status().as_u16();
         let elapsed = stopwatch.elapsed();
-        app.metrics.answered(&route.usual_answers, (route.pattern, method, status), elapsed);
+        app.metrics.answered(RequestLabels { route: route.pattern, method, status }, elapsed);
         tracing::debug!(status, ?elapsed, "answered");
         response
     };

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -21,6 +20,7 @@ use super::App;
 use super::layer::RequestId;
 use super::query::Parameters;
 use super::respond::{self, Failure, json};
+use super::routes::Guarded;
 use crate::wire::{ErrorCode, ErrorResponse, PipelineList, PipelineSummary, shown};
 
 /// How many entries a page has unless it is told.
@@ -116,7 +116,7 @@ impl<K> Page<K> {
     )
 )]
 pub(super) async fn list(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     query: Parameters<ListParameters>,
 ) -> Response {

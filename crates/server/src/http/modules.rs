@@ -1,7 +1,6 @@
 //! `/modules` and `/namespaces`: what programs can call.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -10,10 +9,10 @@ use axum::response::Response;
 use constellation_module::ModuleSpec;
 use constellation_types::{FunctionSignature, Parameter};
 
-use super::App;
 use super::layer::RequestId;
 use super::pipelines::undecodable;
 use super::respond::{Failure, json};
+use super::routes::Guarded;
 use crate::wire::{
     ErrorCode, ErrorResponse, FunctionBody, FunctionList, ModuleInfo, ModuleList, NamespaceList, TypesBody,
     shown, type_text,
@@ -29,7 +28,7 @@ use crate::wire::{
         (status = 200, description = "All modules", body = ModuleList),
     )
 )]
-pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn list(State(app): State<Guarded>) -> Response {
     let modules = app.service.registry().iter().map(|module| info(module.spec())).collect();
     json(StatusCode::OK, &ModuleList { modules })
 }
@@ -44,7 +43,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
         (status = 200, description = "All namespaces", body = NamespaceList),
     )
 )]
-pub(super) async fn namespaces(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn namespaces(State(app): State<Guarded>) -> Response {
     let signatures = app.service.registry().signatures();
     let namespaces: BTreeSet<String> =
         signatures.filter_map(|signature| signature.namespace.as_deref().map(str::to_owned)).collect();
@@ -65,7 +64,7 @@ pub(super) async fn namespaces(State(app): State<Arc<App>>) -> Response {
     )
 )]
 pub(super) async fn functions(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     path: Result<Path<String>, PathRejection>,
 ) -> Response {

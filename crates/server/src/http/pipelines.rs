@@ -18,6 +18,7 @@ use super::listing::LOST;
 use super::modules;
 use super::programs::invalid_name;
 use super::respond::{self, Failure, with_tag, written_json};
+use super::routes::Guarded;
 use crate::error::ServiceError;
 use crate::wire::{ErrorCode, ErrorResponse, ModuleInfo, PipelineDetail, TypesBody, type_text};
 
@@ -87,7 +88,7 @@ impl Description {
     )
 )]
 pub(super) async fn show(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     path: Result<Path<String>, PathRejection>,
 ) -> Response {

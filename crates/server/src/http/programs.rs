@@ -11,12 +11,12 @@ use constellation_runtime::{Inputs, RunErrorKind};
 use constellation_store_core::{Origin, PipelineName, Precondition, Reference, StoreError};
 use constellation_types::decode_json;
 
-use super::App;
 use super::body::read_json;
 use super::conditions;
 use super::layer::RequestId;
 use super::query::Parameters;
 use super::respond::{Failure, json, tagged, written_json};
+use super::routes::Guarded;
 use super::runs::run_pipeline;
 use crate::error::ServiceError;
 use crate::service::{Mode, ProgramOf, Published, Target};
@@ -48,7 +48,7 @@ use crate::wire::{
     )
 )]
 pub(super) async fn compile(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     query: Parameters<ChangeParameters>,
     headers: HeaderMap,
@@ -151,11 +151,7 @@ pub(super) async fn compile(
         ),
     )
 )]
-pub(super) async fn execute(
-    State(app): State<Arc<App>>,
-    request_id: RequestId,
-    request: Request,
-) -> Response {
+pub(super) async fn execute(State(app): State<Guarded>, request_id: RequestId, request: Request) -> Response {
     let (headers, body) = match conditions::without_parameters(request) {
         Ok(parts) => parts,
         Err(failure) => return failure.respond(&request_id),
@@ -189,7 +185,7 @@ pub(super) async fn execute(
     match decode_inputs(&pipeline, inputs) {
         Ok(inputs) => {
             let program = ProgramOf::Reference(&reference);
-            match run_pipeline(&app, &pipeline, inputs, options, program).await {
+            match run_pipeline(&app, pipeline, inputs, options, program).await {
                 Ok((status, body)) => answered(status, body, &request_id),
                 Err(error) => Failure::from(error).respond(&request_id),
             }
@@ -227,7 +223,7 @@ pub(super) async fn execute(
         (status = 507, description = "The program is new, and there is no room for it", body = ErrorResponse),
     )
 )]
-pub(super) async fn run(State(app): State<Arc<App>>, request_id: RequestId, request: Request) -> Response {
+pub(super) async fn run(State(app): State<Guarded>, request_id: RequestId, request: Request) -> Response {
     let (headers, body) = match conditions::without_parameters(request) {
         Ok(parts) => parts,
         Err(failure) => return failure.respond(&request_id),
@@ -263,7 +259,8 @@ pub(super) async fn run(State(app): State<Arc<App>>, request_id: RequestId, requ
     let found = &published.found;
     let (status, executed) = match decode_inputs(&found.pipeline, inputs) {
         Ok(inputs) => {
-            match run_pipeline(&app, &found.pipeline, inputs, options, ProgramOf::Request(found)).await {
+            let pipeline = Arc::clone(&found.pipeline);
+            match run_pipeline(&app, pipeline, inputs, options, ProgramOf::Request(found)).await {
                 Ok(ran) => ran,
                 Err(error) => return Failure::from(error).respond(&request_id),
             }
@@ -331,12 +328,12 @@ pub(super) fn decode_inputs(pipeline: &LoadedPipeline, given: InputsBody) -> Res
             let message = unknown("Unknown input", &name, inputs);
             return Err(RefusedInput { kind: RunErrorKind::UnknownInput, message });
         };
-        let input = &pipeline.inputs[place];
-        let value = decode_json(&json, pipeline.ty(input.ty), &name).map_err(|error| RefusedInput {
+        let ty = pipeline.ty(pipeline.inputs[place].ty);
+        let value = decode_json(&json, ty, &name).map_err(|error| RefusedInput {
             kind: RunErrorKind::InvalidInput,
             message: format!("Input '{name}': {error}"),
         })?;
-        inputs.insert(Arc::clone(&input.name), value);
+        inputs.insert(name, value);
     }
     Ok(inputs)
 }

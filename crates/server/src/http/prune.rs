@@ -1,19 +1,17 @@
 //! `POST /pipelines/{name}/prune`: forgets old versions while the server runs.
 
-use std::sync::Arc;
-
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use constellation_store_core::PipelineName;
 
-use super::App;
 use super::conditions;
 use super::layer::RequestId;
 use super::pipelines::parse_path;
 use super::query::Parameters;
 use super::respond::{self, tagged};
+use super::routes::Guarded;
 use crate::service::Mode;
 use crate::wire::{ErrorResponse, PruneParameters, PruneResponse};
 
@@ -36,7 +34,7 @@ use crate::wire::{ErrorResponse, PruneParameters, PruneResponse};
     )
 )]
 pub(super) async fn prune(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     path: Result<Path<String>, PathRejection>,
     query: Parameters<PruneParameters>,

@@ -1,22 +1,23 @@
 //! Routes, each with who may use it. What is not declared here is not there.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRef, Request};
+use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::{Method, Uri};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter};
+use crossbeam_utils::CachePadded;
 
 use super::App;
 use super::auth::Gate;
 use super::layer::{self, RequestId};
 use super::respond;
 use crate::auth::Role;
-use crate::metrics::UsualAnswers;
 
 /// Stands for the pattern of a path that no route has.
 const UNMATCHED: &str = "unmatched";
@@ -33,30 +34,39 @@ pub(super) enum Access {
 }
 
 /// What is known of a request once its route is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Route {
     /// The pattern, never the path: a label for each path that a client can think of would fill the memory.
     pub(super) pattern: &'static str,
     pub(super) access: Access,
-    pub(super) usual_answers: UsualAnswers,
 }
 
-impl Route {
-    fn new(pattern: &'static str, access: Access) -> Self {
-        Self { pattern, access, usual_answers: UsualAnswers::default() }
+/// What routes share: the [`App`], and what is asked of requests before. Every request has clones of it, which are
+/// counted in one place, apart from what is read.
+#[derive(Debug, Clone)]
+pub(super) struct Guarded(Arc<CachePadded<Shared>>);
+
+#[derive(Debug)]
+struct Shared {
+    app: Arc<App>,
+    gate: Gate,
+}
+
+impl Guarded {
+    pub(super) fn new(app: Arc<App>, gate: Gate) -> Self {
+        Self(Arc::new(CachePadded::new(Shared { app, gate })))
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.0.gate
     }
 }
 
-/// What routes share.
-#[derive(Debug, Clone)]
-pub(super) struct Guarded {
-    pub(super) app: Arc<App>,
-    pub(super) gate: Arc<Gate>,
-}
+impl Deref for Guarded {
+    type Target = App;
 
-impl FromRef<Guarded> for Arc<App> {
-    fn from_ref(Guarded { app, .. }: &Guarded) -> Self {
-        Self::clone(app)
+    fn deref(&self) -> &App {
+        &self.0.app
     }
 }
 
@@ -136,7 +146,7 @@ impl Routes {
         handler: impl Handler<T, Guarded>,
     ) -> Self {
         let filter = MethodFilter::try_from(method.clone()).expect("the API has methods that axum knows");
-        let handler = Around { route: Route::new(path, access), handler };
+        let handler = Around { route: Route { pattern: path, access }, handler };
         let methods = self.methods.remove(path).unwrap_or_default();
         self.methods.insert(path, methods.on(filter, handler));
         self.declared.0.entry(path).or_default().push((method, access));
@@ -148,14 +158,14 @@ impl Routes {
         let Self { methods, declared } = self;
         let otherwise = Access::For(Role::ReadOnly);
         let no_route = Around {
-            route: Route::new(UNMATCHED, otherwise),
+            route: Route { pattern: UNMATCHED, access: otherwise },
             handler: async |request_id: RequestId, uri: Uri| respond::no_route(&request_id, &uri),
         };
         let mut router = Router::new().fallback(no_route);
         for (pattern, methods) in methods {
             let allowed = Arc::<str>::from(declared.methods(pattern));
             let not_allowed = Around {
-                route: Route::new(pattern, otherwise),
+                route: Route { pattern, access: otherwise },
                 handler: async move |request_id: RequestId, method: Method, uri: Uri| {
                     respond::method_not_allowed(&request_id, &method, &uri, &allowed)
                 },

@@ -24,7 +24,7 @@ use crate::wire::{
 /// [`ServiceError::Overloaded`] when nothing was run.
 pub(super) async fn run_pipeline(
     app: &App,
-    pipeline: &Arc<LoadedPipeline>,
+    pipeline: Arc<LoadedPipeline>,
     inputs: Inputs,
     asked: OptionsBody,
     program: ProgramOf<'_>,
@@ -40,9 +40,9 @@ pub(super) async fn run_pipeline(
     };
     let started_at = asked.wants_metadata().then(|| app.service.now());
     let RunReport { status, outputs, errors, missing_inputs, pending_outputs, exceeded: _, details } =
-        app.service.run(pipeline, inputs, options).await?;
+        app.service.run(&pipeline, inputs, options).await?;
     if status == RunStatus::Completed && errors.is_empty() && !asked.wants_more() {
-        let outputs = Outputs { values: outputs, pipeline: Arc::clone(pipeline) };
+        let outputs = Outputs { values: outputs, pipeline };
         return Ok((StatusCode::OK, ExecuteResponse::completed(execution_id, Some(outputs))));
     }
     // Every call that the run hangs on was refused: the same request may succeed later.
@@ -53,10 +53,10 @@ pub(super) async fn run_pipeline(
     let details = details.as_deref();
     let metadata =
         started_at.map(|started_at| MetadataBody::new(&asked, started_at, app.service.now(), details));
-    let computed_nodes = asked.include_computed_nodes.then(|| ComputedNodesBody::new(pipeline, details));
+    let computed_nodes = asked.include_computed_nodes.then(|| ComputedNodesBody::new(&pipeline, details));
     // Who was refused is to be answered at once, and looking for places is work for the compiler.
     let places = if errors.iter().any(|error| error.node.is_some()) && !is_refused {
-        app.service.places(pipeline, program).await
+        app.service.places(&pipeline, program).await
     } else {
         None
     };
@@ -73,7 +73,7 @@ pub(super) async fn run_pipeline(
     let reasons = pending_outputs.into_iter().map(|output| (output.name.to_string(), output.reason));
     let body = ExecuteResponse {
         success: status != RunStatus::Failed,
-        outputs: OutputsBody(Some(Outputs { values: outputs, pipeline: Arc::clone(pipeline) })),
+        outputs: OutputsBody(Some(Outputs { values: outputs, pipeline })),
         error: (!texts.is_empty()).then(|| texts.join("; ")),
         status: Some(status.as_str()),
         execution_id: Some(execution_id),

@@ -14,6 +14,7 @@ use super::listing::{Page, PageParameters};
 use super::pipelines::{parse_path, parse_segment, undecodable};
 use super::query::Parameters;
 use super::respond::{self, Failure, tagged};
+use super::routes::Guarded;
 use crate::error::ServiceError;
 use crate::service::is_damage;
 use crate::wire::{ErrorCode, ErrorResponse, VersionBody, VersionDetail, VersionList, shown};
@@ -37,7 +38,7 @@ use crate::wire::{ErrorCode, ErrorResponse, VersionBody, VersionDetail, VersionL
     )
 )]
 pub(super) async fn list(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     path: Result<Path<String>, PathRejection>,
     query: Parameters<PageParameters>,
@@ -77,7 +78,7 @@ pub(super) async fn list(
     )
 )]
 pub(super) async fn show(
-    State(app): State<Arc<App>>,
+    State(app): State<Guarded>,
     request_id: RequestId,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Response {

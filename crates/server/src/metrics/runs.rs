@@ -9,11 +9,11 @@ use hashbrown::HashMap;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::DURATION_BUCKETS;
+use super::by_thread::{Durations, Present};
 
 /// Seconds. Fewer than for runs, since there is a histogram for each module.
 const CALL_BUCKETS: [f64; 6] = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0];
@@ -21,7 +21,7 @@ const CALL_BUCKETS: [f64; 6] = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0];
 /// The status of a run whose client went away.
 const CANCELLED: &str = "cancelled";
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct StatusLabels {
     status: &'static str,
 }
@@ -50,21 +50,14 @@ struct ModuleLabels {
 /// Counts runs and calls. The labels are bounded by the modules of the server.
 #[derive(Debug)]
 pub(crate) struct RunMetrics {
-    in_flight: Gauge,
-    /// By status.
-    runs: HashMap<&'static str, Measured>,
+    in_flight: Present,
+    runs: Durations<StatusLabels>,
     /// By kind.
     failures: HashMap<RunErrorKind, Counter>,
     /// By the budget that was used up.
     over_budget: HashMap<RunBudget, Counter>,
     /// By module. Looked up here without the lock of a family.
     calls: HashMap<Arc<str>, CallMetrics>,
-}
-
-#[derive(Debug)]
-struct Measured {
-    count: Counter,
-    duration: Histogram,
 }
 
 #[derive(Debug)]
@@ -76,21 +69,17 @@ struct CallMetrics {
 impl RunMetrics {
     /// Registers the metrics, all at 0.
     pub(super) fn register(registry: &mut Registry, modules: &ModuleRegistry) -> Self {
-        let in_flight = Gauge::default();
+        let in_flight = Present::default();
         registry.register("executions_in_flight", "Runs that have begun and not ended", in_flight.clone());
 
-        let counts = Family::<StatusLabels, Counter>::default();
-        let durations =
-            Family::<StatusLabels, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
-        let statuses = RunStatus::ALL.map(RunStatus::as_str);
-        let runs = statuses.into_iter().chain([CANCELLED]).map(|status| {
-            let labels = StatusLabels { status };
-            let count = counts.get_or_create(&labels).clone();
-            (status, Measured { count, duration: durations.get_or_create(&labels).clone() })
-        });
-        let runs = runs.collect();
-        registry.register("executions", "Runs, by how they ended", counts);
-        registry.register("execution_duration_seconds", "Time that runs took, by how they ended", durations);
+        let statuses = RunStatus::ALL.map(RunStatus::as_str).into_iter().chain([CANCELLED]);
+        let runs = Durations::new(&DURATION_BUCKETS, statuses.map(|status| StatusLabels { status }));
+        registry.register("executions", "Runs, by how they ended", runs.counts());
+        registry.register(
+            "execution_duration_seconds",
+            "Time that runs took, by how they ended",
+            runs.clone(),
+        );
 
         let kinds = Family::<KindLabels, Counter>::default();
         let failures = RunErrorKind::ALL
@@ -135,16 +124,13 @@ impl RunMetrics {
 
 impl RunObserver for RunMetrics {
     fn run_started(&self) {
-        self.in_flight.inc();
+        self.in_flight.come();
     }
 
     fn run_ended(&self, report: Option<&RunReport>, duration: Duration) {
-        self.in_flight.dec();
+        self.in_flight.leave();
         let status = report.map_or(CANCELLED, |report| report.status.as_str());
-        if let Some(Measured { count, duration: durations }) = self.runs.get(status) {
-            count.inc();
-            durations.observe(duration.as_secs_f64());
-        }
+        self.runs.observe(StatusLabels { status }, duration);
         let exceeded = report.and_then(|report| report.exceeded);
         if let Some(count) = exceeded.and_then(|budget| self.over_budget.get(&budget)) {
             count.inc();
