@@ -23,6 +23,9 @@ pub type FieldNames = Arc<[Arc<str>]>;
 /// (what an [`Operation::Match`] evaluates stands before it too); the values of operands are of the types that the
 /// operation needs, if the inputs and the results of modules are of theirs.
 #[derive(Debug)]
+// Twice a cache line, as processors fetch them: runs on several threads read it, and change the counters of its `Arc`,
+// which stand before it.
+#[repr(align(128))]
 pub struct LoadedPipeline {
     /// What it was loaded from. Labels and the options of calls are read from its graph.
     pub image: Arc<PipelineImage>,

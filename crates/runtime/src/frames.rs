@@ -1,29 +1,32 @@
 //! Frames of runs that have ended, for further runs.
 
-use std::sync::{Mutex, PoisonError};
+use std::cell::RefCell;
 
 use constellation_rehydrate::LoadedPipeline;
+use thread_local::ThreadLocal;
 
 use crate::budget::Budget;
 use crate::driver::Frame;
 
-/// Frames that are kept: about as many as runs that take turns on a processor each.
-const MAX_FRAMES: usize = 16;
+/// Frames that a thread keeps: about as many as runs that take turns on it.
+const MAX_FRAMES: usize = 8;
 
 /// Frames of larger graphs are not kept.
 const MAX_NODES: usize = 4096;
 
 /// Without them a run would make states for all nodes of its graph, also for those that it does not come to need.
+///
+/// Each thread has its own: a frame that another thread used last is in the cache of another processor.
 #[derive(Debug, Default)]
 pub(crate) struct Frames(
     #[expect(clippy::vec_box, reason = "a frame is large, and goes from hand to hand in each run")]
-    Mutex<Vec<Box<Frame>>>,
+    ThreadLocal<RefCell<Vec<Box<Frame>>>>,
 );
 
 impl Frames {
     /// A frame for a run that begins.
     pub(crate) fn take(&self, pipeline: &LoadedPipeline, budget: Budget) -> Box<Frame> {
-        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let spare = self.0.get_or_default().borrow_mut().pop();
         match spare {
             Some(mut frame) => {
                 frame.again(pipeline, budget);
@@ -38,9 +41,8 @@ impl Frames {
         if frame.states.len() > MAX_NODES {
             return;
         }
-        // Outside of the lock: what values hold is dropped here.
         frame.reset(&pipeline.certain);
-        let mut frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut frames = self.0.get_or_default().borrow_mut();
         if frames.len() < MAX_FRAMES {
             frames.push(frame);
         }

@@ -20,7 +20,7 @@ use crate::{MissingInput, PendingOutput, RunBudget, RunError, RunErrorKind, RunR
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Inputs {
-    values: Vec<(Arc<str>, Value)>,
+    values: Vec<(String, Value)>,
 }
 
 impl Inputs {
@@ -30,21 +30,21 @@ impl Inputs {
     }
 
     /// Adds an input.
-    pub fn insert(&mut self, name: impl Into<Arc<str>>, value: Value) {
+    pub fn insert(&mut self, name: impl Into<String>, value: Value) {
         self.values.push((name.into(), value));
     }
 
     /// The inputs, in the order in which they were added.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
-        self.values.iter().map(|(name, value)| (&**name, value))
+        self.values.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    pub(crate) fn into_values(self) -> Vec<(Arc<str>, Value)> {
+    pub(crate) fn into_values(self) -> Vec<(String, Value)> {
         self.values
     }
 }
 
-impl<N: Into<Arc<str>>> FromIterator<(N, Value)> for Inputs {
+impl<N: Into<String>> FromIterator<(N, Value)> for Inputs {
     fn from_iter<I: IntoIterator<Item = (N, Value)>>(inputs: I) -> Self {
         Self { values: inputs.into_iter().map(|(name, value)| (name.into(), value)).collect() }
     }

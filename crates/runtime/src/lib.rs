@@ -82,6 +82,7 @@ mod timer;
 use std::sync::Arc;
 
 use constellation_rehydrate::LoadedPipeline;
+use crossbeam_utils::CachePadded;
 use shared::Shared;
 
 pub use cache::{CacheBackend, CacheEntry, CacheError, CacheKey, InMemoryCache};
@@ -96,7 +97,8 @@ pub use timer::{Timer, TokioTimer};
 /// Runs pipelines. One is enough for a process; clones share what runs have in common: caches, limits and statistics.
 #[derive(Debug, Clone)]
 pub struct Runtime {
-    shared: Arc<Shared>,
+    /// The runs on all threads count here how many they are, apart from what they read.
+    shared: Arc<CachePadded<Shared>>,
 }
 
 impl Default for Runtime {
@@ -108,7 +110,7 @@ impl Default for Runtime {
 impl Runtime {
     /// A runtime.
     pub fn new(config: RuntimeConfig) -> Self {
-        Self { shared: Arc::new(Shared::new(config)) }
+        Self { shared: Arc::new(CachePadded::new(Shared::new(config))) }
     }
 
     /// Its configuration.

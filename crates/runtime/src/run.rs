@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use constellation_module::{CallContext, Cancellation};
 use constellation_rehydrate::LoadedPipeline;
+use crossbeam_utils::CachePadded;
 use futures_util::future::{self, BoxFuture, Either};
 
 use crate::budget::Budget;
@@ -23,7 +24,7 @@ const STEPS_BETWEEN_YIELDS: u32 = 1024;
 
 pub(crate) async fn run(
     pipeline: &Arc<LoadedPipeline>,
-    shared: &Arc<Shared>,
+    shared: &Arc<CachePadded<Shared>>,
     inputs: Inputs,
     options: RunOptions,
 ) -> RunReport {
@@ -33,7 +34,7 @@ pub(crate) async fn run(
 
 async fn evaluate(
     pipeline: &Arc<LoadedPipeline>,
-    shared: &Arc<Shared>,
+    shared: &Arc<CachePadded<Shared>>,
     inputs: Inputs,
     options: &RunOptions,
 ) -> RunReport {
@@ -69,7 +70,7 @@ async fn evaluate(
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) pipeline: Arc<LoadedPipeline>,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<CachePadded<Shared>>,
     pub(crate) context: CallContext,
     /// Why the run as a whole ends early.
     stopped: OnceLock<RunError>,
