@@ -43,6 +43,9 @@ impl PipelineService {
 
     /// Why a name cannot be run, if it was noticed that it cannot.
     pub(crate) fn problem_of(&self, name: &PipelineName) -> Option<String> {
+        if !self.has_problems.load(Ordering::Relaxed) {
+            return None;
+        }
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
