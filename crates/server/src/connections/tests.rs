@@ -287,13 +287,13 @@ async fn a_request_with_a_body_is_answered_in_one_poll() {
     let (stream, mut client) = tokio::io::duplex(4096);
     let connection = connections.http().serve_connection(TokioIo::new(stream), service(router));
     let mut serving = pin!(serve_quietly(connection));
-    let wakes = Arc::new(Wakes::default());
-    let waker = Arc::clone(&wakes).into();
+    let counter = Arc::new(Wakes::default());
+    let waker = Arc::clone(&counter).into();
     for _ in 0..3 {
         client.write_all(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello").await.unwrap();
-        let before = wakes.0.load(Ordering::Relaxed);
+        let before = counter.0.load(Ordering::Relaxed);
         assert!(serving.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-        assert_eq!(wakes.0.load(Ordering::Relaxed), before);
+        assert_eq!(counter.0.load(Ordering::Relaxed), before);
         let mut answer = [0; 512];
         let n_read = client.read(&mut answer).await.unwrap();
         assert!(answer[..n_read].ends_with(b"\r\n\r\nhello"), "{}", String::from_utf8_lossy(&answer));

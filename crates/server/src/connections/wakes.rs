@@ -70,10 +70,11 @@ impl<B: Body + Unpin> Body for Quiet<B> {
         mut self: Pin<&mut Self>,
         ctx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let taking = TakingPart::begin();
+        let _taking = TakingPart::begin();
         let frame = Pin::new(&mut self.0).poll_frame(ctx);
         if matches!(frame, Poll::Ready(Some(Ok(_)))) && self.0.is_end_stream() {
-            taking.forget_wake();
+            // A wake that is held back is dropped with what holds it.
+            TAKING.set(Taking::Nothing);
         }
         frame
     }
@@ -94,10 +95,6 @@ impl TakingPart {
     fn begin() -> Self {
         TAKING.set(Taking::Part);
         Self
-    }
-
-    fn forget_wake(self) {
-        TAKING.set(Taking::Nothing);
     }
 }
 
