@@ -40,14 +40,19 @@ use self::recovery::{CatalogueEnd, Damage};
 use self::work::UnderWay;
 pub use self::work::Work;
 use crate::error::{FileError, in_one_line};
-use crate::journal::{Journal, SegmentSizes};
-use crate::layout::LOCK;
+use crate::journal::{Journal, MAX_SEGMENT_BYTES, SegmentSizes};
+use crate::layout::{LOCK, PACK};
 use crate::manifest::{Manifest, new_id};
 use crate::seeded::{self, SeededBug};
 use crate::vfs::{Vfs, VfsLock};
 
 /// How often a read-only opening starts again because a checkpoint went on meanwhile.
 const READ_ATTEMPTS: usize = 20;
+
+/// How many bytes the journal may have at the most. An opening writes all of them down again in one segment, and a later
+/// one reads it.
+const MAX_BACKLOG_BYTES: u64 = 1 << 30;
+const _: () = assert!(MAX_BACKLOG_BYTES < MAX_SEGMENT_BYTES, "what is written is read");
 
 /// What a core does by itself.
 #[derive(Debug, Clone)]
@@ -57,7 +62,7 @@ pub struct CoreOptions {
     /// How many bytes the journal may have before a checkpoint is due.
     pub checkpoint_bytes: u64,
     /// How many bytes the journal may have at all. A commit beyond it waits for a checkpoint, and fails with
-    /// `StorageFull` when that fails.
+    /// `StorageFull` when that fails. More than 1 GiB counts as that.
     pub backlog_bytes: u64,
     /// How many bytes of commits share one frame of the journal, and so one sync. A larger commit has one for
     /// itself.
@@ -198,6 +203,7 @@ impl Core {
     pub fn open(vfs: Arc<dyn Vfs>, options: CoreOptions) -> Result<Self> {
         const OPERATION: &str = "open store";
         let failed = |error: FileError| error.into_store_error(OPERATION);
+        let options = CoreOptions { backlog_bytes: options.backlog_bytes.min(MAX_BACKLOG_BYTES), ..options };
         // Before anything is written: what is refused is left as it is.
         refuse_links(&*vfs)?;
         recovery::refuse_foreign(&*vfs)?;
@@ -209,7 +215,10 @@ impl Core {
         vfs.wait_for_root().map_err(FileError::at("sync", ".")).map_err(failed)?;
 
         let files = Files::new(Arc::clone(&vfs));
-        let confirmed = files.confirm(&reading.files);
+        let mut confirmed = files.confirm(&reading.files);
+        if reading.catalogue.is_none() {
+            confirmed = confirmed.and_then(|()| files.confirm_removals(PACK));
+        }
         files.sweep(reading.catalogue.is_some());
         let is_new = reading.manifest.is_none();
         // Where the catalogue is believed there was an opening that made it durable. A `store.json` alone may be a copy.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-pub(crate) use self::read::{Found, read_journal};
+pub(crate) use self::read::{Found, MAX_SEGMENT_BYTES, read_journal};
 use self::spare::Written;
 pub(crate) use self::spare::{NewSpare, Spare};
 use crate::error::FileError;

@@ -69,6 +69,10 @@ pub enum SeededBug {
     UnsyncedDirectoryKept,
     /// Segments that somebody removed may come back after the opening.
     RemovalsBelieved,
+    /// A catalogue that somebody removed may come back after the opening.
+    RemovedCatalogueForgotten,
+    /// Who reads beside a writer believes a listing of the journal that missed a segment.
+    MissedSegmentsBelieved,
     /// The journal is not applied.
     JournalIgnored,
     /// The first frame after the checkpoint is not applied.
@@ -239,6 +243,8 @@ mod switch {
             Self::LastRemovalNotSynced,
             Self::UnsyncedDirectoryKept,
             Self::RemovalsBelieved,
+            Self::RemovedCatalogueForgotten,
+            Self::MissedSegmentsBelieved,
             Self::JournalIgnored,
             Self::ReplayedTooLate,
             Self::ForeignJournalApplied,

@@ -103,7 +103,7 @@ impl OpenOptions {
     }
 
     /// Lets the journal have at most `bytes`; otherwise 128 MiB. At the bound a commit waits until the JSON files
-    /// are written, and fails with `StorageFull` when they cannot be.
+    /// are written, and fails with `StorageFull` when they cannot be. More than 1 GiB counts as that.
     pub fn backlog_bytes(mut self, bytes: u64) -> Self {
         self.core.backlog_bytes = bytes;
         self

@@ -88,6 +88,18 @@ impl Files {
         directories.try_for_each(|same| self.sync_directory(parent(&same[0])))
     }
 
+    /// Makes durable what others removed from a directory, if it is there: a catalogue that came back would be believed
+    /// again, and say other things than what was read.
+    pub(crate) fn confirm_removals(&self, directory: &str) -> Result<(), FileError> {
+        if seeded::is_on(SeededBug::RemovedCatalogueForgotten) {
+            return Ok(());
+        }
+        match self.sync_directory(directory) {
+            Err(error) if error.is_not_found() || error.is_not_a_directory() => Ok(()),
+            synced => synced,
+        }
+    }
+
     /// Makes a file that is to become that of `path`. Its name is nobody else's: where one is taken, also by what
     /// cannot be removed, there is another.
     fn create_temporary(&self, directory: &str, path: &str) -> Result<(String, Box<dyn VfsFile>), FileError> {

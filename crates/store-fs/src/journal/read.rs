@@ -12,7 +12,7 @@ use crate::seeded::{self, SeededBug};
 use crate::vfs::Vfs;
 
 /// The longest segment that is read. What is written is bounded by the backlog, which is far below.
-const MAX_SEGMENT_BYTES: u64 = 2 << 30;
+pub(crate) const MAX_SEGMENT_BYTES: u64 = 2 << 30;
 const OPERATION: &str = "read journal";
 /// How often a segment is read again that looks damaged each time in another place, and
 /// the journal when one of its segments is gone.
@@ -80,10 +80,17 @@ fn list_segments(vfs: &dyn Vfs) -> Result<Vec<SegmentName>, StoreError> {
 }
 
 /// Whether nothing was taken away of what was listed, and no opening came that writes frames down anew. Segments that
-/// the same opening added have commits that came later.
+/// the same opening added have commits that came later; one between those that were listed came while they were, and was
+/// missed.
 fn are_current(names: &[SegmentName], again: &[SegmentName]) -> bool {
     let epoch = |names: &[SegmentName]| names.last().map(|(epoch, _)| *epoch);
-    epoch(names) == epoch(again) && names.iter().all(|name| again.binary_search(name).is_ok())
+    let is_missed = |name| {
+        names.last().is_some_and(|last| name < last) && !seeded::is_on(SeededBug::MissedSegmentsBelieved)
+    };
+    let is_known = |name| names.binary_search(name).is_ok();
+    epoch(names) == epoch(again)
+        && names.iter().all(|name| again.binary_search(name).is_ok())
+        && again.iter().all(|name| is_known(name) || !is_missed(name))
 }
 
 /// Reads segments; none when one of them is gone before it is read.
@@ -339,6 +346,16 @@ mod tests {
         faults.interrupt(2, move || vfs.put(&segment_path(1, 2), encode_frame(STORE, 1, 2, b"1")));
         assert_eq!(frames(&read_journal(&faults, 0).unwrap()), [(1, "1")]);
         assert_eq!(faults.calls(), 3);
+    }
+
+    #[test]
+    fn a_segment_that_a_listing_missed_is_read_all_the_same() {
+        let vfs = journal(&[(1, &[1]), (1, &[3])]);
+        let faults = FaultVfs::new(Arc::new(vfs.clone()));
+        faults.interrupt(1, move || vfs.put(&segment_path(1, 2), encode_frame(STORE, 1, 2, b"1")));
+        let found = read_journal(&faults, 0).unwrap();
+        assert_eq!(found.frames.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(found.damaged.is_empty());
     }
 
     #[test]

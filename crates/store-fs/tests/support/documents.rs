@@ -397,14 +397,23 @@ pub(crate) fn gaps_below_the_files(setup: Setup) {
     }
 }
 
-/// A listing of a directory may miss a file whose entry another process replaces meanwhile: before a call of whoever
-/// reads the entry is gone, and after that call it is there again.
+/// A listing of a directory may miss a file whose entry another process replaces meanwhile, or which it makes: before a
+/// call of whoever reads the entry is gone, and after that call it is there again.
 pub(crate) fn missed_entries(setup: Setup) {
     let base = small_store();
     base.discard("pack");
-    let expected = content(&setup.open(&base.copy()));
     let image = format!("images/{}.json", image(3).structural_hash);
-    for path in [A, &image] {
+    let with_segments = small_store();
+    let mut core = setup.open_with(&with_segments, CoreOptions { max_segment_bytes: 2048, ..options() });
+    for number in 60..64 {
+        commit(&mut core, &publish("a", number)).unwrap();
+    }
+    drop(core);
+    let segments: Vec<_> =
+        with_segments.files().into_keys().filter(|path| path.starts_with("journal/")).collect();
+    assert!(segments.len() > 2, "{segments:?}");
+    for (base, path) in [(&base, A), (&base, &*image), (&with_segments, &*segments[1])] {
+        let expected = content(&setup.open(&base.copy()));
         for call in 0.. {
             let tree = base.copy();
             let bytes = tree.files()[path].clone();

@@ -442,6 +442,24 @@ pub(super) fn segments_that_were_removed(setup: Setup, bases: &Bases) {
     assert_same(&content(&setup.open(&tree.crash(&[]))), &expected);
 }
 
+/// Whoever changes a document in place removes the catalogue, which stays away.
+pub(super) fn catalogues_that_were_removed(setup: Setup, bases: &Bases) {
+    let tree = bases.small.tree.copy();
+    let expected = content_of(&bases.small.state);
+    tree.decay("versions/a.json", |bytes| {
+        let text = String::from_utf8(std::mem::take(bytes)).unwrap();
+        let lines = text.lines().filter(|line| !line.contains("\"checksum\""));
+        *bytes = lines.collect::<Vec<_>>().concat().replace(",}", "}").into_bytes();
+    });
+    tree.remove("pack/catalogue").unwrap();
+    let core = setup.open(&tree);
+    assert!(warnings(&core).contains("no checksum"), "the document is not read: {}", warnings(&core));
+    assert_same(&content(&core), &expected);
+    let left = setup.open(&tree.crash(&[]));
+    assert!(warnings(&left).contains("no checksum"), "a catalogue that was removed is back");
+    assert_same(&content(&left), &expected);
+}
+
 /// A document that decayed, and was found, is whole before anything else is written.
 pub(super) fn crashes_while_a_document_is_healed(setup: Setup, bases: &Bases) {
     let tree = bases.small.tree.copy();

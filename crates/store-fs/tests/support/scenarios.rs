@@ -89,6 +89,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("damage beside a checkpoint is kept", aside::damage_beside_a_checkpoint_is_kept),
     ("segments that come back change nothing", openings::segments_that_come_back),
     ("segments that were removed stay away", openings::segments_that_were_removed),
+    ("catalogues that were removed stay away", openings::catalogues_that_were_removed),
     ("commits in a checkpoint stay in the journal", commits_in_a_checkpoint),
     ("a failed sync is nobody else's", aside::failed_syncs_beside_a_checkpoint),
     ("a name without a document survives a crash", openings::crashes_while_a_lost_document_is_written),
