@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use constellation_lang::{Keyword, TokenKind, TokenizedSource, parse, print, tokenize};
+use constellation_lang::{TokenKind, TokenizedSource, parse, print, tokenize};
 use constellation_runtime::{RunErrorKind, RunReport};
 use constellation_store_core::{DagSpec, Literal, NodeKind, PipelineImage};
 use constellation_testkit::image_of;
@@ -161,7 +161,7 @@ impl Laws<'_> {
         for (index, token) in list.iter().enumerate() {
             let text = tokens.text(*token);
             let before = index.checked_sub(1).map(|before| list[before].kind);
-            if before == Some(TokenKind::Keyword(Keyword::Out)) {
+            if before == Some(TokenKind::Out) {
                 let inputs = self.program.inputs.iter().map(|(name, _)| name.as_str());
                 let is_free = |name: &&str| !self.program.declarations.contains(&format!("out {name}"));
                 changes.extend(inputs.filter(is_free).map(|name| (index, name.to_owned())));
@@ -292,8 +292,8 @@ fn replacement(kind: &NodeKind, token: TokenKind, text: &str, after: Option<Toke
                 "1.5"
             }
         }
-        (NodeKind::Literal(Literal::Bool(_)), TokenKind::Keyword(Keyword::True)) => "false",
-        (NodeKind::Literal(Literal::Bool(_)), TokenKind::Keyword(Keyword::False)) => "true",
+        (NodeKind::Literal(Literal::Bool(_)), TokenKind::True) => "false",
+        (NodeKind::Literal(Literal::Bool(_)), TokenKind::False) => "true",
         (NodeKind::Literal(Literal::String(_)), TokenKind::String) => {
             return Some(format!("{} \"", &text[..text.len() - 1]));
         }
@@ -307,8 +307,8 @@ fn replacement(kind: &NodeKind, token: TokenKind, text: &str, after: Option<Toke
         (NodeKind::Compare { .. }, TokenKind::LessEqual) => ">",
         (NodeKind::Compare { .. }, TokenKind::Greater) => ">=",
         (NodeKind::Compare { .. }, TokenKind::GreaterEqual) => "<",
-        (NodeKind::And { .. }, TokenKind::Keyword(Keyword::And)) => "or",
-        (NodeKind::Or { .. }, TokenKind::Keyword(Keyword::Or)) => "and",
+        (NodeKind::And { .. }, TokenKind::And) => "or",
+        (NodeKind::Or { .. }, TokenKind::Or) => "and",
         (NodeKind::Record { fields }, TokenKind::Identifier)
             if after == Some(TokenKind::Colon) && fields.iter().any(|field| field.name == text) =>
         {

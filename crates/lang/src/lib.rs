@@ -31,7 +31,7 @@ pub use functions::FunctionTable;
 pub use print::print;
 pub use span::{LineIndex, Position, Span};
 pub use suggest::nearest;
-pub use token::{Keyword, MAX_SOURCE_BYTES, Token, TokenKind, TokenizedSource, tokenize};
+pub use token::{MAX_SOURCE_BYTES, Token, TokenKind, TokenizedSource, tokenize};
 
 use constellation_store_core::{DagSpec, NodeIndex};
 

@@ -29,7 +29,7 @@ use crate::span::Span;
 use crate::syntax::{
     Expression, ExpressionId, ExpressionKind, Item, List, Lists, MAX_HEIGHT, MAX_NESTING, SyntaxTree,
 };
-use crate::token::{Keyword, Token, TokenKind, TokenizedSource};
+use crate::token::{Token, TokenKind, TokenizedSource};
 
 /// An error was reported, and what was being parsed has no tree.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +89,7 @@ struct Parser<'s, 'a> {
     /// The operators that wait for a right operand, of all expressions that are not read to their end yet.
     waiting: Vec<Waiting>,
     /// Reserved words that something was named by, which was reported.
-    reserved_names: HashSet<Keyword>,
+    reserved_names: HashSet<TokenKind>,
 }
 
 impl<'a> Parser<'_, 'a> {
@@ -101,6 +101,11 @@ impl<'a> Parser<'_, 'a> {
 
     fn kind(&self) -> TokenKind {
         self.cursor.kind()
+    }
+
+    /// The kind of the token behind the one at hand.
+    fn next_kind(&self) -> TokenKind {
+        self.cursor.next_kind()
     }
 
     fn kind_at(&self, ahead: usize) -> TokenKind {
@@ -124,8 +129,15 @@ impl<'a> Parser<'_, 'a> {
         &self.text[self.token().span.range()]
     }
 
-    fn previous_span(&self) -> Span {
-        self.tokens[self.at().saturating_sub(1)].span
+    /// Where the token before the one at hand ends.
+    fn previous_end(&self) -> u32 {
+        self.cursor.previous_end()
+    }
+
+    /// What was read from an offset up to here.
+    #[inline]
+    fn span_from(&self, start: u32) -> Span {
+        Span { start, end: self.previous_end() }
     }
 
     fn eat(&mut self, kind: TokenKind) -> bool {

@@ -11,112 +11,119 @@ use crate::span::Span;
 /// The longest source that is compiled, in bytes: 1 MiB.
 pub const MAX_SOURCE_BYTES: usize = 1 << 20;
 
-macro_rules! keywords {
-    ($($variant:ident $text:literal),* $(,)?) => {
-        /// A reserved word.
+macro_rules! token_kinds {
+    (reserved { $($word:ident $text:literal),* $(,)? } others { $(#[doc = $about:literal] $other:ident,)* }) => {
+        /// What a token is.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Keyword {
-            $(#[doc = concat!("`", $text, "`")] $variant,)*
+        pub enum TokenKind {
+            $(#[doc = concat!("The reserved word `", $text, "`")] $word,)*
+            $(#[doc = $about] $other,)*
         }
 
-        impl Keyword {
-            /// The word.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
+        /// All reserved words.
+        const RESERVED: &[(&str, TokenKind)] = &[$(($text, TokenKind::$word),)*];
 
-            const ALL: &[Self] = &[$(Self::$variant,)*];
+        impl TokenKind {
+            /// Whether this is a reserved word.
+            #[inline]
+            pub const fn is_reserved(self) -> bool {
+                matches!(self, $(Self::$word)|*)
+            }
         }
     };
 }
 
-keywords! {
-    Type "type", In "in", Out "out", If "if", Else "else", True "true", False "false", Use "use", As "as",
-    And "and", Or "or", Not "not", When "when", Branch "branch", Otherwise "otherwise", With "with",
-    Lazy "lazy", Match "match", Is "is",
-}
-
-/// What a token is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TokenKind {
-    /// A name: `[A-Za-z_][A-Za-z0-9_-]*`, not reserved.
-    Identifier,
-    /// A reserved word.
-    Keyword(Keyword),
-    /// Digits.
-    Integer,
-    /// Digits, a dot, digits.
-    Float,
-    /// A whole string without interpolation, quotes included.
-    String,
-    /// A string up to and including its first `${`.
-    StringHead,
-    /// From a `}` of a string up to and including its next `${`.
-    StringMiddle,
-    /// From the last `}` of a string to its end.
-    StringTail,
-    /// `(`
-    LeftParenthesis,
-    /// `)`
-    RightParenthesis,
-    /// `[`
-    LeftBracket,
-    /// `]`
-    RightBracket,
-    /// `{`
-    LeftBrace,
-    /// `}`
-    RightBrace,
-    /// `,`
-    Comma,
-    /// `:`
-    Colon,
-    /// `.`
-    Dot,
-    /// `|`
-    Pipe,
-    /// `@`
-    At,
-    /// `=`
-    Assign,
-    /// `=>`
-    FatArrow,
-    /// `->`
-    Arrow,
-    /// `==`
-    Equal,
-    /// `!=`
-    NotEqual,
-    /// `<`
-    Less,
-    /// `<=`
-    LessEqual,
-    /// `>`
-    Greater,
-    /// `>=`
-    GreaterEqual,
-    /// `+`
-    Plus,
-    /// `-`
-    Minus,
-    /// `*`
-    Star,
-    /// `/`
-    Slash,
-    /// `??`
-    Coalesce,
-    /// Text that is no token.
-    Unknown,
-    /// The end of the source.
-    EndOfFile,
+// One flat list with the words next to each other, so that to ask for a kind, or for any word, is one comparison.
+token_kinds! {
+    reserved {
+        Type "type", In "in", Out "out", If "if", Else "else", True "true", False "false", Use "use", As "as",
+        And "and", Or "or", Not "not", When "when", Branch "branch", Otherwise "otherwise", With "with",
+        Lazy "lazy", Match "match", Is "is",
+    }
+    others {
+        /// A name: `[A-Za-z_][A-Za-z0-9_-]*`, not reserved.
+        Identifier,
+        /// Digits.
+        Integer,
+        /// Digits, a dot, digits.
+        Float,
+        /// A whole string without interpolation, quotes included.
+        String,
+        /// A string up to and including its first `${`.
+        StringHead,
+        /// From a `}` of a string up to and including its next `${`.
+        StringMiddle,
+        /// From the last `}` of a string to its end.
+        StringTail,
+        /// `(`
+        LeftParenthesis,
+        /// `)`
+        RightParenthesis,
+        /// `[`
+        LeftBracket,
+        /// `]`
+        RightBracket,
+        /// `{`
+        LeftBrace,
+        /// `}`
+        RightBrace,
+        /// `,`
+        Comma,
+        /// `:`
+        Colon,
+        /// `.`
+        Dot,
+        /// `|`
+        Pipe,
+        /// `@`
+        At,
+        /// `=`
+        Assign,
+        /// `=>`
+        FatArrow,
+        /// `->`
+        Arrow,
+        /// `==`
+        Equal,
+        /// `!=`
+        NotEqual,
+        /// `<`
+        Less,
+        /// `<=`
+        LessEqual,
+        /// `>`
+        Greater,
+        /// `>=`
+        GreaterEqual,
+        /// `+`
+        Plus,
+        /// `-`
+        Minus,
+        /// `*`
+        Star,
+        /// `/`
+        Slash,
+        /// `??`
+        Coalesce,
+        /// Text that is no token.
+        Unknown,
+        /// The end of the source.
+        EndOfFile,
+    }
 }
 
 impl TokenKind {
+    /// Whether this is a name or a reserved word, which can be a part of a qualified name.
+    #[inline]
+    pub(crate) const fn is_word(self) -> bool {
+        self.is_reserved() || matches!(self, Self::Identifier)
+    }
+
     /// The name under which the kind goes into the syntactic hash.
     fn hash_name(self) -> &'static str {
         match self {
             Self::Identifier => "identifier",
-            Self::Keyword(_) => "keyword",
+            kind if kind.is_reserved() => "keyword",
             Self::Integer => "integer",
             Self::Float => "float",
             Self::String => "string",
@@ -193,7 +200,7 @@ impl<'a> TokenizedSource<'a> {
         let names = self.tokens.iter().enumerate().filter_map(|(index, token)| match token.kind {
             TokenKind::Identifier => Some(self.text(*token)),
             // A reserved word can be the last part of a qualified name, as in `stdlib.bool.and(a, b)`.
-            TokenKind::Keyword(_) if index > 0 && self.tokens[index - 1].kind == TokenKind::Dot => {
+            kind if kind.is_reserved() && index > 0 && self.tokens[index - 1].kind == TokenKind::Dot => {
                 Some(self.text(*token))
             }
             _ => None,

@@ -3,7 +3,7 @@
 use super::{Failed, Operand, Parsed, Parser};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::syntax::{BinaryOperator, ExpressionId, ExpressionKind, List, Pattern, PatternKind};
-use crate::token::{Keyword, TokenKind};
+use crate::token::TokenKind;
 
 const HYPHEN_HINT: &str = "A hyphen belongs to the name before it: put a space before '->'";
 
@@ -31,13 +31,13 @@ impl<'a> Parser<'_, 'a> {
         let mut otherwise = None;
         let arms = self.list(|parser| {
             // A chain is one node, so that it may be as long as it likes.
-            while parser.kind() == TokenKind::Keyword(Keyword::If) {
+            while parser.kind() == TokenKind::If {
                 parser.advance();
                 let condition = parser.condition()?;
                 height = condition.height.max(height);
                 let value = parser.nested(|parser| parser.part(&mut height))?;
                 parser.pend((condition.id, value));
-                if !parser.eat(TokenKind::Keyword(Keyword::Else)) {
+                if !parser.eat(TokenKind::Else) {
                     return Err(parser.error("'else'", None));
                 }
             }
@@ -79,13 +79,13 @@ impl<'a> Parser<'_, 'a> {
         if otherwise.is_some() {
             return Err(self.error("'}', as 'otherwise' is the last case", None));
         }
-        if self.eat(TokenKind::Keyword(Keyword::Otherwise)) {
+        if self.eat(TokenKind::Otherwise) {
             self.arrow()?;
             *otherwise = Some(self.part(height)?);
             return Ok(());
         }
         // With an arrow behind, it is a comparison with a variable of that name.
-        let is_otherwise = self.kind_at(1) == TokenKind::Greater && self.text() == "otherwise-";
+        let is_otherwise = self.next_kind() == TokenKind::Greater && self.text() == "otherwise-";
         if is_otherwise && !self.has_arrow_in_item() {
             return Err(self.error("'otherwise ->'", Some(HYPHEN_HINT.to_owned())));
         }
@@ -103,7 +103,7 @@ impl<'a> Parser<'_, 'a> {
         if self.eat(TokenKind::Arrow) {
             return Ok(());
         }
-        let is_hyphen_taken = self.source.source()[..self.previous_span().end as usize].ends_with('-');
+        let is_hyphen_taken = self.source.source()[..self.previous_end() as usize].ends_with('-');
         Err(self.error("'->'", is_hyphen_taken.then(|| HYPHEN_HINT.to_owned())))
     }
 
@@ -158,7 +158,7 @@ impl<'a> Parser<'_, 'a> {
                 }
                 PatternKind::Fields(names)
             }
-            TokenKind::Keyword(Keyword::Is) => {
+            TokenKind::Is => {
                 self.advance();
                 PatternKind::Is(self.used_name("the name of a type")?)
             }

@@ -4,13 +4,13 @@ use super::recovery::{is_first_on_line, starts_declaration};
 use super::{Failed, Parsed, Parser};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::syntax::{Declaration, ExpressionId, Import, List, TypeId};
-use crate::token::{Keyword, TokenKind};
+use crate::token::TokenKind;
 
 impl<'a> Parser<'_, 'a> {
     pub(super) fn program(&mut self) {
         while self.kind() != TokenKind::EndOfFile {
             // Text that is no token was reported by the lexer and declares nothing, unless it is meant as a name.
-            if self.kind_at(1) != TokenKind::Assign && self.eat(TokenKind::Unknown) {
+            if self.next_kind() != TokenKind::Assign && self.eat(TokenKind::Unknown) {
                 // Nor is anything said of what belongs to it, as the `2` of `a % 2`.
                 while self.kind() != TokenKind::EndOfFile
                     && !is_first_on_line(self.source, self.at())
@@ -41,7 +41,7 @@ impl<'a> Parser<'_, 'a> {
         }
         let is_output = |declaration: &Declaration<'_>| matches!(declaration, Declaration::Output { .. });
         let has_output = self.tree.declarations.iter().rev().any(is_output);
-        let names_output = self.tokens.iter().any(|token| token.kind == TokenKind::Keyword(Keyword::Out));
+        let names_output = self.tokens.iter().any(|token| token.kind == TokenKind::Out);
         let is_cut = self.tokens.first().is_some_and(|token| token.span.range().len() > 1 << 20);
         // What could not be read may have been an output.
         let breaks_off = self.last_error_at == Some(self.tokens.len() - 1);
@@ -57,9 +57,7 @@ impl<'a> Parser<'_, 'a> {
     /// A declaration, which is also there when only its value or its type failed, so that its name is known.
     fn declaration(&mut self) -> Parsed<()> {
         match self.kind() {
-            TokenKind::Keyword(keyword) if self.kind_at(1) == TokenKind::Assign => {
-                self.reserved_assignment(keyword)
-            }
+            kind if kind.is_reserved() && self.next_kind() == TokenKind::Assign => self.reserved_assignment(),
             TokenKind::Unknown => {
                 self.advance();
                 self.advance();
@@ -68,9 +66,9 @@ impl<'a> Parser<'_, 'a> {
                 result
             }
             TokenKind::At => self.annotated(),
-            TokenKind::Keyword(Keyword::In) => self.input(List::EMPTY),
-            TokenKind::Keyword(Keyword::Out) => self.output(),
-            TokenKind::Keyword(Keyword::Type) => {
+            TokenKind::In => self.input(List::EMPTY),
+            TokenKind::Out => self.output(),
+            TokenKind::Type => {
                 self.advance();
                 let name = self.name("the name of the type")?;
                 let result = self.expect(TokenKind::Assign, "'='").and_then(|()| self.ty());
@@ -78,8 +76,8 @@ impl<'a> Parser<'_, 'a> {
                 self.declare(Declaration::Type { name, ty });
                 result
             }
-            TokenKind::Keyword(Keyword::Use) => self.use_declaration(),
-            TokenKind::Identifier if self.kind_at(1) == TokenKind::Assign => self.assignment(),
+            TokenKind::Use => self.use_declaration(),
+            TokenKind::Identifier if self.next_kind() == TokenKind::Assign => self.assignment(),
             _ => Err(self.unexpected_declaration()),
         }
     }
@@ -101,7 +99,7 @@ impl<'a> Parser<'_, 'a> {
     #[cold]
     fn unexpected_declaration(&mut self) -> Failed {
         let suggestion = match self.kind() {
-            TokenKind::Identifier if self.kind_at(1) == TokenKind::Identifier => match self.text() {
+            TokenKind::Identifier if self.next_kind() == TokenKind::Identifier => match self.text() {
                 "input" | "inputs" => Some("Inputs are declared with 'in name: Type'".to_owned()),
                 "output" | "outputs" | "return" => Some("Outputs are declared with 'out name'".to_owned()),
                 "let" | "val" | "var" | "const" => {
@@ -109,7 +107,7 @@ impl<'a> Parser<'_, 'a> {
                 }
                 _ => None,
             },
-            TokenKind::Identifier if self.kind_at(1) == TokenKind::Colon => Some(format!(
+            TokenKind::Identifier if self.next_kind() == TokenKind::Colon => Some(format!(
                 "A variable takes the type of its value: remove the type from '{}'",
                 self.text()
             )),
@@ -121,13 +119,13 @@ impl<'a> Parser<'_, 'a> {
                 let text: String = self.text().chars().take(12).collect();
                 Some(format!("Give the value a name: result = {text}"))
             }
-            TokenKind::Pipe if self.kind_at(1) == TokenKind::Pipe => {
+            TokenKind::Pipe if self.next_kind() == TokenKind::Pipe => {
                 Some("Disjunction is written 'or'".to_owned())
             }
-            TokenKind::Slash if self.kind_at(1) == TokenKind::Slash => {
+            TokenKind::Slash if self.next_kind() == TokenKind::Slash => {
                 Some("A comment starts with '#'".to_owned())
             }
-            TokenKind::Keyword(Keyword::With) => Some(
+            TokenKind::With => Some(
                 "The options follow a call, all in one clause: f(a) with retry: 3, timeout: 1s".to_owned(),
             ),
             _ => None,
@@ -178,21 +176,19 @@ impl<'a> Parser<'_, 'a> {
             if parsed.is_err() {
                 // The declaration behind the annotation is still worth reading.
                 result = parsed;
-                while !matches!(
-                    self.kind(),
-                    TokenKind::EndOfFile | TokenKind::Keyword(Keyword::In | Keyword::Out)
-                ) && (self.kind() == TokenKind::At || !self.is_declaration_start())
+                while !matches!(self.kind(), TokenKind::EndOfFile | TokenKind::In | TokenKind::Out)
+                    && (self.kind() == TokenKind::At || !self.is_declaration_start())
                 {
                     self.advance();
                 }
             }
         }
         let declared = match (self.kind(), for_output) {
-            (TokenKind::Keyword(Keyword::In), Some(false)) => {
+            (TokenKind::In, Some(false)) => {
                 let examples = self.tree.lists.add(examples);
                 self.input(examples)
             }
-            (TokenKind::Keyword(Keyword::Out), Some(true)) => self.output(),
+            (TokenKind::Out, Some(true)) => self.output(),
             (_, Some(true)) => Err(self.error("'out' after '@sink'", None)),
             _ => Err(self.error("'in' after '@example' or '@source'", None)),
         };
@@ -206,7 +202,7 @@ impl<'a> Parser<'_, 'a> {
         }
         self.advance();
         while self.eat(TokenKind::Comma) && self.kind() != TokenKind::RightParenthesis {
-            if !matches!(self.kind(), TokenKind::Identifier | TokenKind::Keyword(_)) {
+            if !self.kind().is_word() {
                 return Err(self.error("the name of a property", None));
             }
             self.advance();
@@ -231,8 +227,7 @@ impl<'a> Parser<'_, 'a> {
         self.declare(Declaration::Output { name });
         let is_next = matches!(
             self.kind(),
-            TokenKind::EndOfFile
-                | TokenKind::Keyword(Keyword::Type | Keyword::In | Keyword::Out | Keyword::Use)
+            TokenKind::EndOfFile | TokenKind::Type | TokenKind::In | TokenKind::Out | TokenKind::Use
         );
         if is_next || self.is_declaration_start() {
             return Ok(());
@@ -248,8 +243,7 @@ impl<'a> Parser<'_, 'a> {
     fn use_declaration(&mut self) -> Parsed<()> {
         self.advance();
         let path = self.path("a namespace")?;
-        let alias =
-            if self.eat(TokenKind::Keyword(Keyword::As)) { Some(self.name("an alias")?) } else { None };
+        let alias = if self.eat(TokenKind::As) { Some(self.name("an alias")?) } else { None };
         self.declare(Declaration::Use(Box::new(Import { path, alias })));
         Ok(())
     }

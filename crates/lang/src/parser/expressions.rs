@@ -3,7 +3,7 @@
 use super::{Failed, Operand, Parsed, Parser, next_index};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::syntax::{Call, CallId, ExpressionId, ExpressionKind, List, Name};
-use crate::token::{Keyword, TokenKind};
+use crate::token::TokenKind;
 
 impl<'a> Parser<'_, 'a> {
     /// An operand with the projections and field accesses behind it.
@@ -13,15 +13,15 @@ impl<'a> Parser<'_, 'a> {
         let is_name = self.kind() == TokenKind::Identifier;
         let mut operand = if is_name { self.named()? } else { self.primary()? };
         loop {
-            if self.kind() == TokenKind::Dot {
-                self.advance();
-                let name = self.used_name("the name of a field")?.text;
-                let kind = ExpressionKind::Field { source: operand.id, name };
-                operand = self.add(kind, self.span_from(start), operand.height)?;
-            } else if self.kind() == TokenKind::LeftBracket || self.kind() == TokenKind::LeftBrace {
-                operand = self.projection(start, operand)?;
-            } else {
-                return Ok(operand);
+            match self.kind() {
+                TokenKind::Dot => {
+                    self.advance();
+                    let name = self.used_name("the name of a field")?.text;
+                    let kind = ExpressionKind::Field { source: operand.id, name };
+                    operand = self.add(kind, self.span_from(start), operand.height)?;
+                }
+                TokenKind::LeftBracket | TokenKind::LeftBrace => operand = self.projection(start, operand)?,
+                _ => return Ok(operand),
             }
         }
     }
@@ -38,7 +38,7 @@ impl<'a> Parser<'_, 'a> {
         let open = self.at();
         let is_brace = self.kind() == TokenKind::LeftBrace;
         self.advance();
-        let hint = match (self.kind(), self.kind_at(1)) {
+        let hint = match (self.kind(), self.next_kind()) {
             (TokenKind::Integer, _) if !is_brace => {
                 Some("There is no indexing: '[...]' behind a value chooses fields of a record".to_owned())
             }
@@ -54,7 +54,7 @@ impl<'a> Parser<'_, 'a> {
         let close = if is_brace { TokenKind::RightBrace } else { TokenKind::RightBracket };
         let names = self.items(open, close, |parser| parser.used_name("the name of a field"))?;
         if names.is_some_and(List::is_empty) {
-            let span = self.tokens[open].span.to(self.previous_span());
+            let span = self.span_from(self.tokens[open].span.start);
             let message = "Parse error: a projection names at least one field";
             self.sink.push(Diagnostic::error(Code::Syntax, span, message));
             return Ok(None);
@@ -66,29 +66,27 @@ impl<'a> Parser<'_, 'a> {
     pub(super) fn primary(&mut self) -> Parsed<Operand> {
         match self.kind() {
             TokenKind::Identifier => self.named(),
-            TokenKind::Keyword(keyword) if self.is_used_as_name(keyword) => {
-                self.reserved_operand(keyword)?;
+            kind if kind.is_reserved() && self.is_used_as_name() => {
+                self.reserved_operand()?;
                 self.named()
             }
             TokenKind::Integer | TokenKind::Float => Ok(self.number()),
             TokenKind::Minus if self.is_sign() => Ok(self.number()),
             TokenKind::String => Ok(self.string()),
             TokenKind::StringHead => self.interpolation(),
-            TokenKind::Keyword(keyword @ (Keyword::True | Keyword::False)) => {
+            kind @ (TokenKind::True | TokenKind::False) => {
                 let span = self.token().span;
                 self.advance();
-                Ok(self.add_leaf(ExpressionKind::Boolean(keyword == Keyword::True), span))
+                Ok(self.add_leaf(ExpressionKind::Boolean(kind == TokenKind::True), span))
             }
-            TokenKind::Keyword(Keyword::If) => self.conditional(),
-            TokenKind::Keyword(Keyword::Branch) => self.branch(),
-            TokenKind::Keyword(Keyword::Match) => self.match_expression(),
+            TokenKind::If => self.conditional(),
+            TokenKind::Branch => self.branch(),
+            TokenKind::Match => self.match_expression(),
             TokenKind::LeftParenthesis => self.parenthesized(),
             TokenKind::LeftBracket => self.list_literal(),
             TokenKind::LeftBrace => self.record_literal(),
-            TokenKind::Keyword(keyword @ (Keyword::And | Keyword::Or))
-                if self.kind_at(1) == TokenKind::LeftParenthesis =>
-            {
-                let word = keyword.as_str();
+            TokenKind::And | TokenKind::Or if self.next_kind() == TokenKind::LeftParenthesis => {
+                let word = self.text();
                 Err(self.error("an expression", Some(format!("'{word}' is an operator: write 'a {word} b'"))))
             }
             _ => Err(self.error("an expression", None)),
@@ -110,30 +108,32 @@ impl<'a> Parser<'_, 'a> {
     /// A variable, or a call.
     #[inline]
     fn named(&mut self) -> Parsed<Operand> {
-        if self.is_call() { self.call() } else { self.variable() }
+        match self.next_kind() {
+            TokenKind::LeftParenthesis => self.call(),
+            TokenKind::Dot if self.is_qualified_call() => self.call(),
+            TokenKind::FatArrow => Err(self.bare_parameter()),
+            _ => Ok(self.variable()),
+        }
     }
 
-    fn variable(&mut self) -> Parsed<Operand> {
+    #[inline]
+    pub(super) fn variable(&mut self) -> Operand {
         let name = self.take_name();
-        if self.kind() == TokenKind::FatArrow {
-            return Err(self.bare_parameter(name));
-        }
-        Ok(self.add_leaf(ExpressionKind::Variable(name.text), name.span))
+        self.add_leaf(ExpressionKind::Variable(name.text), name.span)
     }
 
     #[cold]
-    fn bare_parameter(&mut self, name: Name<'a>) -> Failed {
+    fn bare_parameter(&mut self) -> Failed {
+        let name = self.take_name();
         let hint = format!("Write ({}) => ...", name.text);
         self.error("'(' before the parameters of a lambda", Some(hint))
     }
 
-    /// Whether a name, possibly qualified, and `(` come next. A reserved word can stand after a dot.
-    #[inline]
-    fn is_call(&self) -> bool {
+    /// Whether the name at hand is the first part of a qualified one that `(` follows. A reserved word can stand after
+    /// a dot.
+    fn is_qualified_call(&self) -> bool {
         let mut ahead = 1;
-        while self.kind_at(ahead) == TokenKind::Dot
-            && matches!(self.kind_at(ahead + 1), TokenKind::Identifier | TokenKind::Keyword(_))
-        {
+        while self.kind_at(ahead) == TokenKind::Dot && self.kind_at(ahead + 1).is_word() {
             ahead += 2;
         }
         self.kind_at(ahead) == TokenKind::LeftParenthesis
@@ -148,7 +148,7 @@ impl<'a> Parser<'_, 'a> {
         let mut height = 0;
         let arguments = self.items(open, TokenKind::RightParenthesis, |parser| parser.part(&mut height))?;
         let mut options = Some(List::EMPTY);
-        if self.eat(TokenKind::Keyword(Keyword::With)) {
+        if self.eat(TokenKind::With) {
             options = self.call_options(&mut height)?;
         }
         let call = match (arguments, options) {

@@ -9,7 +9,7 @@ use super::recovery::{is_first_on_line, starts_declaration};
 use super::{Failed, Parsed, Parser};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::syntax::{Name, Path};
-use crate::token::{Keyword, TokenKind};
+use crate::token::TokenKind;
 
 impl<'a> Parser<'_, 'a> {
     #[inline]
@@ -28,9 +28,9 @@ impl<'a> Parser<'_, 'a> {
     #[cold]
     fn reserved_name(&mut self, expected: &str) -> Parsed<Name<'a>> {
         match self.kind() {
-            TokenKind::Keyword(keyword) if self.can_be_meant_as_name() => {
-                self.reserved_word(expected, keyword);
-                self.reserved_names.insert(keyword);
+            kind if kind.is_reserved() && self.can_be_meant_as_name() => {
+                self.reserved_word(expected);
+                self.reserved_names.insert(kind);
                 Ok(self.take_name())
             }
             _ => Err(self.error(expected, None)),
@@ -50,9 +50,9 @@ impl<'a> Parser<'_, 'a> {
     #[cold]
     fn used_reserved_name(&mut self, expected: &str) -> Parsed<Name<'a>> {
         match self.kind() {
-            TokenKind::Keyword(keyword) if self.reserved_names.contains(&keyword) => Ok(self.take_name()),
-            TokenKind::Keyword(keyword) if self.can_be_meant_as_name() => {
-                self.reserved_word(expected, keyword);
+            kind if self.reserved_names.contains(&kind) => Ok(self.take_name()),
+            kind if kind.is_reserved() && self.can_be_meant_as_name() => {
+                self.reserved_word(expected);
                 self.advance();
                 Err(Failed)
             }
@@ -62,15 +62,15 @@ impl<'a> Parser<'_, 'a> {
 
     /// Whether the reserved word at hand, where a name is expected, is not the start of the next declaration.
     fn can_be_meant_as_name(&self) -> bool {
-        match self.kind_at(1) {
+        match self.next_kind() {
             TokenKind::Assign => !is_first_on_line(self.source, self.at()),
             _ => !self.is_declaration_start(),
         }
     }
 
-    fn reserved_word(&mut self, expected: &str, keyword: Keyword) {
+    fn reserved_word(&mut self, expected: &str) {
         self.last_error_at = Some(self.at());
-        let word = keyword.as_str();
+        let word = self.text();
         let message = format!("Parse error: '{word}' is a reserved word and cannot be {expected}");
         let diagnostic = Diagnostic::error(Code::Syntax, self.token().span, message)
             .expected_found(expected, format!("'{word}'"))
@@ -79,11 +79,12 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// `type = ...`: a variable that is named by a reserved word.
-    pub(super) fn reserved_assignment(&mut self, keyword: Keyword) -> Parsed<()> {
-        self.reserved_word("the name of a variable", keyword);
-        self.reserved_names.insert(keyword);
+    pub(super) fn reserved_assignment(&mut self) -> Parsed<()> {
+        let kind = self.kind();
+        self.reserved_word("the name of a variable");
+        self.reserved_names.insert(kind);
         // Or the name of a type was forgotten: nobody knows whether a type or a value follows.
-        if keyword == Keyword::Type {
+        if kind == TokenKind::Type {
             self.advance();
             return Err(Failed);
         }
@@ -91,13 +92,13 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// Whether the reserved word at hand, where an expression is expected, is meant as a name.
-    pub(super) fn is_used_as_name(&self, keyword: Keyword) -> bool {
-        let next = self.kind_at(1);
+    pub(super) fn is_used_as_name(&self) -> bool {
+        let next = self.next_kind();
         let is_operand = next.is_behind_operand();
-        match keyword {
-            Keyword::True | Keyword::False => false,
-            Keyword::Type | Keyword::In | Keyword::Out | Keyword::Use => !self.is_declaration_start(),
-            Keyword::As | Keyword::With | Keyword::Lazy | Keyword::Is => {
+        match self.kind() {
+            TokenKind::True | TokenKind::False => false,
+            TokenKind::Type | TokenKind::In | TokenKind::Out | TokenKind::Use => !self.is_declaration_start(),
+            TokenKind::As | TokenKind::With | TokenKind::Lazy | TokenKind::Is => {
                 is_operand
                     || matches!(next, TokenKind::LeftParenthesis | TokenKind::EndOfFile)
                     || starts_declaration(self.source, self.at() + 1)
@@ -108,11 +109,11 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// The reserved word at hand as the name that it is meant to be.
-    pub(super) fn reserved_operand(&mut self, keyword: Keyword) -> Parsed<()> {
-        if self.reserved_names.contains(&keyword) {
+    pub(super) fn reserved_operand(&mut self) -> Parsed<()> {
+        if self.reserved_names.contains(&self.kind()) {
             return Ok(());
         }
-        self.reserved_word("a name", keyword);
+        self.reserved_word("a name");
         self.advance();
         Err(Failed)
     }
@@ -126,9 +127,7 @@ impl<'a> Parser<'_, 'a> {
         }
         let mut span = first.span;
         let mut length = first.text.len();
-        while self.kind() == TokenKind::Dot
-            && matches!(self.kind_at(1), TokenKind::Identifier | TokenKind::Keyword(_))
-        {
+        while self.kind() == TokenKind::Dot && self.next_kind().is_word() {
             self.advance();
             length += ".".len() + self.text().len();
             span = span.to(self.token().span);

@@ -6,7 +6,7 @@ use super::{Operand, Parsed, Parser};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::Span;
 use crate::syntax::{BinaryOperator, ExpressionKind};
-use crate::token::{Keyword, TokenKind};
+use crate::token::TokenKind;
 
 /// An operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,10 @@ impl Waiting {
 
 impl Parser<'_, '_> {
     pub(super) fn expression(&mut self) -> Parsed<Operand> {
+        // Many expressions are one variable.
+        if self.kind() == TokenKind::Identifier && !self.next_kind().continues_name() {
+            return Ok(self.variable());
+        }
         if self.is_lambda() {
             return self.lambda();
         }
@@ -85,7 +89,7 @@ impl Parser<'_, '_> {
             }
             let mut start = self.token().span.start;
             let mut operand = self.operand()?;
-            let next = self.binary_operator();
+            let next = self.kind().binary_operator();
             let precedence = next.map_or(0, Operator::precedence);
             while self.waiting.len() > bottom
                 && let Some(last) = self.waiting.pop_if(|last| last.takes_operand_before(precedence))
@@ -112,39 +116,17 @@ impl Parser<'_, '_> {
 
     #[inline]
     fn prefix_operator(&self) -> Option<Operator> {
-        let kind = self.kind();
-        if kind == TokenKind::Keyword(Keyword::Not) && !self.is_used_as_name(Keyword::Not) {
-            return Some(Operator::Not);
+        match self.kind() {
+            TokenKind::Not if !self.is_used_as_name() => Some(Operator::Not),
+            // The sign of a literal belongs to it, so that the smallest integer can be written.
+            TokenKind::Minus if !self.is_sign() => Some(Operator::Negate),
+            _ => None,
         }
-        // The sign of a literal belongs to it, so that the smallest integer can be written.
-        (kind == TokenKind::Minus && !self.is_sign()).then_some(Operator::Negate)
-    }
-
-    #[inline]
-    fn binary_operator(&self) -> Option<Operator> {
-        let operator = match self.kind() {
-            TokenKind::Coalesce => return Some(Operator::Coalesce),
-            TokenKind::Keyword(Keyword::When) => BinaryOperator::When,
-            TokenKind::Keyword(Keyword::Or) => BinaryOperator::Or,
-            TokenKind::Keyword(Keyword::And) => BinaryOperator::And,
-            TokenKind::Equal => BinaryOperator::Equal,
-            TokenKind::NotEqual => BinaryOperator::NotEqual,
-            TokenKind::Less => BinaryOperator::Less,
-            TokenKind::LessEqual => BinaryOperator::LessOrEqual,
-            TokenKind::Greater => BinaryOperator::Greater,
-            TokenKind::GreaterEqual => BinaryOperator::GreaterOrEqual,
-            TokenKind::Plus => BinaryOperator::Add,
-            TokenKind::Minus => BinaryOperator::Subtract,
-            TokenKind::Star => BinaryOperator::Multiply,
-            TokenKind::Slash => BinaryOperator::Divide,
-            _ => return None,
-        };
-        Some(Operator::Binary(operator))
     }
 
     /// Whether the `-` at hand is the sign of a number.
     pub(super) fn is_sign(&self) -> bool {
-        matches!(self.kind_at(1), TokenKind::Integer | TokenKind::Float)
+        matches!(self.next_kind(), TokenKind::Integer | TokenKind::Float)
     }
 
     /// Applies an operator to its operands, the right one of which was just read.
@@ -190,10 +172,38 @@ impl Parser<'_, '_> {
         let span = self.token().span;
         self.sink.push(Diagnostic::error(Code::Syntax, span, message).suggest([hint]));
     }
+}
 
-    /// What was read from an offset up to here.
+impl TokenKind {
+    /// The operator that this is between two operands.
     #[inline]
-    pub(super) fn span_from(&self, start: u32) -> Span {
-        Span { start, end: self.previous_span().end }
+    fn binary_operator(self) -> Option<Operator> {
+        Some(match self {
+            Self::Coalesce => Operator::Coalesce,
+            Self::When => Operator::Binary(BinaryOperator::When),
+            Self::Or => Operator::Binary(BinaryOperator::Or),
+            Self::And => Operator::Binary(BinaryOperator::And),
+            Self::Equal => Operator::Binary(BinaryOperator::Equal),
+            Self::NotEqual => Operator::Binary(BinaryOperator::NotEqual),
+            Self::Less => Operator::Binary(BinaryOperator::Less),
+            Self::LessEqual => Operator::Binary(BinaryOperator::LessOrEqual),
+            Self::Greater => Operator::Binary(BinaryOperator::Greater),
+            Self::GreaterEqual => Operator::Binary(BinaryOperator::GreaterOrEqual),
+            Self::Plus => Operator::Binary(BinaryOperator::Add),
+            Self::Minus => Operator::Binary(BinaryOperator::Subtract),
+            Self::Star => Operator::Binary(BinaryOperator::Multiply),
+            Self::Slash => Operator::Binary(BinaryOperator::Divide),
+            _ => return None,
+        })
+    }
+
+    /// Whether a name before this is not yet all of an expression.
+    #[inline]
+    fn continues_name(self) -> bool {
+        let is_part = matches!(
+            self,
+            Self::Dot | Self::LeftParenthesis | Self::LeftBracket | Self::LeftBrace | Self::FatArrow
+        );
+        is_part || self.binary_operator().is_some()
     }
 }

@@ -3,7 +3,7 @@
 use super::{Parsed, Parser};
 use crate::suggest::nearest;
 use crate::syntax::{CallOption, Duration, List, Name, OptionValue};
-use crate::token::{Keyword, TokenKind};
+use crate::token::TokenKind;
 
 /// The names of all options.
 const OPTIONS: [&str; 17] = [
@@ -56,7 +56,7 @@ impl<'a> Parser<'_, 'a> {
 
     fn is_option(&self, ahead: usize) -> bool {
         match self.kind_at(ahead) {
-            TokenKind::Keyword(Keyword::Lazy) => true,
+            TokenKind::Lazy => true,
             TokenKind::Identifier => {
                 let name = self.source.text(self.tokens[self.at() + ahead]);
                 self.kind_at(ahead + 1) == TokenKind::Colon && is_option_name(name)
@@ -67,7 +67,7 @@ impl<'a> Parser<'_, 'a> {
 
     fn option(&mut self, height: &mut u16) -> Parsed<CallOption<'a>> {
         let name = match self.kind() {
-            TokenKind::Keyword(Keyword::Lazy) => self.take_name(),
+            TokenKind::Lazy => self.take_name(),
             TokenKind::Identifier if is_option_name(self.text()) => self.take_name(),
             _ => {
                 let text = self.text();
@@ -83,9 +83,9 @@ impl<'a> Parser<'_, 'a> {
             return Ok(CallOption { name, value: OptionValue::Flag(true), span: name.span });
         }
         self.expect(TokenKind::Colon, "':'")?;
-        let start = self.token().span;
+        let start = self.token().span.start;
         let value = self.option_value(name, height)?;
-        Ok(CallOption { name, value, span: start.to(self.previous_span()) })
+        Ok(CallOption { name, value, span: self.span_from(start) })
     }
 
     fn option_value(&mut self, name: Name<'a>, height: &mut u16) -> Parsed<OptionValue<'a>> {
@@ -110,8 +110,8 @@ impl<'a> Parser<'_, 'a> {
                 Ok(OptionValue::Text(&text[1..text.len() - 1]))
             }
             "lazy" => {
-                let is_true = self.kind() == TokenKind::Keyword(Keyword::True);
-                if !is_true && self.kind() != TokenKind::Keyword(Keyword::False) {
+                let is_true = self.kind() == TokenKind::True;
+                if !is_true && self.kind() != TokenKind::False {
                     return Err(self.error("'true' or 'false'", None));
                 }
                 self.advance();

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use super::{Failed, Parsed, Parser};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::Span;
-use crate::token::{Keyword, TokenKind, TokenizedSource};
+use crate::token::{TokenKind, TokenizedSource};
 
 impl Parser<'_, '_> {
     pub(super) fn error(&mut self, expected: &str, suggestion: Option<String>) -> Failed {
@@ -59,8 +59,8 @@ impl Parser<'_, '_> {
     pub(super) fn place(&self) -> Span {
         match (self.kind(), self.at()) {
             (TokenKind::EndOfFile, 1..) => {
-                let end = self.previous_span().end as usize;
-                Span::new(end, end)
+                let end = self.previous_end();
+                Span { start: end, end }
             }
             _ => self.token().span,
         }
@@ -155,9 +155,7 @@ pub(super) fn partners(source: &TokenizedSource<'_>) -> Vec<Option<NonZeroU32>> 
             TokenKind::RightBracket => TokenKind::LeftBracket,
             TokenKind::RightBrace => TokenKind::LeftBrace,
             TokenKind::StringMiddle | TokenKind::StringTail => TokenKind::StringHead,
-            TokenKind::At | TokenKind::Identifier | TokenKind::Keyword(_) | TokenKind::Unknown
-                if !open.is_empty() && starts_declaration(source, index) =>
-            {
+            _ if !open.is_empty() && starts_declaration(source, index) => {
                 open.clear();
                 continue;
             }
@@ -189,14 +187,10 @@ pub(super) fn starts_declaration(source: &TokenizedSource<'_>, index: usize) -> 
     let next = kind(index + 1);
     match kind(index) {
         TokenKind::At => true,
-        TokenKind::Identifier | TokenKind::Keyword(_) | TokenKind::Unknown if next == TokenKind::Assign => {
-            true
-        }
-        TokenKind::Keyword(Keyword::Type | Keyword::In | Keyword::Out | Keyword::Use) => match next {
+        kind if next == TokenKind::Assign && (kind.is_word() || kind == TokenKind::Unknown) => true,
+        TokenKind::Type | TokenKind::In | TokenKind::Out | TokenKind::Use => match next {
             // `x = type`, and a line that starts with a name.
-            TokenKind::Identifier | TokenKind::Keyword(_) => {
-                is_first_on_line(source, index) || !is_first_on_line(source, index + 1)
-            }
+            next if next.is_word() => is_first_on_line(source, index) || !is_first_on_line(source, index + 1),
             _ => !next.is_behind_operand() && is_first_on_line(source, index),
         },
         _ => false,

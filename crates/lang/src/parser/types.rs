@@ -19,7 +19,7 @@ impl<'a> Parser<'_, 'a> {
         make: impl FnOnce(List<TypeId>) -> TypeExpressionKind<'a>,
         mut part: impl FnMut(&mut Self) -> Parsed<TypeId>,
     ) -> Parsed<TypeId> {
-        let start = self.token().span;
+        let start = self.token().span.start;
         let first = part(self)?;
         if self.kind() != separator {
             return Ok(first);
@@ -32,11 +32,11 @@ impl<'a> Parser<'_, 'a> {
             }
             Ok(())
         })?;
-        Ok(self.add_type(make(parts), start.to(self.previous_span())))
+        Ok(self.add_type(make(parts), self.span_from(start)))
     }
 
     fn primary_type(&mut self) -> Parsed<TypeId> {
-        let start = self.token().span;
+        let start = self.token().span.start;
         match self.kind() {
             TokenKind::LeftBrace => {
                 let open = self.at();
@@ -47,12 +47,12 @@ impl<'a> Parser<'_, 'a> {
                     Ok((name, parser.ty()?))
                 })?;
                 let kind = fields.map_or(TypeExpressionKind::Error, TypeExpressionKind::Record);
-                Ok(self.add_type(kind, start.to(self.previous_span())))
+                Ok(self.add_type(kind, self.span_from(start)))
             }
-            TokenKind::Identifier | TokenKind::Keyword(_) => {
-                let name = self.used_name("a type")?.text;
+            kind if kind.is_word() => {
+                let name = self.used_name("a type")?;
                 if !self.eat(TokenKind::Less) {
-                    return Ok(self.add_type(TypeExpressionKind::Named(name), start));
+                    return Ok(self.add_type(TypeExpressionKind::Named(name.text), name.span));
                 }
                 let arguments = self.list(|parser| {
                     loop {
@@ -64,8 +64,8 @@ impl<'a> Parser<'_, 'a> {
                     }
                 })?;
                 self.expect(TokenKind::Greater, "'>' or ','")?;
-                let kind = TypeExpressionKind::Applied { name, arguments };
-                Ok(self.add_type(kind, start.to(self.previous_span())))
+                let kind = TypeExpressionKind::Applied { name: name.text, arguments };
+                Ok(self.add_type(kind, self.span_from(start)))
             }
             _ => {
                 self.error("a type", None);

@@ -3,7 +3,7 @@
 //! It never fails: text that is no token becomes [`TokenKind::Unknown`], so that no program with such text has the
 //! syntactic hash of a valid one.
 
-use super::{Keyword, MAX_SOURCE_BYTES, Token, TokenKind, TokenizedSource};
+use super::{MAX_SOURCE_BYTES, RESERVED, Token, TokenKind, TokenizedSource};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::scan::{WORD, find, first, has_high_bit, is_byte, is_in_name, others, up_to_first, word_at};
 use crate::span::Span;
@@ -50,10 +50,10 @@ const STARTS: [Start; 256] = {
 const KEYWORDS: [(u64, TokenKind); 32] = {
     let mut table = [(0, TokenKind::Identifier); 32];
     let mut index = 0;
-    while index < Keyword::ALL.len() {
-        let keyword = Keyword::ALL[index];
-        let bytes = keyword.as_str().as_bytes();
-        assert!(bytes.len() <= WORD || matches!(keyword, LONG_KEYWORD), "reserved words are short");
+    while index < RESERVED.len() {
+        let (text, kind) = RESERVED[index];
+        let bytes = text.as_bytes();
+        assert!(bytes.len() <= WORD || matches!(kind, TokenKind::Otherwise), "reserved words are short");
         if bytes.len() <= WORD {
             let mut word = 0;
             let mut at = bytes.len();
@@ -62,15 +62,12 @@ const KEYWORDS: [(u64, TokenKind); 32] = {
                 word = word << 8 | bytes[at] as u64;
             }
             assert!(table[slot(word)].0 == 0, "two reserved words have one slot: choose another factor");
-            table[slot(word)] = (word, TokenKind::Keyword(keyword));
+            table[slot(word)] = (word, kind);
         }
         index += 1;
     }
     table
 };
-
-/// The only reserved word of more than eight bytes.
-const LONG_KEYWORD: Keyword = Keyword::Otherwise;
 
 /// Where a word is among the [`KEYWORDS`]. The factor was found by trying random ones until no two were in one place.
 const fn slot(word: u64) -> usize {
@@ -179,8 +176,9 @@ impl Lexer<'_> {
         {
             return (TokenKind::Unknown, end);
         }
-        let is_keyword = &self.bytes[start..end] == LONG_KEYWORD.as_str().as_bytes();
-        (if is_keyword { TokenKind::Keyword(LONG_KEYWORD) } else { TokenKind::Identifier }, end)
+        // The only reserved word of more than eight bytes.
+        let is_otherwise = &self.bytes[start..end] == b"otherwise";
+        (if is_otherwise { TokenKind::Otherwise } else { TokenKind::Identifier }, end)
     }
 
     fn number(&self, start: usize) -> Lexed {
@@ -353,15 +351,17 @@ mod tests {
     #[test]
     fn reserved_words_are_told_from_names_that_begin_like_them() {
         let kind = |text: &str| tokenize(text).tokens()[0].kind;
-        for keyword in Keyword::ALL {
-            let word = keyword.as_str();
-            assert_eq!(kind(word), TokenKind::Keyword(*keyword));
-            assert_eq!(kind(&format!("{word}(")), TokenKind::Keyword(*keyword));
-            assert_eq!(kind(&format!("{word} and more text")), TokenKind::Keyword(*keyword));
+        for (word, keyword) in RESERVED {
+            assert!(keyword.is_reserved() && keyword.is_word(), "{word:?}");
+            assert_eq!(kind(word), *keyword);
+            assert_eq!(kind(&format!("{word}(")), *keyword);
+            assert_eq!(kind(&format!("{word} and more text")), *keyword);
             for name in [format!("{word}_"), format!("{word}-and-more"), word.to_uppercase()] {
                 assert_eq!(kind(&name), TokenKind::Identifier, "{name:?}");
             }
         }
+        assert!(TokenKind::Identifier.is_word() && !TokenKind::Identifier.is_reserved());
+        assert!(!TokenKind::Integer.is_word() && !TokenKind::EndOfFile.is_word());
     }
 
     #[test]
