@@ -3,6 +3,8 @@
 //! Eight bytes of a text are a word, the first of them in its lowest byte. A class of bytes is a function that sets the
 //! high bit of each byte of a word that is in the class, and no other bit: so the length of a run is a number of zeros,
 //! and no branch depends on it.
+//!
+//! Names, of which a source has most, are looked for in all of it before.
 
 use std::ops::Range;
 
@@ -21,10 +23,8 @@ const fn splat(byte: u8) -> u64 {
 /// The word of the bytes from `at` on, with zeros behind the end of the text.
 #[inline]
 pub(crate) fn word_at(bytes: &[u8], at: usize) -> u64 {
-    match bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        Some(word) => u64::from_le_bytes(*word),
-        None => last_word(bytes, at),
-    }
+    let word = bytes.get(at..at.wrapping_add(WORD)).and_then(|word| word.try_into().ok());
+    word.map_or_else(|| last_word(bytes, at), u64::from_le_bytes)
 }
 
 #[cold]
@@ -41,24 +41,25 @@ pub(crate) fn is_byte(word: u64, byte: u8) -> u64 {
     !(((difference & !HIGHEST) + splat(0x7f)) | difference) & HIGHEST
 }
 
-/// Bytes that names are made of; see [`is_in_identifier`](constellation_types::is_in_identifier).
-#[inline]
-pub(crate) fn is_in_name(word: u64) -> u64 {
-    // The sum of a byte below 128 and `128 - first` has its high bit set from `first` on.
-    let is_between =
-        |word: u64, first: u8, last: u8| (word + splat(128 - first)) & !(word + splat(127 - last));
-    let low = word & !HIGHEST;
-    let letters = is_between(low | splat(0x20), b'a', b'z');
-    let digits = is_between(low, b'0', b'9');
-    let underscores = splat(0x80) - (low ^ splat(b'_'));
-    let hyphens = splat(0x80) - (low ^ splat(b'-'));
-    (letters | digits | underscores | hyphens) & !word & HIGHEST
+/// The names of a text, each at its place, with zeros between them and a word of zeros behind the end.
+pub(crate) fn names(bytes: &[u8]) -> Vec<u8> {
+    let mut names = Vec::with_capacity(bytes.len() + WORD);
+    names.extend(bytes.iter().map(|byte| if is_in_name(*byte) { *byte } else { 0 }));
+    names.extend([0; WORD]);
+    names
 }
 
-/// Bytes that are not in a class.
+/// What [`is_in_identifier`](constellation_types::is_in_identifier) is, without a table, so that many bytes are looked
+/// at in one step.
+fn is_in_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+/// Bytes of ASCII that are zero: the first of them, and some behind it.
 #[inline]
-pub(crate) fn others(class: u64) -> u64 {
-    !class & HIGHEST
+pub(crate) fn zeros(word: u64) -> u64 {
+    // A byte of one behind a zero is told as one, too.
+    word.wrapping_sub(LOWEST) & HIGHEST
 }
 
 /// How many bytes of a word are before the first that is in a class; some byte is.
@@ -67,16 +68,10 @@ pub(crate) fn first(class: u64) -> usize {
     class.trailing_zeros() as usize / 8
 }
 
-/// All bits of a word up to the high bit of the first byte that is in a class; some byte is.
+/// The bits of all bytes of a word before the first that is in a class; some byte is.
 #[inline]
-pub(crate) fn up_to_first(class: u64) -> u64 {
-    class ^ (class - 1)
-}
-
-/// Whether a byte of a word is no ASCII.
-#[inline]
-pub(crate) fn has_high_bit(word: u64) -> bool {
-    word & HIGHEST != 0
+pub(crate) fn before_first(class: u64) -> u64 {
+    (class ^ (class - 1)) >> 8
 }
 
 /// The first place in a part of a text that is in a class, or the end of the part.
@@ -104,36 +99,42 @@ mod tests {
     #[test]
     fn each_byte_is_told_in_each_place() {
         for byte in 0..=u8::MAX {
+            assert_eq!(is_in_name(byte), is_in_identifier(byte), "{byte}");
             for place in 0..WORD {
                 for around in [0, b'a', b'-', 0x7f, 0x80, 0xff] {
                     let mut bytes = [around; WORD];
                     bytes[place] = byte;
+                    let is_quote = bytes.map(|byte| if byte == b'"' { 0x80 } else { 0 });
                     let word = u64::from_le_bytes(bytes);
-                    let expected = |is_in: &dyn Fn(u8) -> bool| {
-                        u64::from_le_bytes(bytes.map(|byte| if is_in(byte) { 0x80 } else { 0 }))
-                    };
-                    assert_eq!(is_in_name(word), expected(&is_in_identifier), "{bytes:?}");
-                    assert_eq!(is_byte(word, b'"'), expected(&|byte| byte == b'"'), "{bytes:?}");
+                    assert_eq!(is_byte(word, b'"'), u64::from_le_bytes(is_quote), "{bytes:?}");
                 }
             }
         }
     }
 
     #[test]
-    fn the_first_byte_of_a_class_ends_what_is_before() {
+    fn names_stand_alone_at_their_places() {
+        let text = "a-b_1.C9(\"\u{e9}z\", [~0])\n@`{x}";
+        let names = names(text.as_bytes());
+        assert_eq!(names[..text.len()], *b"a-b_1\0C9\0\0\0\0z\0\0\0\0\x000\0\0\0\0\0\0x\0");
+        assert_eq!(names[text.len()..], [0; WORD]);
+    }
+
+    #[test]
+    fn the_first_zero_ends_what_is_before() {
         for length in 0..WORD {
-            let mut bytes = [b' '; WORD];
-            bytes[..length].fill(b'x');
-            let word = u64::from_le_bytes(bytes);
-            let ends = others(is_in_name(word));
-            assert_eq!(first(ends), length);
-            let mut before = [0; WORD];
-            before[..length].fill(b'x');
-            assert_eq!(word & up_to_first(ends) >> 8, u64::from_le_bytes(before));
-            assert!(!has_high_bit(word & up_to_first(ends)));
-            bytes[length] = 0x80;
-            assert!(has_high_bit(u64::from_le_bytes(bytes) & up_to_first(ends)));
+            for behind in [0, 1, b'x', 0x7f] {
+                let mut bytes = [behind; WORD];
+                bytes[..length].fill(b'x');
+                bytes[length] = 0;
+                let ends = zeros(u64::from_le_bytes(bytes));
+                assert_eq!(first(ends), length);
+                let mut before = [0; WORD];
+                before[..length].fill(b'x');
+                assert_eq!(u64::from_le_bytes(bytes) & before_first(ends), u64::from_le_bytes(before));
+            }
         }
+        assert_eq!(zeros(u64::from_le_bytes([1, b'-', 0x7f, b'z', b'0', b'_', 2, 1])), 0);
     }
 
     proptest! {

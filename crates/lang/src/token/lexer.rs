@@ -5,7 +5,7 @@
 
 use super::{MAX_SOURCE_BYTES, RESERVED, Token, TokenKind, TokenizedSource};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::scan::{WORD, find, first, has_high_bit, is_byte, is_in_name, others, up_to_first, word_at};
+use crate::scan::{WORD, before_first, find, first, is_byte, names, word_at, zeros};
 use crate::span::Span;
 
 /// What may start with a byte.
@@ -136,28 +136,32 @@ impl Lexer<'_> {
 
     fn tokens(&mut self) -> Vec<Token> {
         let bytes = self.bytes;
+        let names = names(bytes);
         // A token is about four bytes long with the space behind it. To grow costs more than what is left over.
         let mut tokens = Vec::with_capacity(bytes.len() / 3 + 1);
         // Some editors begin a file with a byte order mark. It is no part of the program.
         let mut at = if self.source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         while let Some(&byte) = bytes.get(at) {
-            let start = at;
+            let mut start = at;
             let (kind, end) = match STARTS[usize::from(byte)] {
                 Start::Space => {
                     at += 1;
                     continue;
                 }
                 Start::Comment => {
-                    at = find(bytes, start..bytes.len(), |word| is_byte(word, b'\n'));
+                    at = self.end_of_line(start);
                     continue;
                 }
-                Start::Name => short_name(bytes, start).unwrap_or_else(|known| self.long_name(start, known)),
+                Start::Name => name(&names, start),
                 Start::Number => self.number(start),
                 Start::String => self.string(start, true),
                 Start::Brace => self.brace(start, byte),
                 Start::Symbol => (SYMBOLS[usize::from(byte)], start + 1),
                 Start::Symbols => self.symbol(start, byte),
-                Start::Unknown => self.unknown(start),
+                Start::Unknown => {
+                    start = self.start_of_odd_name(&mut tokens, at);
+                    self.unknown(start, at)
+                }
             };
             tokens.push(Token { kind, span: span(start, end) });
             // Behind most tokens is one space.
@@ -168,19 +172,12 @@ impl Lexer<'_> {
         tokens
     }
 
-    /// A name of which the bytes before `known` are known to be of it.
-    fn long_name(&mut self, start: usize, known: usize) -> Lexed {
-        let end = find(self.bytes, known..self.bytes.len(), |word| others(is_in_name(word)));
-        if self.bytes.get(end).is_some_and(|byte| !byte.is_ascii())
-            && let Some(end) = self.odd_name(start, end)
-        {
-            return (TokenKind::Unknown, end);
-        }
-        // The only reserved word of more than eight bytes.
-        let is_otherwise = &self.bytes[start..end] == b"otherwise";
-        (if is_otherwise { TokenKind::Otherwise } else { TokenKind::Identifier }, end)
+    #[inline(never)]
+    fn end_of_line(&self, at: usize) -> usize {
+        find(self.bytes, at..self.bytes.len(), |word| is_byte(word, b'\n'))
     }
 
+    #[inline(never)]
     fn number(&self, start: usize) -> Lexed {
         let end_of_digits = |from: usize| {
             let digits = self.bytes[from..].iter().take_while(|byte| byte.is_ascii_digit());
@@ -193,6 +190,7 @@ impl Lexer<'_> {
     }
 
     /// A brace, which may end an interpolation.
+    #[inline(never)]
     fn brace(&mut self, start: usize, byte: u8) -> Lexed {
         match (byte, self.interpolations.last_mut()) {
             (b'}', Some(0)) => {
@@ -207,6 +205,7 @@ impl Lexer<'_> {
     }
 
     /// One of the symbols that another may follow in the same token.
+    #[inline(never)]
     fn symbol(&mut self, start: usize, byte: u8) -> Lexed {
         let next = self.bytes.get(start + 1).copied();
         let (length, kind) = match (byte, next) {
@@ -224,9 +223,19 @@ impl Lexer<'_> {
             (b'-', _) => (1, TokenKind::Minus),
             (b'<', _) => (1, TokenKind::Less),
             (b'>', _) => (1, TokenKind::Greater),
-            _ => return self.unknown(start),
+            _ => return self.unknown(start, start),
         };
         (kind, start + length)
+    }
+
+    /// Where the text at `at` starts, which starts no token: a letter beyond ASCII belongs to the name before it, which
+    /// is taken from the tokens.
+    #[cold]
+    fn start_of_odd_name(&self, tokens: &mut Vec<Token>, at: usize) -> usize {
+        let has_letter = self.source[at..].starts_with(char::is_alphanumeric);
+        let is_touched = |last: &mut Token| last.kind.is_word() && last.span.range().end == at;
+        let name = if has_letter { tokens.pop_if(is_touched) } else { None };
+        name.map_or(at, |name| name.span.range().start)
     }
 
     /// The end of a name with letters beyond ASCII, which is reported; none when it has none. Its letters up to `from`
@@ -245,10 +254,10 @@ impl Lexer<'_> {
         Some(end)
     }
 
-    /// A run of characters that start no token, reported once.
+    /// A run of characters that start no token, reported once, or a name with letters beyond ASCII from `at` on.
     #[cold]
-    fn unknown(&mut self, start: usize) -> Lexed {
-        if let Some(end) = self.odd_name(start, start) {
+    fn unknown(&mut self, start: usize, at: usize) -> Lexed {
+        if let Some(end) = self.odd_name(start, at) {
             return (TokenKind::Unknown, end);
         }
         let rest = &self.source[start..];
@@ -276,6 +285,7 @@ impl Lexer<'_> {
     }
 
     /// A string from its quote, or the rest of one from the `}` of an interpolation.
+    #[inline(never)]
     fn string(&mut self, start: usize, is_start: bool) -> Lexed {
         let mut at = start + 1;
         loop {
@@ -307,7 +317,7 @@ impl Lexer<'_> {
         let mut end = self.bytes.len();
         if !self.has_rescued_string {
             self.has_rescued_string = true;
-            end = find(self.bytes, start..self.bytes.len(), |word| is_byte(word, b'\n'));
+            end = self.end_of_line(start);
         }
         let message = "Parse error: the string has no end: '\"' expected";
         self.diagnostics.push(Diagnostic::error(Code::Syntax, span(start, end), message));
@@ -315,22 +325,26 @@ impl Lexer<'_> {
     }
 }
 
-/// A name of less than eight bytes; for another one, up to where it is known to be one.
+/// A name or a reserved word.
 #[inline]
-fn short_name(bytes: &[u8], start: usize) -> Result<Lexed, usize> {
-    let word = word_at(bytes, start);
-    let ends = others(is_in_name(word));
+fn name(names: &[u8], start: usize) -> Lexed {
+    let word = word_at(names, start);
+    let ends = zeros(word);
     if ends == 0 {
-        return Err(start + WORD);
+        return long_name(names, start);
     }
-    let up_to_end = up_to_first(ends);
-    // With a character beyond ASCII behind it, it may be longer.
-    if has_high_bit(word & up_to_end) {
-        return Err(start);
-    }
-    let word = word & up_to_end >> 8;
+    let word = word & before_first(ends);
     let (keyword, kind) = KEYWORDS[slot(word)];
-    Ok((if word == keyword { kind } else { TokenKind::Identifier }, start + first(ends)))
+    (if word == keyword { kind } else { TokenKind::Identifier }, start + first(ends))
+}
+
+/// A name of eight bytes or more.
+#[inline(never)]
+fn long_name(names: &[u8], start: usize) -> Lexed {
+    let end = find(names, start + WORD..names.len(), zeros);
+    // The only reserved word of more than eight bytes.
+    let is_otherwise = &names[start..end] == b"otherwise";
+    (if is_otherwise { TokenKind::Otherwise } else { TokenKind::Identifier }, end)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a source that is cut into tokens has at most 1 MiB")]
