@@ -126,6 +126,8 @@ pub enum SeededBug {
     HealedBeforePutRight,
     /// An import into a new directory gives it its name without locking it.
     ImportNotLocked,
+    /// An older copy of a document counts before the one that was written to put it right.
+    CopiesBeforeThirdNames,
     /// A damaged document whose name cannot be told stays where it is.
     UntoldDocumentsStay,
     /// Where frames are missing, those before them are applied to documents that are newer.
@@ -271,6 +273,7 @@ mod switch {
             Self::CutNamesForgotten,
             Self::HealedBeforePutRight,
             Self::ImportNotLocked,
+            Self::CopiesBeforeThirdNames,
             Self::UntoldDocumentsStay,
             Self::GapsTakeBack,
             Self::MissedEntriesBelieved,

@@ -31,6 +31,11 @@ fn a_copy_of_a_document_brings_nothing_back() {
 }
 
 #[test]
+fn a_document_under_a_third_name_counts_before_an_older_copy() {
+    documents::third_names(SETUP);
+}
+
+#[test]
 fn a_repair_that_a_crash_interrupted_is_done_in_the_same_way() {
     documents::interrupted_repairs(SETUP);
 }

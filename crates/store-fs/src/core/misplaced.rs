@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use constellation_store_core::VersionHistory;
+use constellation_store_core::{PipelineName, VersionHistory};
 
 use super::files::Files;
 use crate::documents::encode_history;
@@ -47,6 +47,13 @@ impl Misplaced {
             stem.push('~');
         }
     }
+}
+
+/// Whether a path is one to which a document of this name is copied before it gets its own.
+pub(super) fn is_spare_path(path: &str, name: &PipelineName) -> bool {
+    let tail = path.strip_prefix(VERSIONS).and_then(|path| path.strip_prefix('/')?.strip_suffix(".json"));
+    let tail = tail.and_then(|stem| stem.strip_prefix(&*escape(name.as_str())));
+    tail.is_some_and(|tail| !tail.is_empty() && tail.bytes().all(|byte| byte == b'~'))
 }
 
 /// Writes each document under its own file name, durably, and moves what is left under the other one to the quarantine.

@@ -380,6 +380,9 @@ impl Reader<'_> {
     /// The flat maps come first. A checkpoint writes what they refer to before them, so that a reader beside it finds
     /// the documents of all names that it found in `aliases.json`, and makes no versions up for them.
     fn json(&mut self) -> Result<Json> {
+        if self.vfs.length(MANIFEST).is_ok() {
+            self.files.push(MANIFEST.to_owned());
+        }
         let aliases = self.flat_map(ALIASES, decode_aliases)?;
         let has_aliases = aliases.is_some();
         let aliases = aliases.unwrap_or_default();

@@ -247,6 +247,31 @@ pub(crate) fn second_documents(setup: Setup) {
     }
 }
 
+/// A document that was to get its own file, and had it under a third name when the power was lost, counts before an older
+/// copy, though that was put aside and is back.
+pub(crate) fn third_names(setup: Setup) {
+    for (copy, other) in [("versions/0.json", B), ("versions/z.json", "versions/zz.json")] {
+        let tree = small_store();
+        let old = tree.files()[A].clone();
+        let mut core = setup.open(&tree);
+        commit(&mut core, &one(Operation::DeleteName { name: name("a") })).unwrap();
+        let expected = content(&core);
+        core.close().unwrap();
+        tree.put("versions/a~.json", tree.files()[A].clone());
+        tree.put(copy, old);
+        tree.put(other, tree.files()[B].clone());
+        for path in [A, "pack"] {
+            tree.discard(path);
+        }
+        for _ in 0..2 {
+            let core = setup.open(&tree);
+            assert_same(&content(&core), &expected);
+            drop(core);
+            tree.discard("pack");
+        }
+    }
+}
+
 /// What an opening makes of several names that lost their documents is the same after a crash that left some of it.
 pub(crate) fn interrupted_repairs(setup: Setup) {
     let damaged = |base: ModelVfs| {

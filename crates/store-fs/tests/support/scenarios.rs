@@ -64,6 +64,7 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("numbers of lost documents are not given again", openings::lost_documents),
     ("what is left of a document counts", openings::what_is_left_of_documents),
     ("copies of documents bring nothing back", |setup, _| documents::second_documents(setup)),
+    ("third names count before copies", |setup, _| documents::third_names(setup)),
     ("a file is not moved away for its case", |setup, _| documents::misplaced_by_case(setup)),
     ("names that were dropped stay away", |setup, _| documents::dropped_names(setup)),
     ("damaged numbers are bounded", |setup, _| documents::damaged_numbers(setup)),

@@ -11,6 +11,7 @@ use constellation_store_mem::{Change, StoredSource};
 
 use super::{Damage, DamagedHistory, OPERATION, Reader, read_file};
 use crate::core::health::Warning;
+use crate::core::misplaced::is_spare_path;
 use crate::documents::{FlatMap, decode_history, salvage_name, salvage_number};
 use crate::error::{FileError, in_one_line};
 use crate::journal::Found;
@@ -172,7 +173,8 @@ impl Reader<'_> {
     }
 
     /// Whether a document counts, as the name inside decides: of two of a name the one with the right file name does,
-    /// or else the first one. The other one is put aside: later it would not be told from the latest.
+    /// or else the one that an opening wrote to put it right, which is of the one that counted then, or else the first
+    /// one. The other one is put aside: later it would not be told from the latest.
     fn counts(&mut self, path: &str, stem: &str, name: &PipelineName, histories: &Histories) -> bool {
         let is_at_its_place = escape(name.as_str()) == stem;
         if !histories.contains_key(name) {
@@ -181,11 +183,22 @@ impl Reader<'_> {
             }
             return true;
         }
-        let other = if is_at_its_place { self.misplaced.remove(name) } else { Some(path.to_owned()) };
-        if let Some(path) = other {
+        let is_spare =
+            |path: &String| is_spare_path(path, name) && !seeded::is_on(SeededBug::CopiesBeforeThirdNames);
+        let path = path.to_owned();
+        let other = self.misplaced.get(name);
+        let counts = is_at_its_place || other.is_some_and(|other| is_spare(&path) && !is_spare(other));
+        if !counts {
             self.second(&path, name);
+            return false;
         }
-        is_at_its_place
+        if let Some(other) = self.misplaced.remove(name) {
+            self.second(&other, name);
+        }
+        if !is_at_its_place {
+            self.misplaced.insert(name.clone(), path);
+        }
+        true
     }
 
     /// Notes a document that does not count.
