@@ -5,6 +5,8 @@
 //!
 //! **Must not know:** rival engines, how a store works inside.
 
+#[cfg(any(feature = "rivals", feature = "service"))]
+pub mod disk;
 pub mod images;
 pub mod programs;
 pub mod report;

@@ -38,12 +38,6 @@ impl Settings {
     }
 }
 
-/// Waits until the disk has everything, so that no contender writes what is left of the one before: some of them leave
-/// much, and `syncfs` waits for all of it.
-pub(crate) fn start_clean() {
-    rustix::fs::sync();
-}
-
 /// Tells people what is going on, since it takes minutes.
 #[expect(clippy::print_stderr, reason = "the output of the program is the table alone")]
 pub(crate) fn progress(what: &str) {

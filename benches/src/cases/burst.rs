@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use constellation_benches::disk::start_clean;
 use constellation_benches::images::Program;
 use constellation_benches::report::{Goal, Measure, Report, Row};
 use constellation_store_core::{PipelineStore as _, PipelineStoreExt as _};
@@ -12,7 +13,7 @@ use constellation_store_fs::FileSystemPipelineStore;
 
 use super::all_threads;
 use crate::rivals::{Batcher, Fjall, Naive, NaiveFiles, NaiveMaps, Record, Redb, Rival, Sqlite};
-use crate::settings::{Settings, progress, start_clean};
+use crate::settings::{Settings, progress};
 
 const WRITERS: usize = 64;
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use constellation_benches::disk::start_clean;
 use constellation_benches::report::{Goal, Measure, Row};
 
 use crate::process::Serving;
@@ -22,6 +23,7 @@ pub(crate) fn of_stored(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     fill(&full, n_pipelines)?;
     let (name, _) = programs::numbered(n_pipelines - 1);
     let path = format!("/pipelines/{}", name.replace('/', "%2F"));
+    start_clean();
     let (mut with, mut without, mut memory) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..if settings.quick { 3 } else { 9 } {
         let (server, milliseconds) = first_answer(settings, &full, &path)?;

@@ -11,6 +11,13 @@ use serde::Deserialize;
 
 use crate::Settings;
 
+/// New programs are published as fast as can be for minutes, which the limits of a server are there to stop.
+const UNLIMITED: [(&str, &str); 3] = [
+    ("CONSTELLATION_MAX_STORED_IMAGES", "1000000000"),
+    ("CONSTELLATION_MAX_STORED_SOURCES", "1000000000"),
+    ("CONSTELLATION_MAX_STORED_BYTES", "1000000000000"),
+];
+
 /// How much a store has.
 #[derive(Deserialize)]
 pub(crate) struct Stored {
@@ -35,7 +42,8 @@ impl Serving {
     /// The server with a store of its own.
     pub(crate) fn server(settings: &Settings, store: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(&settings.binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--store"]).arg(store).stderr(Stdio::null());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--store"]).arg(store);
+        command.envs(UNLIMITED).stderr(Stdio::null());
         Self::start(command)
     }
 

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use constellation_benches::disk::start_clean;
 use constellation_benches::report::{Goal, Measure, Row};
 use constellation_lang::{FunctionTable, compile, tokenize};
 use constellation_store_core::{
@@ -24,6 +25,8 @@ use crate::{Settings, programs};
 const CONNECTIONS: u32 = 32;
 const COMPILING_CONNECTIONS: u32 = 64;
 const THREADS: u64 = 2;
+/// More than a store takes in a second.
+const MAX_PUBLICATIONS: u64 = 40_000;
 
 /// How long each round is, and how many there are.
 fn rounds(settings: &Settings) -> (u32, usize) {
@@ -136,6 +139,7 @@ pub(crate) fn compilations(settings: &Settings) -> anyhow::Result<Vec<Row>> {
         let lua = programs::compilations(round * 10_000_000);
         let script = script(&settings.directory, "compile", &lua)?;
         let measure = |serving: &Serving| {
+            start_clean();
             rate(&format!("{}/compile", serving.url), Some(&script), COMPILING_CONNECTIONS, seconds)
         };
         ours.push(measure(&both.server)?);
@@ -211,9 +215,10 @@ fn compiler_alone(seconds: u32) -> anyhow::Result<f64> {
 /// Publications a second by as many writers as there are connections.
 fn store_alone(settings: &Settings, seconds: u32) -> anyhow::Result<f64> {
     let functions = FunctionTable::new(constellation_stdlib::registry().signatures().cloned());
-    let n_programs = u64::from(seconds) * 4_000;
+    let n_programs = u64::from(seconds) * MAX_PUBLICATIONS;
     let publications =
         (0..n_programs).map(|number| compiled(&functions, number)).collect::<anyhow::Result<Vec<_>>>()?;
+    start_clean();
     let store = Arc::new(FileSystemPipelineStore::open(settings.new_store())?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let queue = Arc::new(std::sync::Mutex::new(publications));
@@ -239,6 +244,7 @@ fn store_alone(settings: &Settings, seconds: u32) -> anyhow::Result<f64> {
         anyhow::Ok(done)
     })?;
     let rate = f64::from(done) / start.elapsed().as_secs_f64();
+    ensure!(u64::from(done) < n_programs, "the store took all programs before its time was over");
     runtime.block_on(store.close())?;
     Ok(rate)
 }
