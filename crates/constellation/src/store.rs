@@ -187,14 +187,14 @@ pub(crate) fn refuse_other(directory: &Path) -> anyhow::Result<Occupant> {
 }
 
 /// Whether a server could keep its store in a directory: reads a store that is there, and asks whether it may be written.
-/// Changes nothing, and works beside a running server. Returns what is there.
-pub(crate) fn check_directory(directory: &Path) -> anyhow::Result<Occupant> {
+/// Changes nothing, and works beside a running server. Returns whether there is a store.
+pub(crate) fn check_directory(directory: &Path) -> anyhow::Result<bool> {
     let occupant = refuse_other(directory)?;
     if matches!(occupant, Occupant::Store) {
         FileSystemPipelineStore::options().read_only(true).check_after(None).open(directory)?;
     }
     check_access(directory)?;
-    Ok(occupant)
+    Ok(matches!(occupant, Occupant::Store))
 }
 
 /// Whether this process may write the directory of a store.

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use constellation_server::hash_api_key;
-use constellation_store_fs::archive::Occupant;
 use serde_json::{Value, json};
 
 use super::{Flags, Resolved, StoreConfig, check, read};
@@ -79,7 +78,7 @@ fn check_all(flags: &Flags, variable: impl Fn(&str) -> Option<OsString>) -> anyh
     logging::filter(logging::SERVE_LEVEL)?;
     let mut text = format!("the server would start, and listen on {}\n", config.listen);
     if let StoreConfig::Directory(directory) = &config.store
-        && matches!(check_directory(directory)?, Occupant::Nothing)
+        && !check_directory(directory)?
     {
         writeln!(text, "it would make a new store: there is none in '{}'", directory.display())?;
     }

@@ -7,7 +7,7 @@ use constellation_store_core::{ErrorKind, Operation};
 use constellation_store_fs::core::{Core, CoreOptions};
 use constellation_store_fs::vfs::{Fate, Fault, FaultMode, FaultVfs, ModelVfs, RealVfs, Vfs};
 
-use super::{Bases, segments};
+use super::{Bases, segments, warnings};
 use crate::support::crashes::{Distinct, fates};
 use crate::support::workloads::{Base, Setup};
 use crate::support::{
@@ -447,9 +447,8 @@ pub(super) fn catalogues_that_were_removed(setup: Setup, bases: &Bases) {
     let tree = bases.small.tree.copy();
     let expected = content_of(&bases.small.state);
     tree.decay("versions/a.json", |bytes| {
-        let text = String::from_utf8(std::mem::take(bytes)).unwrap();
-        let lines = text.lines().filter(|line| !line.contains("\"checksum\""));
-        *bytes = lines.collect::<Vec<_>>().concat().replace(",}", "}").into_bytes();
+        let word = bytes.windows(8).position(|bytes| bytes == b"checksum").unwrap();
+        bytes[word] = b'C';
     });
     tree.remove("pack/catalogue").unwrap();
     let core = setup.open(&tree);
