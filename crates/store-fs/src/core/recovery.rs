@@ -163,7 +163,10 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
     };
     let Json { mut parts, histories, salvaged, aliases, has_aliases, index } = match end {
         Some(_) => Json { parts: content, ..Json::default() },
-        None => reader.json()?,
+        None => {
+            reader.files.extend(manifest.is_some().then(|| MANIFEST.to_owned()));
+            reader.json()?
+        }
     };
     parts.revision = manifest.as_ref().map_or(Revision(0), |manifest| manifest.revision);
     if seeded::is_on(SeededBug::RevisionForgotten) {
@@ -380,9 +383,6 @@ impl Reader<'_> {
     /// The flat maps come first. A checkpoint writes what they refer to before them, so that a reader beside it finds
     /// the documents of all names that it found in `aliases.json`, and makes no versions up for them.
     fn json(&mut self) -> Result<Json> {
-        if self.vfs.length(MANIFEST).is_ok() {
-            self.files.push(MANIFEST.to_owned());
-        }
         let aliases = self.flat_map(ALIASES, decode_aliases)?;
         let has_aliases = aliases.is_some();
         let aliases = aliases.unwrap_or_default();

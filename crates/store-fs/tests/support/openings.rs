@@ -284,17 +284,26 @@ pub(super) fn crashes_while_a_lost_document_is_written(setup: Setup, bases: &Bas
 
 /// Files that somebody else put there, and did not sync, are durable before a commit refers to them.
 pub(super) fn files_of_others(setup: Setup, bases: &Bases) {
-    let tree = ModelVfs::new();
-    tree.create_root().unwrap();
-    for directory in ["images", "sources", "versions"] {
-        tree.create_directory(directory).unwrap();
+    for has_manifest in [false, true] {
+        let tree = ModelVfs::new();
+        tree.create_root().unwrap();
+        for directory in ["images", "sources", "versions"] {
+            tree.create_directory(directory).unwrap();
+        }
+        let put = |path: &str, bytes: &[u8]| tree.create(path).unwrap().write_all_at(0, bytes).unwrap();
+        for (path, bytes) in json_files_alone(&bases.small.tree).files() {
+            put(&path, &bytes);
+        }
+        let manifest = bases.small.tree.files().remove("store.json").unwrap();
+        if has_manifest {
+            put("store.json", &manifest);
+        }
+        let mut core = setup.open(&tree);
+        let left = tree.crash(&[]).files().remove("store.json");
+        assert_eq!(left == Some(manifest), has_manifest, "'store.json' is not durable");
+        commit(&mut core, &alias("another", 3)).unwrap();
+        assert_same(&content(&setup.open(&tree.crash(&[]))), &content(&core));
     }
-    for (path, bytes) in json_files_alone(&bases.small.tree).files() {
-        tree.create(&path).unwrap().write_all_at(0, &bytes).unwrap();
-    }
-    let mut core = setup.open(&tree);
-    commit(&mut core, &alias("another", 3)).unwrap();
-    assert_same(&content(&setup.open(&tree.crash(&[]))), &content(&core));
 }
 
 /// Unfinished files of two writers, and what was left by another one, are in nobody's way.
