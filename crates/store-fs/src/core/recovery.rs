@@ -161,12 +161,11 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         }
         None => (Parts::default(), None),
     };
-    let Json { mut parts, histories, salvaged, aliases, has_aliases, index } = match end {
-        Some(_) => Json { parts: content, ..Json::default() },
-        None => {
-            reader.files.extend(manifest.is_some().then(|| MANIFEST.to_owned()));
-            reader.json()?
-        }
+    let Json { mut parts, histories, salvaged, aliases, has_aliases, index } = if end.is_some() {
+        Json { parts: content, ..Json::default() }
+    } else {
+        reader.files.extend(manifest.is_some().then(|| MANIFEST.to_owned()));
+        reader.json()?
     };
     parts.revision = manifest.as_ref().map_or(Revision(0), |manifest| manifest.revision);
     if seeded::is_on(SeededBug::RevisionForgotten) {
