@@ -29,6 +29,8 @@ mod flags {
             cmd store {
                 /// Smaller counts and fewer rounds.
                 optional --quick
+                /// One case alone: `publish`, `burst`, `open`, `lookup`, `growth` or `alias`.
+                optional --only only: String
                 /// Where the stores are made; on the disk that is to be measured. All of it is removed at the end.
                 required --directory directory: PathBuf
                 /// Where the JSON goes.
@@ -48,8 +50,8 @@ mod flags {
 #[expect(clippy::print_stderr, reason = "the one place that reports a failure to the developer")]
 fn main() -> ExitCode {
     let result = match flags::Benches::from_env_or_exit().subcommand {
-        flags::BenchesCmd::Store(flags::Store { quick, directory, output }) => {
-            measure(quick, &directory, &output)
+        flags::BenchesCmd::Store(flags::Store { quick, only, directory, output }) => {
+            measure(quick, only, &directory, &output)
         }
         flags::BenchesCmd::Probe(flags::Probe { way, directory }) => process::answer(&way, &directory),
     };
@@ -63,12 +65,12 @@ fn main() -> ExitCode {
 }
 
 #[expect(clippy::print_stdout, reason = "the table is the output of the program")]
-fn measure(quick: bool, directory: &Path, output: &Path) -> anyhow::Result<()> {
+fn measure(quick: bool, only: Option<String>, directory: &Path, output: &Path) -> anyhow::Result<()> {
     // What a stopped run left is removed at the end: removed now, it would slow this run down.
     let run = directory.join(std::process::id().to_string());
     std::fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
     std::fs::create_dir(&run).with_context(|| format!("making {}; remove what is there", run.display()))?;
-    let settings = Settings { quick, directory: run };
+    let settings = Settings { quick, only, directory: run };
     let mut report = Report { quick, rows: Vec::new() };
     let save = |report: &Report| {
         std::fs::write(output, report.to_json()).with_context(|| format!("writing {}", output.display()))

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub(crate) struct Settings {
     /// Smaller counts and fewer rounds.
     pub(crate) quick: bool,
+    /// The one case that is measured; all of them if it is `None`.
+    pub(crate) only: Option<String>,
     /// Where all contenders keep their files.
     pub(crate) directory: PathBuf,
 }
@@ -30,6 +32,11 @@ impl Settings {
     /// How many names and images a few, a middling and a large store hold.
     pub(crate) fn sizes(&self) -> [u64; 3] {
         if self.quick { [100, 1_000, 5_000] } else { [100, 10_000, 100_000] }
+    }
+
+    /// Whether a case is asked for.
+    pub(crate) fn wants(&self, case: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == case)
     }
 
     /// A new directory for one contender.

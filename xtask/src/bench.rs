@@ -9,9 +9,10 @@ pub(crate) fn run(shell: &Shell, flags: &Bench) -> anyhow::Result<()> {
     // Below `target`, so on the disk that the sources are on: a temporary folder may be in memory.
     shell.create_dir("target/bench")?;
     match flags.subcommand {
-        BenchCmd::Store(flags::Store { quick }) => {
-            let arguments =
-                ["store", "--directory", "target/bench/store", "--output", "target/bench/store.json"];
+        BenchCmd::Store(flags::Store { quick, ref only }) => {
+            let mut arguments =
+                vec!["store", "--directory", "target/bench/store", "--output", "target/bench/store.json"];
+            arguments.extend(only.iter().flat_map(|case| ["--only", case]));
             measure(shell, "rivals", "constellation-benches", &arguments, quick)
         }
         BenchCmd::Lang(flags::Lang { quick }) => {

@@ -30,6 +30,8 @@ xflags::xflags! {
             cmd store {
                 /// Smaller counts and fewer rounds, in about a minute or two; the figures say less.
                 optional --quick
+                /// One case alone: `publish`, `burst`, `open`, `lookup`, `growth` or `alias`.
+                optional --only only: String
             }
             /// The compiler on programs of 10 to 10,000 declarations: prints a table, and leaves `target/bench/lang.json`.
             cmd lang {
