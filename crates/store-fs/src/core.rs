@@ -222,7 +222,8 @@ impl Core {
         files.sweep(reading.catalogue.is_some());
         let is_new = reading.manifest.is_none();
         // Where the catalogue is believed there was an opening that made it durable. A `store.json` alone may be a copy.
-        files.make_journal(reading.catalogue.is_some()).map_err(failed)?;
+        let is_believed = files.make_journal(reading.catalogue.is_some()).map_err(failed)?;
+        reading.catalogue = reading.catalogue.filter(|_| is_believed);
         let manifest = reading.manifest.take().unwrap_or_else(|| reading.new_manifest(options.clock.now()));
         let recovery::Reading {
             state,

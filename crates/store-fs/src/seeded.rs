@@ -65,8 +65,8 @@ pub enum SeededBug {
     SegmentsRemovedTogether,
     /// The last segment that a checkpoint removed is not synced before another one removes the next.
     LastRemovalNotSynced,
-    /// A directory stays whose entry could not be synced, so that the next sync is taken for its own.
-    UnsyncedDirectoryKept,
+    /// A missing directory of the journal is made while the catalogue tells the next opening to keep it.
+    MissingJournalMade,
     /// Segments that somebody removed may come back after the opening.
     RemovalsBelieved,
     /// A catalogue that somebody removed may come back after the opening.
@@ -243,7 +243,7 @@ mod switch {
             Self::JournalReadOnce,
             Self::SegmentsRemovedTogether,
             Self::LastRemovalNotSynced,
-            Self::UnsyncedDirectoryKept,
+            Self::MissingJournalMade,
             Self::RemovalsBelieved,
             Self::RemovedCatalogueForgotten,
             Self::MissedSegmentsBelieved,

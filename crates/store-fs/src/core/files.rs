@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::FileError;
-use crate::layout::{IMAGES, JOURNAL, MANIFEST, PACK, QUARANTINE, SOURCES, TEMPORARY_PREFIX, VERSIONS};
+use crate::layout::{
+    CATALOGUE, IMAGES, JOURNAL, MANIFEST, PACK, QUARANTINE, SOURCES, TEMPORARY_PREFIX, VERSIONS,
+};
 use crate::parallel::{self, MANY_FILES};
 use crate::seeded::{self, SeededBug};
 use crate::vfs::{EntryKind, Vfs, VfsFile, parent};
@@ -147,7 +149,7 @@ impl Files {
         renamed
     }
 
-    /// Makes a directory below the root, durably, unless it is there.
+    /// Makes a directory below the root, durably, unless there is something in it.
     ///
     /// An empty one is made anew. If the sync failed that was to make it durable, another one need not do so; and
     /// until one succeeded nothing is put into it.
@@ -156,33 +158,40 @@ impl Files {
             // It fails where there is none, and where there is something in it.
             let _ = self.vfs.remove_directory(path);
         }
-        self.keep_directory(path)
-    }
-
-    /// Makes a directory below the root, durably, unless it is there, which takes no room then.
-    pub(crate) fn keep_directory(&self, path: &str) -> Result<(), FileError> {
-        let is_made = match self.vfs.create_directory(path) {
-            Ok(()) => true,
+        match self.vfs.create_directory(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(FileError::new("create", path, error))
+            }
             // It may be there without being durable, so it is synced in either case.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => false,
-            Err(error) => return Err(FileError::new("create", path, error)),
-        };
-        let synced = self.sync_directory("");
-        if synced.is_err() && is_made && !seeded::is_on(SeededBug::UnsyncedDirectoryKept) {
-            // A later sync would prove nothing, so that whoever needs it next is to make it anew.
-            let _ = self.vfs.remove_directory(path);
+            _ => self.sync_directory(""),
         }
-        synced
     }
 
-    /// Makes the directory of the journal. One that `is_known` was there at a checkpoint of this directory, and stays
-    /// if it is empty, so that an opening takes no room.
+    /// Makes the directory of the journal. Returns whether a catalogue that `is_believed` is still there.
+    ///
+    /// If it is, the directory was durable before the catalogue was written, and stays if it is empty, so that an opening
+    /// takes no room. Where the directory is missing the catalogue goes first: the next opening could not tell one that
+    /// was made and could not be synced from one that is durable.
     ///
     /// What others removed from it is made durable: a segment that came back would be applied, to files that are newer
     /// or of another store.
-    pub(crate) fn make_journal(&self, is_known: bool) -> Result<(), FileError> {
-        if is_known { self.keep_directory(JOURNAL) } else { self.ensure_directory(JOURNAL) }?;
-        if seeded::is_on(SeededBug::RemovalsBelieved) { Ok(()) } else { self.sync_directory(JOURNAL) }
+    pub(crate) fn make_journal(&self, is_believed: bool) -> Result<bool, FileError> {
+        let is_known = is_believed && (self.has_journal() || seeded::is_on(SeededBug::MissingJournalMade));
+        if is_believed && !is_known {
+            self.remove(CATALOGUE)?;
+            self.sync_directory(PACK)?;
+        }
+        if is_known { self.sync_directory("") } else { self.ensure_directory(JOURNAL) }?;
+        if !seeded::is_on(SeededBug::RemovalsBelieved) {
+            self.sync_directory(JOURNAL)?;
+        }
+        Ok(is_known)
+    }
+
+    /// What is there and cannot be read is found out when it is used.
+    fn has_journal(&self) -> bool {
+        let listed = self.vfs.list(JOURNAL).map_err(FileError::at("list", JOURNAL));
+        !listed.is_err_and(|error| error.is_not_found())
     }
 
     pub(crate) fn sync_directory(&self, path: &str) -> Result<(), FileError> {

@@ -17,15 +17,16 @@ use crate::support::{
 
 /// A sync of a directory failed, and the system takes it for done. Another one proves nothing.
 pub(super) fn failed_syncs(setup: Setup, bases: &Bases) {
-    // Of which the catalogue is believed, so that an empty `journal` stays.
+    // Of which the catalogue is believed, so that an empty `journal` would stay.
     let without_journal = Base { tree: bases.small.tree.copy(), state: bases.small.state.clone() };
     without_journal.tree.discard("journal");
-    // In the last case the process is killed right after the failure, and cleans nothing up.
+    // In the last two cases the process is killed right after the failure, and cleans nothing up.
     for (base, mode) in [
         (&Base::empty(), FaultMode::Once),
         (&bases.with_journal, FaultMode::Once),
         (&without_journal, FaultMode::Once),
         (&Base::empty(), FaultMode::Sticky),
+        (&without_journal, FaultMode::Sticky),
     ] {
         for call in 0.. {
             let tree = base.tree.copy();
