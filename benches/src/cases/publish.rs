@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use constellation_benches::images::Program;
 use constellation_benches::report::{Goal, Measure, Report, Row};
-use constellation_store_core::PipelineStoreExt as _;
+use constellation_store_core::{PipelineStore as _, PipelineStoreExt as _};
 use constellation_store_fs::{FileSystemPipelineStore, OpenOptions};
 
 use super::one_thread;
@@ -14,6 +14,7 @@ use crate::settings::{Settings, progress};
 use constellation_benches::turns::{Contender, take_turns};
 
 const OURS: &str = "ours";
+const BY_ITS_THREAD: &str = "ours, by the thread of the store";
 const READY: &str = "SQLite, document ready";
 const FLOOR: &str = "prewritten file, one fdatasync";
 
@@ -29,11 +30,16 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()
     let runtime = one_thread()?;
     let place = settings.place("publish");
     let ours = quiet().open(place.join("ours"))?;
+    let by_its_thread = quiet().commit_on_caller(false).open(place.join("by-its-thread"))?;
     let mut ready = Sqlite::open(&place.join("sqlite-ready"))?;
     let mut floor = Prewritten::create(&place.join("prewritten"))?;
     let mut contenders = vec![
         Contender::new(OURS, |operation: &Operation| {
             runtime.block_on(ours.publish(operation.program.publication()))?;
+            Ok(())
+        }),
+        Contender::new(BY_ITS_THREAD, |operation: &Operation| {
+            runtime.block_on(by_its_thread.publish(operation.program.publication()))?;
             Ok(())
         }),
         rival::<Sqlite>(&place)?,
@@ -68,14 +74,17 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()
         });
     }
     drop(contenders);
-    runtime.block_on(constellation_store_core::PipelineStore::close(&ours))?;
+    for store in [ours, by_its_thread] {
+        runtime.block_on(store.close())?;
+    }
     Ok(())
 }
 
-/// A store that writes no JSON files while single operations are timed: that would disturb the rivals as much as
-/// itself. What writing them costs is in the sustained rate.
+/// A store that commits where it is called, as its rivals do, and writes no JSON files while single operations are timed:
+/// that would disturb the rivals as much as itself. What writing them costs is in the sustained rate.
 pub(super) fn quiet() -> OpenOptions {
     FileSystemPipelineStore::options()
+        .commit_on_caller(true)
         .checkpoint_after_bytes(48 << 20)
         .checkpoint_after_idle(Duration::from_hours(1))
 }

@@ -137,7 +137,10 @@ async fn open_to_read(directory: &Path) -> anyhow::Result<FileSystemPipelineStor
 /// Opens a store that is there, to change it; `beside` is what can be done while another process has it.
 async fn open_to_write(directory: &Path, beside: &'static str) -> anyhow::Result<FileSystemPipelineStore> {
     require(directory)?;
-    let store = FileSystemPipelineStore::open(directory).map_err(|error| advise(error, beside))?;
+    let store = FileSystemPipelineStore::options()
+        .commit_on_caller(true)
+        .open(directory)
+        .map_err(|error| advise(error, beside))?;
     let status = store.status().await?;
     for warning in &status.warnings {
         warn(warning);

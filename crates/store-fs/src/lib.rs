@@ -26,5 +26,6 @@ mod seeded;
 mod store;
 pub mod verify;
 pub mod vfs;
+mod writer;
 
 pub use store::{FileSystemPipelineStore, OpenOptions};

@@ -12,7 +12,8 @@ use constellation_store_core::{PipelineImage, Result, SourceHash, StructuralHash
 use futures_channel::oneshot;
 
 use crate::core::{Checker, Loaded, Loader, Lost, Mirror, Suspect};
-use crate::store::{Request as WriterRequest, closed, start_thread};
+use crate::store::closed;
+use crate::writer::{Queue, Request as WriterRequest, start_thread};
 
 enum Request {
     Image(StructuralHash, Reply<Arc<PipelineImage>>),
@@ -50,11 +51,7 @@ impl fmt::Debug for Reader {
 impl Reader {
     /// Starts the thread. What is lost is told to `writer`. It checks the files as often as
     /// `checks` says.
-    pub(crate) fn start(
-        loader: Loader,
-        writer: Sender<WriterRequest>,
-        checks: Option<Checks>,
-    ) -> Result<Self> {
+    pub(crate) fn start(loader: Loader, writer: Queue, checks: Option<Checks>) -> Result<Self> {
         let (sender, receiver) = channel();
         let thread = start_thread("constellation-store-reader", move || {
             Work { loader, writer }.run(&receiver, checks);
@@ -103,7 +100,7 @@ impl Reader {
 
 struct Work {
     loader: Loader,
-    writer: Sender<WriterRequest>,
+    writer: Queue,
 }
 
 impl Work {

@@ -1,10 +1,8 @@
-//! The store: a thread that owns the core, and readers that share its state.
+//! The store: a core that one thread at a time has, and readers that share its state.
 
 use std::fmt;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,19 +16,17 @@ use futures_channel::oneshot;
 use futures_core::stream::BoxStream;
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::core::{Core, CoreOptions, Lost, Mirror, Shared, Work};
+use crate::core::{Core, CoreOptions, Shared};
 use crate::error::of_store;
 use crate::reader::{Checks, Reader};
 use crate::vfs::{RealVfs, Vfs};
-
-/// The most commits that are answered together.
-const MAX_BATCH: usize = 1024;
+use crate::writer::{Queue, Request, Writer};
 
 /// A store in a directory: every commit is in its journal before it is acknowledged, and the JSON files that people
 /// read and copy follow within seconds.
 ///
 /// Reads take no system call. Commits are made durable by one thread, which ends with the store; those that come
-/// while it writes share the next sync.
+/// while it writes share the next sync. [`OpenOptions::commit_on_caller`] saves that thread where nobody shares it.
 ///
 /// ```
 /// use constellation_store_fs::FileSystemPipelineStore;
@@ -56,8 +52,8 @@ pub struct FileSystemPipelineStore {
     shared: Arc<Shared>,
     vfs: Arc<dyn Vfs>,
     reader: Reader,
-    requests: Mutex<Option<Sender<Request>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Writer,
+    commits_on_caller: bool,
 }
 
 /// How a store is opened.
@@ -65,6 +61,7 @@ pub struct FileSystemPipelineStore {
 pub struct OpenOptions {
     core: CoreOptions,
     idle: Duration,
+    commits_on_caller: bool,
     check_after: Option<Duration>,
     check_every: Duration,
     is_read_only: bool,
@@ -75,6 +72,7 @@ impl Default for OpenOptions {
         Self {
             core: CoreOptions::default(),
             idle: Duration::from_secs(2),
+            commits_on_caller: false,
             check_after: Some(Duration::from_secs(5)),
             check_every: Duration::from_hours(24),
             is_read_only: false,
@@ -99,6 +97,17 @@ impl OpenOptions {
     /// again as often.
     pub fn checkpoint_after_idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
+        self
+    }
+
+    /// Commits on the thread that polls the commit, which waits for the disk meanwhile, when no other commit is under
+    /// way; otherwise, and without this, one thread of the store commits for all.
+    ///
+    /// That saves two switches between threads for a commit that comes alone. On a virtual machine with nothing else to
+    /// do they take as long as half a sync. It is for programs that wait for each commit anyway, as commands and tools
+    /// do. In a server, or wherever an executor has other tasks for its threads, leave it off.
+    pub fn commit_on_caller(mut self, commits_on_caller: bool) -> Self {
+        self.commits_on_caller = commits_on_caller;
         self
     }
 
@@ -151,7 +160,7 @@ impl OpenOptions {
     ///
     /// Those of [`OpenOptions::open`].
     pub fn open_on(self, vfs: Arc<dyn Vfs>) -> Result<FileSystemPipelineStore> {
-        let Self { core: options, idle, check_after, check_every, is_read_only } = self;
+        let Self { core: options, idle, commits_on_caller, check_after, check_every, is_read_only } = self;
         let core = if is_read_only {
             Core::open_read_only(&vfs, options)
         } else {
@@ -159,135 +168,11 @@ impl OpenOptions {
         };
         let core = core.map_err(|error| of_store(error, &*vfs))?;
         let shared = Arc::clone(core.shared());
-        let (sender, receiver) = channel();
+        let (queue, queued) = Queue::new();
         let checks = check_after.map(|after| Checks { after, every: check_every });
-        let reader = Reader::start(core.loader(), sender.clone(), checks)?;
-        let (files, work) = channel::<Work>();
-        let done = sender.clone();
-        // It ends with the writer.
-        start_thread("constellation-store-files", move || {
-            for work in work {
-                work.run();
-                let _ = done.send(Request::WorkDone);
-            }
-        })?;
-        let writer = start_thread("constellation-store", move || write(core, &receiver, &files, idle))?;
-        Ok(FileSystemPipelineStore {
-            shared,
-            vfs,
-            reader,
-            requests: Mutex::new(Some(sender)),
-            writer: Mutex::new(Some(writer)),
-        })
-    }
-}
-
-pub(crate) enum Request {
-    Commit(VerifiedCommit, oneshot::Sender<Answer>),
-    /// What a reader found to be lost.
-    PutAside(Lost, Sender<()>),
-    /// A file that a check suspects.
-    LookAt(Mirror, Sender<()>),
-    /// A step of a checkpoint was done, or a segment was made.
-    WorkDone,
-    /// The store is dropped.
-    Abandon,
-    Close(oneshot::Sender<Result<()>>),
-}
-
-/// What the writer thread does: it commits, and lets another thread write the files.
-fn write(mut core: Core, requests: &Receiver<Request>, files: &Sender<Work>, idle: Duration) {
-    // A failed checkpoint is in the status. It is tried again after a pause, or at the bound of the backlog, and
-    // commits go on meanwhile.
-    let mut has_failed = false;
-    loop {
-        if core.is_checkpoint_due() && !has_failed {
-            has_failed = core.begin_checkpoint().is_err();
-        }
-        if let Some(work) = core.next_spare() {
-            // If the thread ended with a defect, commits write zeros themselves.
-            let _ = files.send(work);
-        }
-        if let Some(work) = core.next_work()
-            && let Err(unsent) = files.send(work)
-        {
-            // The thread ended with a defect; commits then wait for files.
-            unsent.0.run();
-            has_failed = core.finish_work().is_err();
-            continue;
-        }
-        let request = if core.is_dirty() && !core.is_in_checkpoint() {
-            match requests.recv_timeout(idle) {
-                Err(RecvTimeoutError::Timeout) => {
-                    has_failed = core.begin_checkpoint().is_err();
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => Request::Abandon,
-                Ok(request) => request,
-            }
-        } else {
-            requests.recv().unwrap_or(Request::Abandon)
-        };
-        let request = match request {
-            Request::Commit(commit, reply) => {
-                let (batch, other) = gather((commit, reply), requests);
-                commit_all(&mut core, batch);
-                has_failed &= core.is_checkpoint_due();
-                other
-            }
-            other => Some(other),
-        };
-        match request {
-            None | Some(Request::Commit(..)) => {}
-            Some(Request::WorkDone) => has_failed |= core.finish_work().is_err(),
-            Some(Request::PutAside(lost, reply)) => {
-                core.put_aside(&lost);
-                let _ = reply.send(());
-            }
-            Some(Request::LookAt(mirror, reply)) => {
-                core.look_at(&mirror);
-                let _ = reply.send(());
-            }
-            Some(Request::Close(reply)) => {
-                let _ = reply.send(core.close());
-                return;
-            }
-            Some(Request::Abandon) => {
-                core.abandon();
-                return;
-            }
-        }
-    }
-}
-
-/// The answer to a commit, and the commit, whose memory is given back where it was taken: elsewhere that takes longer,
-/// and what takes long on the writer thread, everybody waits for.
-type Answer = (Result<Committed>, VerifiedCommit);
-
-/// A commit that waits for its answer.
-type Waiting = (VerifiedCommit, oneshot::Sender<Answer>);
-
-/// The commits that share what the first one waits for: those that are there already, since waiting for more would
-/// cost more than it saves. Also the first request after them that is none.
-fn gather(first: Waiting, requests: &Receiver<Request>) -> (Vec<Waiting>, Option<Request>) {
-    let mut batch = vec![first];
-    while batch.len() < MAX_BATCH {
-        match requests.try_recv() {
-            Ok(Request::Commit(commit, reply)) => batch.push((commit, reply)),
-            Ok(other) => return (batch, Some(other)),
-            // When everybody is gone, the next look tells it again.
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-        }
-    }
-    (batch, None)
-}
-
-fn commit_all(core: &mut Core, batch: Vec<Waiting>) {
-    let (commits, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-    let answers = core.commit_batch(&commits);
-    for ((reply, answer), commit) in replies.into_iter().zip(answers).zip(commits) {
-        // Whoever asked may have gone; the commit is made all the same.
-        let _ = reply.send((answer, commit));
+        let reader = Reader::start(core.loader(), queue.clone(), checks)?;
+        let writer = Writer::start(core, queue, queued, idle)?;
+        Ok(FileSystemPipelineStore { shared, vfs, reader, writer, commits_on_caller })
     }
 }
 
@@ -360,19 +245,6 @@ impl FileSystemPipelineStore {
             }
         }
     }
-
-    fn send(&self, request: Request) -> bool {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.as_ref().is_some_and(|requests| requests.send(request).is_ok())
-    }
-}
-
-/// Starts a thread of the store.
-pub(crate) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
-        let message = "no thread can be started for it";
-        StoreError::new(ErrorKind::Unavailable, "open store", message).with_source(error)
-    })
 }
 
 pub(crate) fn closed(operation: &'static str) -> StoreError {
@@ -385,13 +257,7 @@ impl Drop for FileSystemPipelineStore {
     fn drop(&mut self) {
         // It may wait for the writer.
         self.reader.stop();
-        if let Some(requests) = self.requests.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let _ = requests.send(Request::Abandon);
-        }
-        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // If it panicked, the panic was told when it happened.
-            let _ = writer.join();
-        }
+        self.writer.stop();
     }
 }
 
@@ -413,8 +279,13 @@ impl PipelineStore for FileSystemPipelineStore {
         const OPERATION: &str = "commit";
         let commit = VerifiedCommit::new(commit)?;
         self.check_stored(&commit).await;
+        if self.commits_on_caller
+            && let Some(answer) = self.writer.commit_here(&commit)
+        {
+            return answer;
+        }
         let (reply, answer) = oneshot::channel();
-        if !self.send(Request::Commit(commit, reply)) {
+        if !self.writer.send(Request::Commit(commit, reply)) {
             return Err(closed(OPERATION));
         }
         match answer.await {
@@ -494,7 +365,7 @@ impl PipelineStore for FileSystemPipelineStore {
 
     async fn close(&self) -> Result<()> {
         let (reply, answer) = oneshot::channel();
-        if !self.send(Request::Close(reply)) {
+        if !self.writer.send(Request::Close(reply)) {
             return Ok(());
         }
         // Without an answer another call closed it first.

@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::fmt;
 use std::io;
 use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -14,10 +13,9 @@ use constellation_store_core::{
 };
 use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_fs::core::{Core, CoreOptions};
-use constellation_store_fs::vfs::{
-    Entry, Fault, FaultMode, FaultVfs, ModelVfs, Stamp, Vfs, VfsFile, VfsLock,
-};
+use constellation_store_fs::vfs::{Fault, FaultMode, FaultVfs, ModelVfs, Vfs};
 use futures_util::FutureExt as _;
+use support::hooked::Hooked;
 use support::{
     alias, as_vfs, assert_same, commit, commit_batch, content, image, kind_of, name, one, open, options,
     publish, small_store,
@@ -157,12 +155,10 @@ fn at_the_bound_of_the_backlog_a_batch_fails_when_the_files_cannot_be_written() 
 }
 
 /// Counts syncs, and lets none return before everybody who takes part has a commit in the queue.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 struct Gate {
-    inner: ModelVfs,
-    /// What the next reading of a segment finds.
-    once: Arc<Mutex<Option<Vec<u8>>>>,
-    counts: Arc<(Mutex<Counts>, Condvar)>,
+    counts: Mutex<Counts>,
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -176,127 +172,40 @@ const WRITERS: usize = 64;
 
 impl Gate {
     fn count(&self) {
-        let (counts, changed) = &*self.counts;
-        let mut counts = counts.lock().unwrap();
+        let mut counts = self.counts.lock().unwrap();
         counts.syncs += 1;
-        let _open = changed
+        let _open = self
+            .changed
             .wait_while(counts, |counts| counts.is_closed && !counts.queued.is_multiple_of(WRITERS))
             .unwrap();
     }
 
     fn queued(&self) {
-        let (counts, changed) = &*self.counts;
-        counts.lock().unwrap().queued += 1;
-        changed.notify_all();
-    }
-}
-
-impl fmt::Display for Gate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a gate")
-    }
-}
-
-#[derive(Debug)]
-struct GateFile(Box<dyn VfsFile>, Gate);
-
-impl VfsFile for GateFile {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write_at(offset, bytes)
-    }
-
-    fn set_length(&mut self, length: u64) -> io::Result<()> {
-        self.0.set_length(length)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.1.count();
-        self.0.sync()
-    }
-}
-
-impl Vfs for Gate {
-    fn create_root(&self) -> io::Result<()> {
-        self.inner.create_root()
-    }
-
-    fn wait_for_root(&self) -> io::Result<()> {
-        self.inner.wait_for_root()
-    }
-
-    fn create_directory(&self, path: &str) -> io::Result<()> {
-        self.inner.create_directory(path)
-    }
-
-    fn list(&self, path: &str) -> io::Result<Vec<Entry>> {
-        self.inner.list(path)
-    }
-
-    fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
-        let once = if path.starts_with("journal/") { self.once.lock().unwrap().take() } else { None };
-        once.map_or_else(|| self.inner.read(path, limit), Ok)
-    }
-
-    fn length(&self, path: &str) -> io::Result<u64> {
-        self.inner.length(path)
-    }
-
-    fn stamp(&self, path: &str) -> io::Result<Stamp> {
-        self.inner.stamp(path)
-    }
-
-    fn create(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {
-        Ok(Box::new(GateFile(self.inner.create(path)?, self.clone())))
-    }
-
-    fn open(&self, path: &str) -> io::Result<Box<dyn VfsFile>> {
-        Ok(Box::new(GateFile(self.inner.open(path)?, self.clone())))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.inner.rename(from, to)
-    }
-
-    fn remove(&self, path: &str) -> io::Result<()> {
-        self.inner.remove(path)
-    }
-
-    fn remove_directory(&self, path: &str) -> io::Result<()> {
-        self.inner.remove_directory(path)
-    }
-
-    fn sync_directory(&self, path: &str) -> io::Result<()> {
-        self.count();
-        self.inner.sync_directory(path)
-    }
-
-    fn lock(&self, path: &str) -> io::Result<VfsLock> {
-        self.inner.lock(path)
-    }
-
-    fn check_lock(&self) -> io::Result<()> {
-        self.inner.check_lock()
+        self.counts.lock().unwrap().queued += 1;
+        self.changed.notify_all();
     }
 }
 
 #[test]
 fn commits_of_many_threads_share_syncs() {
     const ROUNDS: usize = 5;
-    let gate = Gate { inner: ModelVfs::new(), once: Arc::default(), counts: Arc::default() };
+    let tree = ModelVfs::new();
+    let gate = Arc::new(Gate::default());
+    let counted = Arc::clone(&gate);
     let store = FileSystemPipelineStore::options()
         .checkpoint_after_idle(Duration::from_hours(1))
-        .open_on(Arc::new(gate.clone()))
+        .open_on(Arc::new(Hooked::on_sync(&tree, move || counted.count())))
         .unwrap();
     let store = Arc::new(store);
     let before = {
-        let mut counts = gate.counts.0.lock().unwrap();
+        let mut counts = gate.counts.lock().unwrap();
         counts.is_closed = true;
         counts.syncs
     };
     let barrier = Arc::new(Barrier::new(WRITERS));
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
-            let (store, gate, barrier) = (Arc::clone(&store), gate.clone(), Arc::clone(&barrier));
+            let (store, gate, barrier) = (Arc::clone(&store), Arc::clone(&gate), Arc::clone(&barrier));
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                 let mut answers = Vec::new();
@@ -320,11 +229,11 @@ fn commits_of_many_threads_share_syncs() {
         .collect();
     revisions.sort_unstable();
     assert_eq!(revisions, (1..=(WRITERS * ROUNDS) as u64).collect::<Vec<_>>());
-    let syncs = gate.counts.0.lock().unwrap().syncs - before;
+    let syncs = gate.counts.lock().unwrap().syncs - before;
     // The first to come has a frame, everybody else of the round shares one; and some for making segments.
     assert!(syncs <= 2 * ROUNDS + 10, "{syncs} syncs for {} commits", WRITERS * ROUNDS);
     drop(store);
-    assert_eq!(open(&gate.inner.crash(&[])).shared().state().revision().0, (WRITERS * ROUNDS) as u64);
+    assert_eq!(open(&tree.crash(&[])).shared().state().revision().0, (WRITERS * ROUNDS) as u64);
 }
 
 #[test]
@@ -367,10 +276,17 @@ fn a_segment_that_is_read_while_frames_are_written_is_not_taken_for_damaged() {
     // The second frame was read before it was written, the third one after.
     let mut mixed = bytes.clone();
     mixed[frames[1]..frames[2]].fill(0);
-    let vfs = Gate { inner: tree.clone(), once: Arc::default(), counts: Arc::default() };
-    *vfs.once.lock().unwrap() = Some(mixed);
-    let reader = Core::open_read_only(&(Arc::new(vfs.clone()) as Arc<dyn Vfs>), options).unwrap();
-    assert!(vfs.once.lock().unwrap().is_none());
+    let once = Arc::new(Mutex::new(Some(mixed)));
+    let left = Arc::clone(&once);
+    let vfs =
+        Hooked::on_read(
+            &tree,
+            move |path| {
+                if path.starts_with("journal/") { left.lock().unwrap().take() } else { None }
+            },
+        );
+    let reader = Core::open_read_only(&(Arc::new(vfs) as Arc<dyn Vfs>), options).unwrap();
+    assert!(once.lock().unwrap().is_none());
     assert_same(&content(&reader), &content(&core));
     assert_eq!(reader.shared().status().warnings, [""; 0]);
 }

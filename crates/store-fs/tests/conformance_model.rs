@@ -1,5 +1,6 @@
 //! The conformance suite on the model file system, with a loss of power whenever a store is opened again, and with
-//! bounds so small that checkpoints come all the time.
+//! bounds so small that checkpoints come all the time: once with commits on the thread of the store, and once on that of
+//! the caller.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -12,8 +13,8 @@ use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_fs::vfs::ModelVfs;
 use futures_util::future::BoxFuture;
 
-#[derive(Default)]
 struct Models {
+    commit_on_caller: bool,
     places: Mutex<BTreeMap<String, ModelVfs>>,
 }
 
@@ -24,6 +25,7 @@ impl Backend for Models {
             let vfs = places.get(place).map_or_else(ModelVfs::new, |vfs| vfs.crash(&[]));
             places.insert(place.to_owned(), vfs.clone());
             let store = FileSystemPipelineStore::options()
+                .commit_on_caller(self.commit_on_caller)
                 .checkpoint_after_bytes(4_000)
                 .checkpoint_after_idle(Duration::from_millis(1))
                 .backlog_bytes(20_000)
@@ -45,5 +47,7 @@ impl Backend for Models {
 }
 
 fn main() -> ExitCode {
-    run(Models::default())
+    let outcomes =
+        [false, true].map(|commit_on_caller| run(Models { commit_on_caller, places: Mutex::default() }));
+    outcomes.into_iter().find(|outcome| *outcome != ExitCode::SUCCESS).unwrap_or(ExitCode::SUCCESS)
 }

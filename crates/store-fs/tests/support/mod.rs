@@ -4,6 +4,7 @@
 
 pub(crate) mod buggy;
 pub(crate) mod crashes;
+pub(crate) mod hooked;
 pub(crate) mod log;
 pub(crate) mod reading;
 pub(crate) mod workloads;
