@@ -8,6 +8,7 @@ mod open;
 mod publish;
 mod stored;
 
+use constellation_benches::disk::wait_for_old_deletions;
 use constellation_benches::report::Report;
 use tokio::runtime::{Builder, Runtime};
 
@@ -22,8 +23,8 @@ const ON_NEW: [(&str, OnNew); 2] = [("publish", publish::run), ("burst", burst::
 const ON_STORED: [(&str, OnStored); 4] =
     [("open", open::run), ("lookup", lookup::run), ("growth", growth::run), ("alias", alias::run)];
 
-/// Measures everything that is asked for, and hands the report so far to `save` after each case: a run that is stopped keeps what it
-/// has measured.
+/// Measures everything that is asked for, and hands the report so far to `save` after each case: a run that is stopped
+/// keeps what it has measured.
 pub(crate) fn run(
     settings: &Settings,
     report: &mut Report,
@@ -32,6 +33,7 @@ pub(crate) fn run(
     let on_new: Vec<_> = ON_NEW.into_iter().filter(|(name, _)| settings.wants(name)).collect();
     let on_stored: Vec<_> = ON_STORED.into_iter().filter(|(name, _)| settings.wants(name)).collect();
     anyhow::ensure!(!on_new.is_empty() || !on_stored.is_empty(), "there is no such case; see --help");
+    wait_for_old_deletions(&settings.place("probe"))?;
     for (_, case) in on_new {
         case(settings, report)?;
         save(report)?;

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
+use constellation_benches::disk::wait_for_old_deletions;
 use constellation_benches::report::Report;
 
 /// That of the server, so that the floor has no slower one.
@@ -122,6 +123,7 @@ fn with_stores(
 
 #[expect(clippy::print_stdout, reason = "the table is the output of the program")]
 fn measure(settings: &Settings, output: &Path) -> anyhow::Result<()> {
+    wait_for_old_deletions(&settings.new_store())?;
     let mut rows = rates::answers(settings)?;
     rows.extend(rates::compilations(settings)?);
     rows.extend(capacity::of_stored(settings)?);
