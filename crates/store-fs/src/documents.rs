@@ -1,12 +1,15 @@
 //! The JSON files of a store, apart from images and `store.json`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write as _;
 
 use constellation_store_core::{
     CHECKSUM, ErrorKind, PipelineName, Result, StoreError, StrictJson, StructuralHash, SyntacticKey,
     VersionHistory, check_document, seal_document,
 };
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::layout::escape;
@@ -136,7 +139,7 @@ pub(crate) fn encode_flat_map<K: AsRef<str>>(entries: impl Iterator<Item = (K, S
 }
 
 /// The entries of a flat map's file that have the right form, and how many have not.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct FlatMap<K> {
     pub(crate) entries: BTreeMap<K, StructuralHash>,
     pub(crate) malformed: usize,
@@ -154,6 +157,17 @@ impl<K> Default for FlatMap<K> {
 ///
 /// `Corrupt` when it is not a JSON object without duplicate keys. A single entry of another form is counted only.
 fn decode_flat_map<K: Ord>(bytes: &[u8], parse: impl Fn(&str) -> Option<K>) -> Result<FlatMap<K>> {
+    let mut sorted = serde_json::Deserializer::from_slice(bytes);
+    if let Ok(map) = Sorted(&parse).deserialize(&mut sorted)
+        && sorted.end().is_ok()
+    {
+        return Ok(map);
+    }
+    decode_any_flat_map(bytes, parse)
+}
+
+/// The same, whatever wrote it.
+fn decode_any_flat_map<K: Ord>(bytes: &[u8], parse: impl Fn(&str) -> Option<K>) -> Result<FlatMap<K>> {
     const OPERATION: &str = "read map";
     let StrictJson(value) = serde_json::from_slice(bytes).map_err(|error| {
         StoreError::new(ErrorKind::Corrupt, OPERATION, "it is not a JSON document").with_source(error)
@@ -171,6 +185,42 @@ fn decode_flat_map<K: Ord>(bytes: &[u8], parse: impl Fn(&str) -> Option<K>) -> R
         }
     }
     Ok(map)
+}
+
+/// Reads a flat map as it was written, in one go: entries in order, so that no key is there twice, and strings without
+/// escapes. Any other fails here, right or wrong.
+struct Sorted<'f, F>(&'f F);
+
+impl<'de, K: Ord, F: Fn(&str) -> Option<K>> DeserializeSeed<'de> for Sorted<'_, F> {
+    type Value = FlatMap<K>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<FlatMap<K>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, K: Ord, F: Fn(&str) -> Option<K>> Visitor<'de> for Sorted<'_, F> {
+    type Value = FlatMap<K>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a flat map in order")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> std::result::Result<FlatMap<K>, A::Error> {
+        let mut entries = Vec::new();
+        let mut malformed = 0;
+        let mut last: Option<&str> = None;
+        while let Some((key, hash)) = access.next_entry::<&str, &str>()? {
+            if last.replace(key).is_some_and(|last| last >= key) {
+                return Err(A::Error::custom("the keys are not in order"));
+            }
+            match (self.0(key), hash.parse().ok()) {
+                (Some(key), Some(hash)) => entries.push((key, hash)),
+                _ => malformed += 1,
+            }
+        }
+        Ok(FlatMap { entries: entries.into_iter().collect(), malformed })
+    }
 }
 
 /// Reads `aliases.json`.
@@ -205,6 +255,9 @@ pub(crate) fn is_of_the_reference(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -237,6 +290,44 @@ mod tests {
         let at = bytes.iter().position(|byte| *byte == b'x').unwrap();
         bytes[at] ^= 1;
         assert_eq!(salvage(&bytes, &[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_flat_map_is_read_alike_whatever_wrote_it(
+            entries in vec((r#"[a-c]{1,2}|[A-Z]|"|\\\\|\u{e9}|"#, 0_i64..3, 0_u8..8), 0..6),
+            is_sorted: bool,
+            end in prop_oneof![8 => Just("}"), 1 => Just(",}"), 1 => Just("} x"), 1 => Just("")],
+        ) {
+            let mut entries = entries;
+            if is_sorted {
+                entries.sort();
+            }
+            let members = entries.into_iter().map(|(key, number, form)| {
+                let hash = match form {
+                    0 => number.to_string(),
+                    1 => format!("\"\\u0030{number}\""),
+                    2 => "\"no hash\"".to_owned(),
+                    _ => format!("\"{}\"", StructuralHash::from_bytes([number.to_le_bytes()[0]; 32])),
+                };
+                format!("{}: {hash}", serde_json::to_string(&key).unwrap())
+            });
+            let text = format!("{{{}{end}", members.collect::<Vec<_>>().join(","));
+            let parse = |key: &str| key.parse::<PipelineName>().ok();
+            let (read, expected) =
+                (decode_flat_map(text.as_bytes(), parse), decode_any_flat_map(text.as_bytes(), parse));
+            prop_assert_eq!(read.map_err(|error| error.to_string()), expected.map_err(|error| error.to_string()));
+        }
+    }
+
+    #[test]
+    fn a_flat_map_in_order_is_read_in_one_go() {
+        let entries =
+            (0..3).map(|number| (format!("name-{number}"), StructuralHash::from_bytes([number; 32])));
+        let bytes = encode_flat_map(entries);
+        let parse = |key: &str| key.parse::<PipelineName>().ok();
+        let map = Sorted(&parse).deserialize(&mut serde_json::Deserializer::from_slice(&bytes)).unwrap();
+        assert_eq!((map.entries.len(), map.malformed), (3, 0));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod real;
 use std::any::Any;
 use std::fmt::{self, Debug, Display};
 use std::io;
+use std::iter;
 
 #[cfg(any(test, feature = "testing"))]
 pub use fault::{Fault, FaultMode, FaultVfs};
@@ -243,4 +244,33 @@ impl Debug for VfsLock {
 /// The directory that holds `path`.
 pub(crate) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+/// The directories of files, where those of a directory follow one another. A directory of files has no directories.
+pub(crate) fn directories_of(paths: &[String]) -> impl Iterator<Item = &str> {
+    let is_in = |path: &String, directory: &str| match directory {
+        "" => !path.contains('/'),
+        directory => path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/')),
+    };
+    let mut rest = paths;
+    iter::from_fn(move || {
+        let directory = parent(rest.first()?);
+        let n_files = rest.iter().take_while(|path| is_in(path, directory)).count();
+        rest = &rest[n_files..];
+        Some(directory)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_a_directory_that_follow_one_another_have_it_once() {
+        let paths = ["b.json", "a.json", "images/1.json", "images/2.json", "images-of-old/1.json", "c.json"];
+        let paths = paths.map(str::to_owned);
+        let directories: Vec<_> = directories_of(&paths).collect();
+        assert_eq!(directories, ["", "images", "images-of-old", ""]);
+        assert_eq!(directories_of(&[]).next(), None);
+    }
 }

@@ -9,7 +9,7 @@ use crate::layout::{
 };
 use crate::parallel::{self, MANY_FILES};
 use crate::seeded::{self, SeededBug};
-use crate::vfs::{EntryKind, Vfs, VfsFile, parent};
+use crate::vfs::{EntryKind, Vfs, VfsFile, directories_of, parent};
 
 /// How many names for a temporary or quarantined file are tried.
 const NAME_ATTEMPTS: u64 = 1000;
@@ -86,8 +86,7 @@ impl Files {
             return Ok(());
         };
         self.vfs.sync_files(files).map_err(FileError::at("sync", first))?;
-        let mut directories = files.chunk_by(|path, next| parent(path) == parent(next));
-        directories.try_for_each(|same| self.sync_directory(parent(&same[0])))
+        directories_of(files).try_for_each(|directory| self.sync_directory(directory))
     }
 
     /// Makes durable what others removed from a directory, if it is there: a catalogue that came back would be believed

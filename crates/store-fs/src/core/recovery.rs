@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use constellation_store_core::{
-    CheckedImage, ErrorKind, PipelineName, Result, Revision, StoreError, StructuralHash, SyntacticKey,
-    Timestamp, VersionHistory,
+    CheckedImage, ErrorKind, PipelineName, Result, Revision, StoreError, StructuralHash, Timestamp,
+    VersionHistory,
 };
 use constellation_store_mem::{Change, Parts, State};
 
@@ -161,7 +161,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         }
         None => (Parts::default(), None),
     };
-    let Json { mut parts, histories, salvaged, aliases, has_aliases, index } = if end.is_some() {
+    let Json { mut parts, histories, salvaged, aliases, has_aliases } = if end.is_some() {
         Json { parts: content, ..Json::default() }
     } else {
         reader.files.extend(manifest.is_some().then(|| MANIFEST.to_owned()));
@@ -204,7 +204,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
     reader.check_references(&mut state);
     if end.is_none() {
         let is_settled = !has_frames && manifest.is_some();
-        reader.check_derived(&state, is_settled, &aliases, &index);
+        reader.check_aliases(&state, is_settled, &aliases);
     }
     if reader.n_unchecked > 0 {
         let message = format!("{} files have no checksum; they were taken as they are", reader.n_unchecked);
@@ -245,7 +245,6 @@ struct Json {
     aliases: BTreeMap<PipelineName, StructuralHash>,
     /// Whether there is a file of them that could be read.
     has_aliases: bool,
-    index: BTreeMap<SyntacticKey, StructuralHash>,
 }
 
 impl Reading {
@@ -389,8 +388,8 @@ impl Reader<'_> {
         let images = self.images()?;
         let sources = self.sources()?;
         let (histories, salvaged) = self.histories()?;
-        let parts = Parts { summaries: images, sources, index: index.clone(), ..Parts::default() };
-        Ok(Json { parts, histories, salvaged, aliases, has_aliases, index })
+        let parts = Parts { summaries: images, sources, index, ..Parts::default() };
+        Ok(Json { parts, histories, salvaged, aliases, has_aliases })
     }
 
     /// Where the journal activated a version that was lost with its document, the newest one that is known is
@@ -460,13 +459,12 @@ impl Reader<'_> {
         }
     }
 
-    /// Compares the flat maps with what they should be.
-    fn check_derived(
+    /// Compares `aliases.json` with what it should be. What of the index is not as it was read was noted when it changed.
+    fn check_aliases(
         &mut self,
         state: &State,
         is_settled: bool,
         read_aliases: &BTreeMap<PipelineName, StructuralHash>,
-        index: &BTreeMap<constellation_store_core::SyntacticKey, StructuralHash>,
     ) {
         if seeded::is_on(SeededBug::FlatMapsNotRebuilt) {
             return;
@@ -478,9 +476,6 @@ impl Reader<'_> {
                 let text = format!("'{ALIASES}' did not fit the version documents; it is rebuilt from them");
                 self.warn(Warning::until_written(text));
             }
-        }
-        if state.index_entries().ne(index) {
-            self.dirty.index = true;
         }
     }
 }

@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 #[cfg(target_os = "linux")]
-use super::parent;
+use super::directories_of;
 use super::{Entry, EntryKind, Stamp, Vfs, VfsFile, VfsLock};
 use access::Heir;
 use place::Place;
@@ -110,8 +110,8 @@ impl RealVfs {
     /// Whether one sync of the file system of `root` covers all these files.
     #[cfg(target_os = "linux")]
     fn is_one_sync(&self, root: &File, paths: &[String]) -> io::Result<bool> {
-        for same in paths.chunk_by(|path, next| parent(path) == parent(next)) {
-            if !batch::is_one_sync(root, &File::open(self.path(parent(&same[0])))?) {
+        for directory in directories_of(paths) {
+            if !batch::is_one_sync(root, &File::open(self.path(directory))?) {
                 return Ok(false);
             }
         }
