@@ -101,9 +101,14 @@ impl Pool {
 
     /// The same, waiting no longer than `max_wait` either.
     pub(crate) async fn enter_within(&self, max_wait: Duration) -> Result<Slot, Overloaded> {
-        if let Some(slot) = self.try_enter() {
-            return Ok(slot);
+        match self.try_enter() {
+            Some(slot) => Ok(slot),
+            // Every request would have room for the wait, and nearly none waits.
+            None => Box::pin(self.wait_within(max_wait)).await,
         }
+    }
+
+    async fn wait_within(&self, max_wait: Duration) -> Result<Slot, Overloaded> {
         let Ok(_place) = self.line.try_acquire() else {
             return Err(self.refuse(Overloaded::LineFull { work: self.work, max_waiting: self.max_waiting }));
         };

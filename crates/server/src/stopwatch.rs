@@ -32,6 +32,10 @@ impl NewId {
         Self(text)
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("an id is made of hexadecimal digits and hyphens")
     }

@@ -44,8 +44,8 @@ impl CurrentRequest {
     }
 
     /// Answers it: within `work`, [`CurrentRequest::get`] is this request.
-    pub(super) async fn answer<F: Future>(self, work: F) -> F::Output {
-        CURRENT.scope(self, work).await
+    pub(super) fn answer<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, work)
     }
 
     /// The `X-Request-ID` of its answer: at most 64 ASCII letters, digits and `-_.:`.

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::mem;
 use std::panic::AssertUnwindSafe;
 
 use axum::extract::{FromRequestParts, Request};
@@ -35,7 +36,7 @@ pub(super) struct RequestId {
 
 impl RequestId {
     pub(super) fn new() -> Self {
-        Self::of_harmless(NewId::new().as_str().as_bytes())
+        Self::of_harmless(NewId::new().as_bytes())
     }
 
     fn of_harmless(id: &[u8]) -> Self {
@@ -54,7 +55,7 @@ impl RequestId {
     }
 
     fn into_header(self) -> HeaderValue {
-        HeaderValue::from_str(self.as_str()).expect("an id is made of visible ASCII characters")
+        HeaderValue::from_bytes(&self.text[..self.length]).expect("an id is made of visible ASCII characters")
     }
 }
 
@@ -72,19 +73,20 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     }
 }
 
-/// Answers a request, with a handler if it is let in.
-pub(super) async fn around<F: Future<Output = Response>>(
+/// Answers a request, with a handler if it is let in. This is no `async fn`, whose future would have room for the request
+/// and for the work a second time, which are moved into it and within it.
+pub(super) fn around<F: Future<Output = Response>>(
     guarded: Guarded,
     route: Route,
     request: Request,
     handle: impl FnOnce(Request, Guarded) -> F,
-) -> Response {
+) -> impl Future<Output = Response> {
     let stopwatch = Stopwatch::start();
     let request_id = RequestId::of(&request);
     let method = method_label(request.method());
     let current = CurrentRequest::new(request_id, method, route.pattern);
     let span = tracing::debug_span!("request", id = request_id.as_str(), method, route = route.pattern);
-    let answered = async {
+    let answered = async move {
         let app = guarded.clone();
         let refusal = target_too_long(&request, app.max_uri_bytes)
             .map(|failure| failure.respond(&request_id))
@@ -93,18 +95,17 @@ pub(super) async fn around<F: Future<Output = Response>>(
             None => AssertUnwindSafe(handle(request, guarded)).catch_unwind().await,
             Some(refusal) => Ok(refusal),
         };
-        let response = handled.unwrap_or_else(|_| {
+        let mut response = handled.unwrap_or_else(|_| {
             // The panic itself was printed by the hook, with its place.
             tracing::error!("a handler panicked");
             let message = "The server failed to answer; its log tells more under this request id";
             Failure::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::InternalError, message)
                 .respond(&request_id)
         });
-        let (head, body) = response.into_parts();
-        let mut response = match app.answer_budget.hold(body) {
-            Some(body) => Response::from_parts(head, body),
-            None => answer_dropped().respond(&request_id),
-        };
+        match app.answer_budget.hold(mem::take(response.body_mut())) {
+            Some(body) => *response.body_mut() = body,
+            None => response = answer_dropped().respond(&request_id),
+        }
         response.headers_mut().insert(X_REQUEST_ID.clone(), request_id.into_header());
         if app.is_draining() {
             // While the listener is still open, so that clients who come again are sent elsewhere by their balancer.
@@ -116,7 +117,7 @@ pub(super) async fn around<F: Future<Output = Response>>(
         tracing::debug!(status, ?elapsed, "answered");
         response
     };
-    current.answer(answered.instrument(span)).await
+    current.answer(answered.instrument(span))
 }
 
 fn target_too_long(request: &Request, limit: usize) -> Option<Failure> {

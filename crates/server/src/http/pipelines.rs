@@ -10,7 +10,6 @@ use axum::response::Response;
 use constellation_store_core::{
     ActiveVersion, ImageMetadata, InvalidDag, PipelineImage, PipelineName, Reference, Requirement, StoreError,
 };
-use serde::Serialize;
 
 use super::App;
 use super::layer::RequestId;
@@ -20,7 +19,9 @@ use super::programs::invalid_name;
 use super::respond::{self, Failure, with_tag, written_json};
 use super::routes::Guarded;
 use crate::error::ServiceError;
-use crate::wire::{ErrorCode, ErrorResponse, ModuleInfo, PipelineDetail, TypesBody, type_text};
+use crate::wire::{
+    ErrorCode, ErrorResponse, ModuleInfo, PipelineDetail, TYPICAL_BYTES, TypesBody, type_text,
+};
 
 /// The answer that tells of an image, around what may change while the image is stored: its names and what is wrong.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Description {
             output_schema: outputs.collect(),
             load_error: None,
         };
-        let text = written(&detail);
+        let text = serde_json::to_string(&detail).expect("texts, lists and maps of them can be written");
         let (before_aliases, rest) = text.split_once("[]").expect("the aliases are the first list");
         let before_load_error = rest.strip_suffix("null}").expect("what is wrong is the last member");
         Ok(Self {
@@ -62,10 +63,16 @@ impl Description {
         })
     }
 
-    fn answer(&self, aliases: &[PipelineName], load_error: Option<&str>) -> String {
+    fn answer(&self, aliases: &[PipelineName], load_error: Option<&str>) -> serde_json::Result<Vec<u8>> {
         let Self { metadata: _, before_aliases, before_load_error } = self;
-        let (aliases, load_error) = (written(&aliases), written(&load_error));
-        [before_aliases, &aliases, before_load_error, &load_error, "}"].concat()
+        let n_bytes = before_aliases.len() + before_load_error.len() + TYPICAL_BYTES / 4;
+        let mut json = Vec::with_capacity(n_bytes);
+        json.extend_from_slice(before_aliases.as_bytes());
+        serde_json::to_writer(&mut json, aliases)?;
+        json.extend_from_slice(before_load_error.as_bytes());
+        serde_json::to_writer(&mut json, &load_error)?;
+        json.push(b'}');
+        Ok(json)
     }
 }
 
@@ -94,7 +101,7 @@ pub(super) async fn show(
 ) -> Response {
     respond::answer(&request_id, async {
         let (detail, active) = detail(&app, &parse_path(path)?).await?;
-        Ok(with_tag(written_json(StatusCode::OK, Ok(detail.into_bytes())), active))
+        Ok(with_tag(written_json(StatusCode::OK, detail), active))
     })
     .await
 }
@@ -143,7 +150,10 @@ pub(super) async fn stored(
 }
 
 /// What is told of a pipeline, as JSON.
-async fn detail(app: &App, reference: &Reference) -> Result<(String, Option<ActiveVersion>), ServiceError> {
+async fn detail(
+    app: &App,
+    reference: &Reference,
+) -> Result<(serde_json::Result<Vec<u8>>, Option<ActiveVersion>), ServiceError> {
     let (image, active) = stored(app, reference).await?;
     let aliases = app.service.store().names_of(&image.structural_hash).await?;
     let description = description(app, &image).map_err(|error| ServiceError::NotLoadable {
@@ -163,10 +173,6 @@ fn description(app: &App, image: &PipelineImage) -> Result<Arc<Description>, Inv
     let description = Arc::new(Description::new(app, image)?);
     app.descriptions.insert(image.structural_hash, Arc::clone(&description));
     Ok(description)
-}
-
-fn written(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("texts, lists and maps with texts as keys can be written as JSON")
 }
 
 fn modules(app: &App, image: &PipelineImage) -> Vec<ModuleInfo> {

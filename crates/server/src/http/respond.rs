@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use constellation_store_core::{ActiveVersion, ErrorKind, StoreError};
+use futures_util::TryFutureExt as _;
 use serde::Serialize;
 
 use super::layer::RequestId;
@@ -110,7 +111,8 @@ pub(super) fn status_of(kind: ErrorKind) -> (StatusCode, ErrorCode) {
 
 /// `ETag` is the active version.
 pub(super) fn version_tag(version: u64) -> HeaderValue {
-    HeaderValue::try_from(format!("\"{version}\"")).expect("digits and quotes are visible ASCII characters")
+    let quoted = ["\"", &version.to_string(), "\""].concat();
+    HeaderValue::try_from(quoted).expect("digits and quotes are visible ASCII characters")
 }
 
 /// An answer with the active version of the name that it is about, if there is one.
@@ -152,11 +154,11 @@ pub(super) fn written_json(status: StatusCode, body: serde_json::Result<Vec<u8>>
 }
 
 /// What a handler answers, also when it fails.
-pub(super) async fn answer(
+pub(super) fn answer(
     request_id: &RequestId,
     work: impl Future<Output = Result<Response, Failure>>,
-) -> Response {
-    work.await.unwrap_or_else(|failure| failure.respond(request_id))
+) -> impl Future<Output = Response> {
+    work.unwrap_or_else(|failure| failure.respond(request_id))
 }
 
 /// No route has this path.

@@ -107,6 +107,16 @@ impl PipelineService {
         if !is_lost(&found) {
             return Ok(found?);
         }
+        // Every request would have room for the search, and nearly none needs it.
+        Box::pin(self.searched_image(structural_hash, found)).await
+    }
+
+    /// The image that was not found, once everything that is lost was looked for.
+    async fn searched_image(
+        &self,
+        structural_hash: &StructuralHash,
+        found: Result<Option<Arc<PipelineImage>>, StoreError>,
+    ) -> Result<Option<Arc<PipelineImage>>, ServiceError> {
         // One after another, so that what many ask for at once is looked for once, if it can be restored.
         let _turn = self.turn(Asker::Client, &self.searching).await?;
         let found_meanwhile = self.store.get(structural_hash).await;
@@ -193,10 +203,12 @@ impl PipelineService {
                 }
                 Err(failure) => failure,
             };
-            let healing = self.turn(asker, &self.healing).await?;
-            let compiled = self.compile_again(asker, name, active, &failure).await;
-            drop(healing);
-            match compiled {
+            // As for an image that has to be searched.
+            let compiling = Box::pin(async {
+                let _healing = self.turn(asker, &self.healing).await.map_err(NotCompiled::Overloaded)?;
+                self.compile_again(asker, name, active, &failure).await
+            });
+            match compiling.await {
                 Ok(Some(pipeline)) => return Ok(pipeline),
                 Ok(None) => {}
                 Err(NotCompiled::Overloaded(overloaded)) => return Err(overloaded.into()),
