@@ -18,7 +18,7 @@ use crate::bound::BoundAddress;
 use crate::config::{Limits, LoaderConfig};
 use crate::connections::{self, Drained};
 use crate::error::ServiceError;
-use crate::http::{AllowedSites, App, Auth, router};
+use crate::http::{AllowedSites, App, Auth, routers};
 use crate::loader::{self, LoadError, LoadReport};
 use crate::metrics::Metrics;
 use crate::service::PipelineService;
@@ -174,8 +174,8 @@ impl ConstellationServer {
             tracing::info!("stopping: requests under way are finished");
             tokio::time::sleep(limits.drain_delay).await;
         };
-        let router = router(&app, auth, address);
-        match connections::serve(listener, router, &limits, app.metrics.connections(), stop).await {
+        let routers = routers(&app, auth, address);
+        match connections::serve(listener, routers, &limits, app.metrics.connections(), stop).await {
             Drained::Completely => tracing::info!("every request was answered"),
             Drained::Deadline { connections } => {
                 tracing::warn!(connections, deadline = ?limits.drain_deadline, "connections were closed at the deadline");
@@ -194,7 +194,7 @@ impl ConstellationServer {
 
     #[cfg(test)]
     pub(crate) fn router(&self) -> axum::Router {
-        router(&self.app, self.auth.clone(), DEFAULT_ADDRESS)
+        routers(&self.app, self.auth.clone(), DEFAULT_ADDRESS)()
     }
 
     #[cfg(test)]

@@ -16,6 +16,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, HttpBody as _};
 use axum::http::Request;
 use axum::response::Response;
 use hyper::body::Incoming;
@@ -24,6 +25,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use prometheus_client::metrics::gauge::Gauge;
+use thread_local::ThreadLocal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -57,16 +59,17 @@ pub(crate) enum Drained {
     },
 }
 
-/// Serves until `stop` completes, then waits for the requests under way. `open` counts the connections.
+/// Serves until `stop` completes, then waits for the requests under way. `open` counts the connections, and
+/// `make_router` makes what answers requests.
 pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    make_router: impl Fn() -> Router + Send + Sync + 'static,
     limits: &Limits,
     open: &Gauge,
     stop: impl Future<Output = ()>,
 ) -> Drained {
     let permits = Arc::new(Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let mut connections = Connections::new(router, limits, open);
+    let mut connections = Connections::new(make_router, limits, open);
     let mut stop = std::pin::pin!(stop);
     loop {
         // Before accepting: a connection that cannot be served stays in the queue of the system.
@@ -124,13 +127,13 @@ struct Connections {
     /// Dropped when the server is to stop.
     serving: watch::Sender<()>,
     builder: http1::Builder,
-    router: Router,
+    routers: Arc<Routers>,
     header_read_timeout: Duration,
     write_timeout: Duration,
 }
 
 impl Connections {
-    fn new(router: Router, limits: &Limits, open: &Gauge) -> Self {
+    fn new(make_router: impl Fn() -> Router + Send + Sync + 'static, limits: &Limits, open: &Gauge) -> Self {
         let mut builder = http1::Builder::new();
         builder.header_read_timeout(limits.header_read_timeout).max_buf_size(MAX_HEAD_BYTES);
         Self {
@@ -139,7 +142,7 @@ impl Connections {
             graceful: GracefulShutdown::new(),
             serving: watch::Sender::new(()),
             builder,
-            router,
+            routers: Arc::new(Routers::new(make_router)),
             header_read_timeout: limits.header_read_timeout,
             write_timeout: limits.write_timeout,
         }
@@ -158,7 +161,7 @@ impl Connections {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
-        let (builder, service) = (self.http(), service(self.router.clone()));
+        let (builder, service) = (self.http(), service(Arc::clone(&self.routers)));
         let (watcher, serving) = (self.graceful.watcher(), self.serving.subscribe());
         let (first_byte_timeout, write_timeout) = (self.header_read_timeout, self.write_timeout);
         let counted = Counted::new(&self.open);
@@ -195,14 +198,30 @@ impl Connections {
     }
 }
 
-/// What answers the requests of a connection. The router is one for all of them: a clone for each request would be counted
-/// where all connections count theirs.
+/// Routers, one for each thread that serves. A router and its state are cloned and dropped several times for each request;
+/// threads that counted these clones in one place would wait for each other.
+struct Routers {
+    make: Box<dyn Fn() -> Router + Send + Sync>,
+    by_thread: ThreadLocal<RefCell<Router>>,
+}
+
+impl Routers {
+    fn new(make: impl Fn() -> Router + Send + Sync + 'static) -> Self {
+        Self { make: Box::new(make), by_thread: ThreadLocal::new() }
+    }
+
+    fn of_this_thread(&self) -> &RefCell<Router> {
+        self.by_thread.get_or(|| RefCell::new((self.make)()))
+    }
+}
+
+/// What answers the requests of a connection.
 fn service(
-    router: Router,
+    routers: Arc<Routers>,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> {
-    let router = RefCell::new(router);
     service_fn(move |request: Request<Incoming>| {
-        tower::Service::call(&mut *router.borrow_mut(), request.map(Quiet))
+        let body = |body: Incoming| if body.is_end_stream() { Body::empty() } else { Body::new(Quiet(body)) };
+        tower::Service::call(&mut *routers.of_this_thread().borrow_mut(), request.map(body))
     })
 }
 

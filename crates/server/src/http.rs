@@ -142,20 +142,24 @@ fn routes() -> Routes {
         .get("/openapi.json", Access::Open, openapi::show)
 }
 
-/// The API of a server that listens on an address.
-pub(crate) fn router(app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router {
+/// The API of a server that listens on an address: makes routers, whose requests do not count in the same place.
+pub(crate) fn routers(app: &Arc<App>, auth: Auth, address: SocketAddr) -> impl Fn() -> Router + use<> {
     guarded(routes(), app, auth, address)
 }
 
-fn guarded(declaring: Routes, app: &Arc<App>, auth: Auth, address: SocketAddr) -> Router {
+fn guarded(
+    declaring: Routes,
+    app: &Arc<App>,
+    auth: Auth,
+    address: SocketAddr,
+) -> impl Fn() -> Router + use<> {
     let (router, _) = declaring.into_parts();
-    let cors = cors::layer(&auth.sites);
-    let gate = Gate::new(auth, address);
-    let router = router.with_state(Guarded::new(Arc::clone(app), gate));
-    match cors {
+    let router = match cors::layer(&auth.sites) {
         Some(cors) => router.layer(cors),
         None => router,
-    }
+    };
+    let (app, gate) = (Arc::clone(app), Arc::new(Gate::new(auth, address)));
+    move || router.clone().with_state(Guarded::new(Arc::clone(&app), Arc::clone(&gate)))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Fixture {
         let counted = open.clone();
         let served = tokio::spawn(async move {
             let stop = async { drop(stopped.await) };
-            serve(listener, router, &limits, &counted, stop).await
+            serve(listener, move || router.clone(), &limits, &counted, stop).await
         });
         Self { address, entered, release, stop, served, open }
     }
@@ -256,8 +256,9 @@ async fn a_head_that_is_whole_in_time_is_answered_and_one_a_moment_later_is_not(
     let router = Router::new().route("/", get(|| async { "hello" }));
     for (delay, is_answered) in [(timeout.saturating_sub(MOMENT), true), (timeout + MOMENT, false)] {
         let (stream, mut client) = tokio::io::duplex(4096);
-        let service = service(router.clone());
-        let connections = Connections::new(router.clone(), &limits, &Gauge::default());
+        let router = router.clone();
+        let connections = Connections::new(move || router.clone(), &limits, &Gauge::default());
+        let service = service(Arc::clone(&connections.routers));
         let stream = TokioIo::new(ImpatientStream::new(stream, limits.write_timeout));
         let served = tokio::spawn(connections.http().serve_connection(stream, service));
         client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
@@ -283,9 +284,10 @@ async fn a_request_with_a_body_is_answered_in_one_poll() {
     }
 
     let router = Router::new().route("/echo", post(|body: String| async { body }));
-    let connections = Connections::new(router.clone(), &Limits::default(), &Gauge::default());
+    let connections = Connections::new(move || router.clone(), &Limits::default(), &Gauge::default());
     let (stream, mut client) = tokio::io::duplex(4096);
-    let connection = connections.http().serve_connection(TokioIo::new(stream), service(router));
+    let service = service(Arc::clone(&connections.routers));
+    let connection = connections.http().serve_connection(TokioIo::new(stream), service);
     let mut serving = pin!(serve_quietly(connection));
     let counter = Arc::new(Wakes::default());
     let waker = Arc::clone(&counter).into();
@@ -373,4 +375,26 @@ async fn a_connection_past_the_limit_waits_for_its_turn() {
     fixture.release.notify_one();
     assert!(read_all(first).await.ends_with("done"));
     assert!(second.await.unwrap().ends_with("hello"));
+}
+
+#[test]
+fn threads_do_not_share_a_router() {
+    let n_made = Arc::new(AtomicUsize::new(0));
+    let made = Arc::clone(&n_made);
+    let routers = Routers::new(move || {
+        made.fetch_add(1, Ordering::Relaxed);
+        Router::new()
+    });
+    let barrier = std::sync::Barrier::new(3);
+    std::thread::scope(|scope| {
+        // Each is there until all have theirs: a thread may get that of one that has ended.
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let router: *const _ = routers.of_this_thread();
+                assert!(std::ptr::eq(router, routers.of_this_thread()));
+                barrier.wait();
+            });
+        }
+    });
+    assert_eq!(n_made.load(Ordering::Relaxed), 3);
 }

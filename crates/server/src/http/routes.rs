@@ -42,18 +42,18 @@ pub(super) struct Route {
 }
 
 /// What routes share: the [`App`], and what is asked of requests before. Every request has clones of it, which are
-/// counted in one place, apart from what is read.
+/// counted in one place for each router, apart from what is read.
 #[derive(Debug, Clone)]
 pub(super) struct Guarded(Arc<CachePadded<Shared>>);
 
 #[derive(Debug)]
 struct Shared {
     app: Arc<App>,
-    gate: Gate,
+    gate: Arc<Gate>,
 }
 
 impl Guarded {
-    pub(super) fn new(app: Arc<App>, gate: Gate) -> Self {
+    pub(super) fn new(app: Arc<App>, gate: Arc<Gate>) -> Self {
         Self(Arc::new(CachePadded::new(Shared { app, gate })))
     }
 

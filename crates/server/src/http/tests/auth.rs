@@ -109,7 +109,7 @@ async fn what_is_not_declared_is_not_there() {
         Access::Open,
         async || "deleted",
     );
-    let router = guarded(declaring, &app, Auth::default(), DEFAULT_ADDRESS);
+    let router = guarded(declaring, &app, Auth::default(), DEFAULT_ADDRESS)();
     assert_eq!(get(&router, "/declared").await.text, "declared");
     assert_eq!(get(&router, "/new").await.status, 404);
     let answer = post(&router, "/declared", "").await;
