@@ -13,6 +13,9 @@ use crate::{ErrorKind, StoreError, StructuralHash};
 /// The longest name, in bytes.
 const MAX_NAME_BYTES: usize = 255;
 
+/// The hexadecimal digits of a hash.
+const HASH_DIGITS: usize = 64;
+
 /// The name of a pipeline: 1 to 255 bytes of UTF-8 in NFC, `/` between non-empty segments, no control
 /// characters, no segment `.` or `..`, and nothing that reads as a hash reference.
 ///
@@ -92,15 +95,21 @@ fn name_defect(text: &str) -> Option<String> {
             return Some(format!("a name has no segment '{segment}'"));
         }
     }
-    let tail = text.rsplit_once(':').map_or(text, |(_, tail)| tail);
-    if is_hex_64(tail) {
+    if split_hash(text).is_some() {
         return Some("a name does not read as a hash reference".into());
     }
     None
 }
 
-fn is_hex_64(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// What reads as a hash, with what stands before the colon.
+fn split_hash(text: &str) -> Option<(Option<&str>, &str)> {
+    // Nearly all names are shorter.
+    if text.len() < HASH_DIGITS {
+        return None;
+    }
+    let (prefix, tail) = text.rsplit_once(':').map_or((None, text), |(prefix, tail)| (Some(prefix), tail));
+    let is_hash = tail.len() == HASH_DIGITS && tail.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash.then_some((prefix, tail))
 }
 
 /// What a caller names a pipeline by: a name, 64 lower-case hexadecimal digits, or the same after `blake3:` or
@@ -117,11 +126,7 @@ impl FromStr for Reference {
     type Err = StoreError;
 
     fn from_str(text: &str) -> Result<Self, StoreError> {
-        let (prefix, tail) =
-            text.rsplit_once(':').map_or((None, text), |(prefix, tail)| (Some(prefix), tail));
-        if !is_hex_64(tail) {
-            return text.parse().map(Self::Name);
-        }
+        let Some((prefix, tail)) = split_hash(text) else { return text.parse().map(Self::Name) };
         let defect = |message: String| {
             StoreError::new(ErrorKind::InvalidName, "parse reference", message)
                 .with("reference", text.chars().take(100).collect::<String>())
