@@ -8,6 +8,7 @@ use constellation_module::{CallContext, ModuleError};
 use constellation_rehydrate::{LoadedCall, LoadedPipeline};
 use constellation_store_core::NodeIndex;
 use constellation_types::Value;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
@@ -77,23 +78,21 @@ pub(crate) fn run_span(pipeline: &LoadedPipeline, run_id: Option<&str>) -> Span 
     tracing::debug_span!("run", run_id, pipeline = pipeline.to_string(), status = Empty)
 }
 
-/// Waits for a run within its span, and tells the observer of it.
-pub(crate) async fn watch_run(
+/// A run within its span, of which the observer is told. This is no `async fn`, whose future would have room for the run
+/// three times.
+pub(crate) fn watch_run(
     span: Span,
     config: &RuntimeConfig,
     run: impl Future<Output = RunReport>,
-) -> RunReport {
-    if span.is_disabled() && config.observer.is_none() {
-        return run.await;
-    }
+) -> impl Future<Output = RunReport> {
     let watch = RunWatch::start(config);
-    let report = run.instrument(span.clone()).await;
-    span.record("status", report.status.as_str());
-    span.in_scope(|| tracing::debug!("the run has ended"));
-    if let Some(watch) = watch {
-        watch.end(Some(&report));
-    }
-    report
+    run.instrument(span.clone()).inspect(move |report| {
+        span.record("status", report.status.as_str());
+        span.in_scope(|| tracing::debug!("the run has ended"));
+        if let Some(watch) = watch {
+            watch.end(Some(report));
+        }
+    })
 }
 
 /// A run that an observer is told of.
