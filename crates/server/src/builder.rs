@@ -194,7 +194,7 @@ impl ConstellationServer {
 
     #[cfg(test)]
     pub(crate) fn router(&self) -> axum::Router {
-        routers(&self.app, self.auth.clone(), DEFAULT_ADDRESS)()
+        axum::Router::new().fallback_service(routers(&self.app, self.auth.clone(), DEFAULT_ADDRESS)())
     }
 
     #[cfg(test)]

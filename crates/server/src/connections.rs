@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::http::Request;
 use axum::response::Response;
@@ -61,9 +60,9 @@ pub(crate) enum Drained {
 
 /// Serves until `stop` completes, then waits for the requests under way. `open` counts the connections, and
 /// `make_router` makes what answers requests.
-pub(crate) async fn serve(
+pub(crate) async fn serve<R: Answers>(
     listener: TcpListener,
-    make_router: impl Fn() -> Router + Send + Sync + 'static,
+    make_router: impl Fn() -> R + Send + Sync + 'static,
     limits: &Limits,
     open: &Gauge,
     stop: impl Future<Output = ()>,
@@ -119,21 +118,32 @@ impl Drop for Counted {
     }
 }
 
+/// What answers requests.
+pub(crate) trait Answers:
+    tower::Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Send + 'static
+{
+}
+
+impl<R> Answers for R where
+    R: tower::Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Send + 'static
+{
+}
+
 /// The connections of a server.
-struct Connections {
+struct Connections<R: Send> {
     open: Gauge,
     tasks: JoinSet<()>,
     graceful: GracefulShutdown,
     /// Dropped when the server is to stop.
     serving: watch::Sender<()>,
     builder: http1::Builder,
-    routers: Arc<Routers>,
+    routers: Arc<Routers<R>>,
     header_read_timeout: Duration,
     write_timeout: Duration,
 }
 
-impl Connections {
-    fn new(make_router: impl Fn() -> Router + Send + Sync + 'static, limits: &Limits, open: &Gauge) -> Self {
+impl<R: Answers> Connections<R> {
+    fn new(make_router: impl Fn() -> R + Send + Sync + 'static, limits: &Limits, open: &Gauge) -> Self {
         let mut builder = http1::Builder::new();
         builder.header_read_timeout(limits.header_read_timeout).max_buf_size(MAX_HEAD_BYTES);
         Self {
@@ -200,28 +210,28 @@ impl Connections {
 
 /// Routers, one for each thread that serves. A router and its state are cloned and dropped several times for each request;
 /// threads that counted these clones in one place would wait for each other.
-struct Routers {
-    make: Box<dyn Fn() -> Router + Send + Sync>,
-    by_thread: ThreadLocal<RefCell<Router>>,
+struct Routers<R: Send> {
+    make: Box<dyn Fn() -> R + Send + Sync>,
+    by_thread: ThreadLocal<RefCell<R>>,
 }
 
-impl Routers {
-    fn new(make: impl Fn() -> Router + Send + Sync + 'static) -> Self {
+impl<R: Send> Routers<R> {
+    fn new(make: impl Fn() -> R + Send + Sync + 'static) -> Self {
         Self { make: Box::new(make), by_thread: ThreadLocal::new() }
     }
 
-    fn of_this_thread(&self) -> &RefCell<Router> {
+    fn of_this_thread(&self) -> &RefCell<R> {
         self.by_thread.get_or(|| RefCell::new((self.make)()))
     }
 }
 
 /// What answers the requests of a connection.
-fn service(
-    routers: Arc<Routers>,
+fn service<R: Answers>(
+    routers: Arc<Routers<R>>,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> {
     service_fn(move |request: Request<Incoming>| {
         let body = |body: Incoming| if body.is_end_stream() { Body::empty() } else { Body::new(Quiet(body)) };
-        tower::Service::call(&mut *routers.of_this_thread().borrow_mut(), request.map(body))
+        routers.of_this_thread().borrow_mut().call(request.map(body))
     })
 }
 

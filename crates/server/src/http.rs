@@ -15,6 +15,7 @@ mod layer;
 mod listing;
 mod modules;
 mod openapi;
+mod path;
 mod pipelines;
 mod programs;
 mod prune;
@@ -30,7 +31,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use constellation_store_core::{StoreStatus, StructuralHash};
 
 use crate::auth::Role;
@@ -40,7 +40,7 @@ use crate::service::{PipelineService, Recent};
 use auth::Gate;
 use body_budget::BodyBudget;
 use pipelines::Description;
-use routes::{Access, Guarded, Routes};
+use routes::{Access, Guarded, Router, Routes};
 
 pub(crate) use auth::Auth;
 pub use current::CurrentRequest;
@@ -153,13 +153,13 @@ fn guarded(
     auth: Auth,
     address: SocketAddr,
 ) -> impl Fn() -> Router + use<> {
-    let (router, _) = declaring.into_parts();
-    let router = match cors::layer(&auth.sites) {
-        Some(cors) => router.layer(cors),
-        None => router,
+    let (methods, _) = declaring.into_parts();
+    let methods = match cors::layer(&auth.sites) {
+        Some(cors) => methods.layer(&cors),
+        None => methods,
     };
     let (app, gate) = (Arc::clone(app), Arc::new(Gate::new(auth, address)));
-    move || router.clone().with_state(Guarded::new(Arc::clone(&app), Arc::clone(&gate)))
+    move || methods.router(&Guarded::new(Arc::clone(&app), Arc::clone(&gate)))
 }
 
 #[cfg(test)]

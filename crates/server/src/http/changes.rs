@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use constellation_store_core::{ErrorKind, Origin, PipelineName, Precondition, Reference, StructuralHash};
@@ -16,6 +15,7 @@ use super::App;
 use super::body::{BodyError, read_json, read_optional_json};
 use super::conditions;
 use super::layer::RequestId;
+use super::path::PathParameters;
 use super::pipelines::parse_path;
 use super::query::Parameters;
 use super::respond::{self, Failure, tagged};
@@ -52,7 +52,7 @@ use crate::wire::{
 pub(super) async fn alias(
     State(app): State<Guarded>,
     request_id: RequestId,
-    path: Result<Path<String>, PathRejection>,
+    path: PathParameters<1>,
     query: Parameters<ChangeParameters>,
     headers: HeaderMap,
     body: Body,
@@ -116,7 +116,7 @@ pub(super) async fn alias(
 pub(super) async fn reload(
     State(app): State<Guarded>,
     request_id: RequestId,
-    path: Result<Path<String>, PathRejection>,
+    path: PathParameters<1>,
     query: Parameters<ChangeParameters>,
     headers: HeaderMap,
     body: Body,
@@ -179,7 +179,7 @@ pub(super) async fn reload(
 pub(super) async fn roll_back(
     State(app): State<Guarded>,
     request_id: RequestId,
-    path: Result<Path<String>, PathRejection>,
+    path: PathParameters<1>,
     query: Parameters<ChangeParameters>,
     headers: HeaderMap,
 ) -> Response {
@@ -207,7 +207,7 @@ pub(super) async fn roll_back(
 pub(super) async fn roll_back_to(
     State(app): State<Guarded>,
     request_id: RequestId,
-    path: Result<Path<(String, String)>, PathRejection>,
+    path: PathParameters<2>,
     query: Parameters<ChangeParameters>,
     headers: HeaderMap,
 ) -> Response {
@@ -238,7 +238,7 @@ pub(super) async fn roll_back_to(
 pub(super) async fn delete(
     State(app): State<Guarded>,
     request_id: RequestId,
-    path: Result<Path<String>, PathRejection>,
+    path: PathParameters<1>,
     query: Parameters<ChangeParameters>,
     headers: HeaderMap,
 ) -> Response {

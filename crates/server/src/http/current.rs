@@ -39,6 +39,11 @@ impl CurrentRequest {
         CURRENT.try_with(Clone::clone).ok()
     }
 
+    /// The pattern of the path of the request that the current task answers.
+    pub(super) fn pattern() -> Option<&'static str> {
+        CURRENT.try_with(|current| current.route).ok()
+    }
+
     pub(super) fn into_id(self) -> RequestId {
         self.id
     }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use constellation_store_core::{ActiveVersion, PipelineImage, Reference};
 
 use super::layer::RequestId;
-use super::pipelines::{parse_segment, stored, undecodable};
+use super::path::PathParameters;
+use super::pipelines::{parse_segment, stored};
 use super::respond::{self, json};
 use super::routes::Guarded;
 use crate::diff::diff;
@@ -37,10 +37,10 @@ use crate::wire::{DiffResponse, DiffSide, ErrorResponse};
 pub(super) async fn show(
     State(app): State<Guarded>,
     request_id: RequestId,
-    path: Result<Path<(String, String)>, PathRejection>,
+    path: PathParameters<2>,
 ) -> Response {
     respond::answer(&request_id, async {
-        let Path((from, to)) = path.map_err(|rejection| undecodable(&rejection))?;
+        let [from, to] = path.get()?;
         let (from, to): (Reference, Reference) = (parse_segment(&from)?, parse_segment(&to)?);
         let (image, active) = stored(&app, &from).await?;
         let (image_after, active_after) = stored(&app, &to).await?;

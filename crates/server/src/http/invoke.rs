@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use constellation_module::ModuleSpec;
@@ -13,7 +12,7 @@ use super::body::read_json;
 use super::conditions;
 use super::layer::RequestId;
 use super::modules::info;
-use super::pipelines::undecodable;
+use super::path::PathParameters;
 use super::programs::{decode_inputs, identified};
 use super::respond::{self, Failure, json};
 use super::routes::Guarded;
@@ -60,12 +59,12 @@ pub(super) async fn list(State(app): State<Guarded>) -> Response {
 pub(super) async fn invoke(
     State(app): State<Guarded>,
     request_id: RequestId,
-    path: Result<Path<String>, PathRejection>,
+    path: PathParameters<1>,
     request: Request,
 ) -> Response {
     respond::answer(&request_id, async {
         let (headers, body) = conditions::without_parameters(request)?;
-        let Path(name) = path.map_err(|rejection| undecodable(&rejection))?;
+        let [name] = path.get()?;
         let module = app.service.published_module(&name).ok_or_else(|| {
             let shown = shown(&name);
             let message = format!("No module '{shown}' is published");

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use constellation_module::ModuleSpec;
 use constellation_types::{FunctionSignature, Parameter};
 
 use super::layer::RequestId;
-use super::pipelines::undecodable;
+use super::path::PathParameters;
 use super::respond::{Failure, json};
 use super::routes::Guarded;
 use crate::wire::{
@@ -66,11 +65,11 @@ pub(super) async fn namespaces(State(app): State<Guarded>) -> Response {
 pub(super) async fn functions(
     State(app): State<Guarded>,
     request_id: RequestId,
-    path: Result<Path<String>, PathRejection>,
+    path: PathParameters<1>,
 ) -> Response {
-    let namespace = match path {
-        Ok(Path(namespace)) => namespace,
-        Err(rejection) => return undecodable(&rejection).respond(&request_id),
+    let [namespace] = match path.get() {
+        Ok(parameters) => parameters,
+        Err(failure) => return failure.respond(&request_id),
     };
     let within = format!("{namespace}.");
     let is_here = |signature: &&FunctionSignature| {

@@ -3,8 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use constellation_store_core::{
@@ -15,13 +14,12 @@ use super::App;
 use super::layer::RequestId;
 use super::listing::LOST;
 use super::modules;
+use super::path::PathParameters;
 use super::programs::invalid_name;
 use super::respond::{self, Failure, with_tag, written_json};
 use super::routes::Guarded;
 use crate::error::ServiceError;
-use crate::wire::{
-    ErrorCode, ErrorResponse, ModuleInfo, PipelineDetail, TYPICAL_BYTES, TypesBody, type_text,
-};
+use crate::wire::{ErrorCode, ErrorResponse, ModuleInfo, PipelineDetail, TypesBody, type_text};
 
 /// The answer that tells of an image, around what may change while the image is stored: its names and what is wrong.
 #[derive(Debug)]
@@ -65,7 +63,9 @@ impl Description {
 
     fn answer(&self, aliases: &[PipelineName], load_error: Option<&str>) -> serde_json::Result<Vec<u8>> {
         let Self { metadata: _, before_aliases, before_load_error } = self;
-        let n_bytes = before_aliases.len() + before_load_error.len() + TYPICAL_BYTES / 4;
+        // As many bytes as there are when nothing is escaped and nothing is wrong.
+        let n_bytes_of_aliases: usize = aliases.iter().map(|alias| alias.as_str().len() + "'',".len()).sum();
+        let n_bytes = before_aliases.len() + n_bytes_of_aliases + before_load_error.len() + "]null}".len();
         let mut json = Vec::with_capacity(n_bytes);
         json.extend_from_slice(before_aliases.as_bytes());
         serde_json::to_writer(&mut json, aliases)?;
@@ -97,7 +97,7 @@ impl Description {
 pub(super) async fn show(
     State(app): State<Guarded>,
     request_id: RequestId,
-    path: Result<Path<String>, PathRejection>,
+    path: PathParameters<1>,
 ) -> Response {
     respond::answer(&request_id, async {
         let (detail, active) = detail(&app, &parse_path(path)?).await?;
@@ -107,10 +107,8 @@ pub(super) async fn show(
 }
 
 /// The name or reference of a path.
-pub(super) fn parse_path<T: FromStr<Err = StoreError>>(
-    path: Result<Path<String>, PathRejection>,
-) -> Result<T, Failure> {
-    let Path(text) = path.map_err(|rejection| undecodable(&rejection))?;
+pub(super) fn parse_path<T: FromStr<Err = StoreError>>(path: PathParameters<1>) -> Result<T, Failure> {
+    let [text] = path.get()?;
     parse_segment(&text)
 }
 
@@ -118,11 +116,6 @@ pub(super) fn parse_path<T: FromStr<Err = StoreError>>(
 pub(super) fn parse_segment<T: FromStr<Err = StoreError>>(text: &str) -> Result<T, Failure> {
     text.parse()
         .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidName, invalid_name(&error)))
-}
-
-/// A path that is not UTF-8.
-pub(super) fn undecodable(rejection: &PathRejection) -> Failure {
-    Failure::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidName, rejection.body_text())
 }
 
 /// The image that a reference leads to; with the active version, if it is a name.

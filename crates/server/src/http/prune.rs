@@ -1,13 +1,13 @@
 //! `POST /pipelines/{name}/prune`: forgets old versions while the server runs.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use constellation_store_core::PipelineName;
 
 use super::conditions;
 use super::layer::RequestId;
+use super::path::PathParameters;
 use super::pipelines::parse_path;
 use super::query::Parameters;
 use super::respond::{self, tagged};
@@ -36,7 +36,7 @@ use crate::wire::{ErrorResponse, PruneParameters, PruneResponse};
 pub(super) async fn prune(
     State(app): State<Guarded>,
     request_id: RequestId,
-    path: Result<Path<String>, PathRejection>,
+    path: PathParameters<1>,
     query: Parameters<PruneParameters>,
     headers: HeaderMap,
 ) -> Response {

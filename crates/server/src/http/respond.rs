@@ -111,8 +111,12 @@ pub(super) fn status_of(kind: ErrorKind) -> (StatusCode, ErrorCode) {
 
 /// `ETag` is the active version.
 pub(super) fn version_tag(version: u64) -> HeaderValue {
-    let quoted = ["\"", &version.to_string(), "\""].concat();
-    HeaderValue::try_from(quoted).expect("digits and quotes are visible ASCII characters")
+    let digits = version.to_string();
+    let mut tag = String::with_capacity(digits.len() + 2);
+    tag.push('"');
+    tag.push_str(&digits);
+    tag.push('"');
+    HeaderValue::try_from(tag).expect("digits and quotes are visible ASCII characters")
 }
 
 /// An answer with the active version of the name that it is about, if there is one.

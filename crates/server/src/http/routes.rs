@@ -1,17 +1,21 @@
 //! Routes, each with who may use it. What is not declared here is not there.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::{Method, Uri};
 use axum::response::Response;
-use axum::routing::{MethodFilter, MethodRouter};
+use axum::routing::future::RouteFuture;
+use axum::routing::{MethodFilter, MethodRouter, any};
 use crossbeam_utils::CachePadded;
+use tower::Service;
+use tower_http::cors::CorsLayer;
 
 use super::App;
 use super::auth::Gate;
@@ -154,25 +158,76 @@ impl Routes {
     }
 
     /// The routes, and an answer to everything else. Who has no key does not learn which routes there are.
-    pub(super) fn into_parts(self) -> (Router<Guarded>, Declared) {
+    pub(super) fn into_parts(self) -> (Methods, Declared) {
         let Self { methods, declared } = self;
-        let otherwise = Access::For(Role::ReadOnly);
+        let access = Access::For(Role::ReadOnly);
         let no_route = Around {
-            route: Route { pattern: UNMATCHED, access: otherwise },
+            route: Route { pattern: UNMATCHED, access },
             handler: async |request_id: RequestId, uri: Uri| respond::no_route(&request_id, &uri),
         };
-        let mut router = Router::new().fallback(no_route);
-        for (pattern, methods) in methods {
+        let by_pattern = methods.into_iter().map(|(pattern, methods)| {
             let allowed = Arc::<str>::from(declared.methods(pattern));
             let not_allowed = Around {
-                route: Route { pattern, access: otherwise },
+                route: Route { pattern, access },
                 handler: async move |request_id: RequestId, method: Method, uri: Uri| {
                     respond::method_not_allowed(&request_id, &method, &uri, &allowed)
                 },
             };
-            router = router.route(pattern, methods.fallback(not_allowed));
+            (pattern, methods.fallback(not_allowed))
+        });
+        (Methods { by_pattern: by_pattern.collect(), otherwise: any(no_route) }, declared)
+    }
+}
+
+/// The methods of each path, before they know what routes share.
+#[derive(Debug)]
+pub(super) struct Methods {
+    by_pattern: BTreeMap<&'static str, MethodRouter<Guarded>>,
+    /// For paths of no route.
+    otherwise: MethodRouter<Guarded>,
+}
+
+impl Methods {
+    /// Puts CORS around everything.
+    pub(super) fn layer(self, cors: &CorsLayer) -> Self {
+        let Self { by_pattern, otherwise } = self;
+        let layered = by_pattern.into_iter().map(|(pattern, methods)| (pattern, methods.layer(cors.clone())));
+        Self { by_pattern: layered.collect(), otherwise: otherwise.layer(cors.clone()) }
+    }
+
+    pub(super) fn router(&self, guarded: &Guarded) -> Router {
+        let with_state = |methods: &MethodRouter<Guarded>| methods.clone().with_state(guarded.clone());
+        let mut by_path = matchit::Router::new();
+        for (pattern, methods) in &self.by_pattern {
+            by_path.insert(*pattern, with_state(methods)).expect("no two patterns fit the same path");
         }
-        (router, declared)
+        Router { by_path, otherwise: with_state(&self.otherwise) }
+    }
+}
+
+/// Finds the methods of a path, by the tree that axum has for it. The router of axum puts the parameters of the path into
+/// a map of the request as well, an empty list of them, too, which takes longer than all else that it does.
+#[derive(Clone)]
+pub(crate) struct Router {
+    by_path: matchit::Router<MethodRouter>,
+    otherwise: MethodRouter,
+}
+
+impl Service<Request> for Router {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let methods = match self.by_path.at_mut(request.uri().path()) {
+            Ok(found) => found.value,
+            Err(_) => &mut self.otherwise,
+        };
+        methods.call(request)
     }
 }
 

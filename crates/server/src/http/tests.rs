@@ -645,6 +645,7 @@ async fn a_panic_in_a_handler_is_a_500_and_the_process_lives() {
     let app: Arc<App> = Arc::clone(server.app());
     let declaring = Routes::default().get("/panic", Access::Open, panics);
     let router = guarded(declaring, &app, Auth::default(), DEFAULT_ADDRESS)();
+    let router = Router::new().fallback_service(router);
     let answer = get(&router, "/panic").await;
     assert_eq!(answer.status, 500);
     assert_eq!(answer.json()["error"], "InternalError");

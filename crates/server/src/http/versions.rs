@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use constellation_store_core::{PipelineName, Reference, VersionHistory};
@@ -11,7 +10,8 @@ use constellation_store_core::{PipelineName, Reference, VersionHistory};
 use super::App;
 use super::layer::RequestId;
 use super::listing::{Page, PageParameters};
-use super::pipelines::{parse_path, parse_segment, undecodable};
+use super::path::PathParameters;
+use super::pipelines::{parse_path, parse_segment};
 use super::query::Parameters;
 use super::respond::{self, Failure, tagged};
 use super::routes::Guarded;
@@ -40,7 +40,7 @@ use crate::wire::{ErrorCode, ErrorResponse, VersionBody, VersionDetail, VersionL
 pub(super) async fn list(
     State(app): State<Guarded>,
     request_id: RequestId,
-    path: Result<Path<String>, PathRejection>,
+    path: PathParameters<1>,
     query: Parameters<PageParameters>,
 ) -> Response {
     respond::answer(&request_id, async {
@@ -80,7 +80,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(app): State<Guarded>,
     request_id: RequestId,
-    path: Result<Path<(String, String)>, PathRejection>,
+    path: PathParameters<2>,
 ) -> Response {
     respond::answer(&request_id, async {
         let (name, number) = parse_version(path)?;
@@ -109,10 +109,8 @@ pub(super) async fn show(
 }
 
 /// The name and the version of a path.
-pub(super) fn parse_version(
-    path: Result<Path<(String, String)>, PathRejection>,
-) -> Result<(PipelineName, u64), Failure> {
-    let Path((name, version)) = path.map_err(|rejection| undecodable(&rejection))?;
+pub(super) fn parse_version(path: PathParameters<2>) -> Result<(PipelineName, u64), Failure> {
+    let [name, version] = path.get()?;
     let name = parse_segment(&name)?;
     let number = version.parse().map_err(|_| {
         let shown = shown(&version);

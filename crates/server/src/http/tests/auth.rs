@@ -110,6 +110,7 @@ async fn what_is_not_declared_is_not_there() {
         async || "deleted",
     );
     let router = guarded(declaring, &app, Auth::default(), DEFAULT_ADDRESS)();
+    let router = Router::new().fallback_service(router);
     assert_eq!(get(&router, "/declared").await.text, "declared");
     assert_eq!(get(&router, "/new").await.status, 404);
     let answer = post(&router, "/declared", "").await;
