@@ -155,7 +155,36 @@ fn method_label(method: &Method) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+    use std::sync::Arc;
+
+    use axum::body::Body;
+    use constellation_store_core::{Reference, StructuralHash};
+
+    use super::super::auth::{Auth, Gate};
+    use super::super::routes::Access;
     use super::*;
+    use crate::builder::DEFAULT_ADDRESS;
+    use crate::test_support::server;
+
+    /// The allocator takes larger blocks from no list of free ones.
+    const SMALL_BLOCK: usize = 1024;
+
+    #[tokio::test]
+    async fn what_every_request_has_room_for_fits_a_small_block() {
+        let server = server().await;
+        let (app, gate) = (server.app(), Gate::new(Auth::default(), DEFAULT_ADDRESS));
+        let guarded = Guarded::new(Arc::clone(app), Arc::new(gate));
+        let route = Route { pattern: "/", access: Access::Open };
+        let request = Request::new(Body::empty());
+        let answering = around(guarded, route, request, |_, _| ready(Response::default()));
+        assert!(size_of_val(&answering) <= SMALL_BLOCK);
+        // These are part of what a handler has room for.
+        let hash = StructuralHash::of_bytes(b"x");
+        let reference = Reference::Hash(hash);
+        assert!(size_of_val(&app.service.load(&reference)) <= SMALL_BLOCK / 2);
+        assert!(size_of_val(&app.service.image(&reference, &hash)) <= SMALL_BLOCK / 2);
+    }
 
     #[test]
     fn ids_that_could_forge_log_lines_are_not_taken() {
