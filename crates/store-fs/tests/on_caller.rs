@@ -172,6 +172,42 @@ fn files_follow_after_a_pause_and_at_the_bound() {
 }
 
 #[test]
+fn no_file_follows_while_callers_commit() {
+    let tree = ModelVfs::new();
+    let idle = Duration::from_secs(1);
+    let store = options().checkpoint_after_idle(idle).open_on(Arc::new(tree.clone())).unwrap();
+    let start = Instant::now();
+    for number in 0.. {
+        commit(&store, publish("a", number)).unwrap();
+        // A new store has the files of its opening.
+        assert!(!tree.files().contains_key("versions/a.json"), "after {:?}", start.elapsed());
+        if start.elapsed() > 2 * idle {
+            break;
+        }
+        thread::sleep(idle / 50);
+    }
+}
+
+#[test]
+fn files_that_cannot_be_written_are_tried_again_after_a_pause_and_not_before() {
+    let (tree, syncs) = (ModelVfs::new(), Syncs::default());
+    let store = options().checkpoint_after_bytes(1).open_on(syncs.vfs(&tree)).unwrap();
+    tree.put("versions/in/the/way", "");
+    tree.put("aliases.json/in/the/way", "");
+    commit(&store, publish("a", 1)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !runtime.block_on(store.status()).unwrap().warnings.concat().contains("behind the journal") {
+        assert!(Instant::now() < deadline, "nothing failed");
+        thread::sleep(Duration::from_millis(1));
+    }
+    syncs.take();
+    thread::sleep(Duration::from_millis(300));
+    let syncs = syncs.take().len();
+    assert!(syncs < 10, "{syncs} syncs without a pause");
+}
+
+#[test]
 fn a_closed_store_takes_no_commit_and_has_all_in_its_files() {
     let tree = ModelVfs::new();
     let store = options().open_on(Arc::new(tree.clone())).unwrap();
