@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use constellation_benches::disk::start_clean;
+use constellation_benches::disk::{start_clean, wait_for_old_deletions};
 use constellation_benches::images::Program;
 use constellation_benches::report::{Goal, Measure, Report, Row};
 use constellation_store_core::{PipelineStore as _, PipelineStoreExt as _};
@@ -32,6 +32,8 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()
     for round in 0..3 {
         progress(&format!("{} publishes by {WRITERS} writers, round {round}", settings.burst()));
         let place = settings.place("burst").join(round.to_string());
+        // The naive way replaces files all the time, and so deletes; whoever comes next would make files slowly.
+        wait_for_old_deletions(&place.join("probe"))?;
         let (burst, settled) = measure_ours(&programs, &place.join("ours"))?;
         ours.push(burst);
         sustained.push(settled);
