@@ -204,8 +204,8 @@ impl Drop for End {
 /// What the thread does: it commits, and lets another one write the files. It ends when a caller's commit has ended with
 /// a defect.
 fn run(turns: &Turns, queued: &Queued, idle: Duration) {
+    let Ok(mut turn) = turns.lock() else { return };
     loop {
-        let Ok(mut turn) = turns.lock() else { return };
         let Some(writing) = &mut *turn else { return };
         writing.tend();
         if writing.wants_checkpoint() {
@@ -224,7 +224,11 @@ fn run(turns: &Turns, queued: &Queued, idle: Duration) {
         } else {
             Some(queued.receiver.recv().unwrap_or(Request::Abandon))
         };
-        let Ok(mut turn) = turns.lock() else { return };
+        // Until it waits again: a caller that came in between would not see that it is about to.
+        turn = match turns.lock() {
+            Ok(turn) => turn,
+            Err(_) => return,
+        };
         let Some(writing) = &mut *turn else { return };
         match request {
             Some(request) => {
