@@ -1,14 +1,15 @@
 //! Changes that were prepared and not yet applied, kept so that the next commit can be judged after them.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use constellation_store_core::{
     ActiveVersion, ImageSummary, PipelineName, Revision, SourceHash, StructuralHash, SyntacticKey,
 };
 use hashbrown::HashMap;
 
-use crate::relations::{Reference, Relations};
+use crate::relation::Relation;
+use crate::relations::{Reference, Relations, source_of};
 use crate::state::{Holder, SourceHolder};
 use crate::{Change, Prepared};
 
@@ -27,9 +28,9 @@ pub struct Pending {
     pub(crate) sources: HashMap<SourceHash, bool>,
     pub(crate) index: HashMap<SyntacticKey, Option<StructuralHash>>,
     pub(crate) names: HashMap<PipelineName, PendingName>,
-    /// Who may refer to what: it only says where to look; whether it still holds is judged by the maps above. Derived;
-    /// empty until it is asked for, which few commits do.
-    relations: OnceLock<Relations>,
+    /// Who may refer to what: it only says where to look; whether it still holds is judged by the maps above. Few
+    /// commits ask for it.
+    relations: Relations,
 }
 
 /// What is pending of one name.
@@ -70,27 +71,18 @@ impl Pending {
     pub(crate) fn change(&mut self, change: &Change) {
         match change {
             Change::ImageAdded { image: _, summary } => {
-                let structural_hash = summary.structural_hash;
-                if let (Some(source_hash), Some(relations)) =
-                    (summary.metadata.source_hash, self.relations.get_mut())
-                {
-                    relations.source_holders.relate(source_hash, SourceHolder::Image(structural_hash));
-                }
-                self.images.insert(structural_hash, Some(Arc::clone(summary)));
+                self.relations.add_image(summary);
+                self.images.insert(summary.structural_hash, Some(Arc::clone(summary)));
             }
             Change::SourceAdded { source_hash, text: _ } => {
                 self.sources.insert(*source_hash, true);
             }
             Change::Indexed { key, structural_hash } => {
-                if let Some(relations) = self.relations.get_mut() {
-                    relations.keys.relate(*structural_hash, *key);
-                }
+                self.relations.keys.update(|keys| keys.relate(*structural_hash, *key));
                 self.index.insert(*key, Some(*structural_hash));
             }
             Change::VersionRecorded { name, version } => {
-                if let Some(relations) = self.relations.get_mut() {
-                    relations.hold(name, version);
-                }
+                self.relations.hold(name, version);
                 let pending = self.name(name);
                 pending.active = Some(Some(version.version));
                 let source_hash = version.source_hash;
@@ -116,15 +108,31 @@ impl Pending {
         self.names.entry(name.clone()).or_default()
     }
 
-    /// Who may refer to what. Takes time linear in what is pending when it is asked for first.
-    pub(crate) fn relations(&self) -> &Relations {
-        self.relations.get_or_init(|| {
-            let index = self.index.iter().filter_map(|(key, hash)| Some((*key, (*hash)?)));
-            let versions = self.names.iter().flat_map(|(name, pending)| {
-                pending.recorded.iter().map(move |recorded| recorded.reference(name))
-            });
-            Relations::of(self.images.values().flatten(), index, versions)
+    /// The versions that may refer to an image. This and the other relations take time linear in what is pending when
+    /// they are asked for first.
+    pub(crate) fn holder_relation(&self) -> &Relation<StructuralHash, Holder> {
+        self.relations.holders.get_or_derive(|| self.references().map(Reference::into_image))
+    }
+
+    /// The keys that may lead to an image.
+    pub(crate) fn key_relation(&self) -> &Relation<StructuralHash, SyntacticKey> {
+        let pairs = || self.index.iter().filter_map(|(key, hash)| Some(((*hash)?, *key)));
+        self.relations.keys.get_or_derive(pairs)
+    }
+
+    /// What may refer to a source.
+    pub(crate) fn source_holder_relation(&self) -> &Relation<SourceHash, SourceHolder> {
+        self.relations.source_holders.get_or_derive(|| {
+            let of_images = self.images.values().flatten().filter_map(|summary| source_of(summary));
+            of_images.chain(self.references().filter_map(Reference::into_source))
         })
+    }
+
+    /// All versions that were recorded.
+    fn references(&self) -> impl Iterator<Item = Reference> {
+        self.names
+            .iter()
+            .flat_map(|(name, pending)| pending.recorded.iter().map(move |recorded| recorded.reference(name)))
     }
 }
 

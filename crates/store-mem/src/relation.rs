@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Bound;
+use std::sync::OnceLock;
 
 /// For maps from the hashes of content, which are as good as any hash of them.
 pub(crate) type ByOwnBytes = BuildHasherDefault<OwnBytes>;
@@ -68,6 +69,38 @@ impl<K: Ord + Copy, V: Ord> Relation<K, V> {
 impl<K: Ord, V: Ord> FromIterator<(K, V)> for Relation<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         Self(pairs.into_iter().map(|(key, value)| (key, Some(value))).collect())
+    }
+}
+
+/// A relation that is worked out when it is asked for first, and kept along from then on. By default nobody asked yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Derived<K, V>(OnceLock<Relation<K, V>>);
+
+impl<K, V> Default for Derived<K, V> {
+    fn default() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl<K: Ord + Copy, V: Ord> Derived<K, V> {
+    /// Nothing is related to anything.
+    pub(crate) fn none() -> Self {
+        Self(OnceLock::from(Relation::default()))
+    }
+
+    /// The relation, which is that of these pairs if nobody asked for it yet.
+    pub(crate) fn get_or_derive<I: Iterator<Item = (K, V)>>(
+        &self,
+        pairs: impl FnOnce() -> I,
+    ) -> &Relation<K, V> {
+        self.0.get_or_init(|| pairs().collect())
+    }
+
+    /// Keeps the relation along, if it is known.
+    pub(crate) fn update(&mut self, update: impl FnOnce(&mut Relation<K, V>)) {
+        if let Some(relation) = self.0.get_mut() {
+            update(relation);
+        }
     }
 }
 

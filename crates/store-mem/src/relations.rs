@@ -1,20 +1,19 @@
 //! Who refers to what: derived from a state, and kept along with it once somebody asked.
 
-use std::sync::Arc;
-
 use constellation_store_core::{
     ImageSummary, PipelineName, SourceHash, StructuralHash, SyntacticKey, Version,
 };
 
-use crate::relation::Relation;
+use crate::relation::Derived;
 use crate::state::{Holder, SourceHolder};
 
-/// The versions and keys that lead to an image, and what refers to a source.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// The versions and keys that lead to an image, and what refers to a source. Each is worked out by itself: who wants
+/// the names of an image need not wait for the others.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Relations {
-    pub(crate) holders: Relation<StructuralHash, Holder>,
-    pub(crate) keys: Relation<StructuralHash, SyntacticKey>,
-    pub(crate) source_holders: Relation<SourceHash, SourceHolder>,
+    pub(crate) holders: Derived<StructuralHash, Holder>,
+    pub(crate) keys: Derived<StructuralHash, SyntacticKey>,
+    pub(crate) source_holders: Derived<SourceHash, SourceHolder>,
 }
 
 /// A version, and what it refers to.
@@ -30,41 +29,64 @@ impl Reference {
         let holder = Holder::new(name, version);
         Self { holder, structural_hash: version.structural_hash, source_hash: version.source_hash }
     }
+
+    /// The image, and the version that refers to it.
+    pub(crate) fn into_image(self) -> (StructuralHash, Holder) {
+        (self.structural_hash, self.holder)
+    }
+
+    /// The source, if there is one, and the version that refers to it.
+    pub(crate) fn into_source(self) -> Option<(SourceHash, SourceHolder)> {
+        Some((self.source_hash?, SourceHolder::Version(self.holder)))
+    }
+}
+
+/// The source of an image, if it has one, and the image that refers to it.
+pub(crate) fn source_of(summary: &ImageSummary) -> Option<(SourceHash, SourceHolder)> {
+    Some((summary.metadata.source_hash?, SourceHolder::Image(summary.structural_hash)))
 }
 
 impl Relations {
-    /// Those of these images, index entries and versions.
-    pub(crate) fn of<'a>(
-        images: impl Iterator<Item = &'a Arc<ImageSummary>>,
-        index: impl Iterator<Item = (SyntacticKey, StructuralHash)>,
-        versions: impl Iterator<Item = Reference> + Clone,
-    ) -> Self {
-        let of_images = images.filter_map(|summary| {
-            Some((summary.metadata.source_hash?, SourceHolder::Image(summary.structural_hash)))
-        });
-        let of_versions = versions
-            .clone()
-            .filter_map(|version| Some((version.source_hash?, SourceHolder::Version(version.holder))));
-        Self {
-            source_holders: of_images.chain(of_versions).collect(),
-            keys: index.map(|(key, structural_hash)| (structural_hash, key)).collect(),
-            holders: versions.map(|version| (version.structural_hash, version.holder)).collect(),
+    /// Nothing refers to anything.
+    pub(crate) fn none() -> Self {
+        Self { holders: Derived::none(), keys: Derived::none(), source_holders: Derived::none() }
+    }
+
+    pub(crate) fn add_image(&mut self, summary: &ImageSummary) {
+        if let Some((source_hash, holder)) = source_of(summary) {
+            self.source_holders.update(|relation| relation.relate(source_hash, holder));
+        }
+    }
+
+    pub(crate) fn remove_image(&mut self, summary: &ImageSummary) {
+        if let Some((source_hash, holder)) = source_of(summary) {
+            self.source_holders.update(|relation| relation.separate(source_hash, holder));
         }
     }
 
     pub(crate) fn hold(&mut self, name: &PipelineName, version: &Version) {
-        let Reference { holder, structural_hash, source_hash } = Reference::of(name, version);
-        if let Some(source_hash) = source_hash {
-            self.source_holders.relate(source_hash, SourceHolder::Version(holder.clone()));
-        }
-        self.holders.relate(structural_hash, holder);
+        let reference = || Reference::of(name, version);
+        self.holders.update(|relation| {
+            let (structural_hash, holder) = reference().into_image();
+            relation.relate(structural_hash, holder);
+        });
+        self.source_holders.update(|relation| {
+            if let Some((source_hash, holder)) = reference().into_source() {
+                relation.relate(source_hash, holder);
+            }
+        });
     }
 
     pub(crate) fn release(&mut self, name: &PipelineName, version: &Version) {
-        let Reference { holder, structural_hash, source_hash } = Reference::of(name, version);
-        if let Some(source_hash) = source_hash {
-            self.source_holders.separate(source_hash, SourceHolder::Version(holder.clone()));
-        }
-        self.holders.separate(structural_hash, holder);
+        let reference = || Reference::of(name, version);
+        self.holders.update(|relation| {
+            let (structural_hash, holder) = reference().into_image();
+            relation.separate(structural_hash, holder);
+        });
+        self.source_holders.update(|relation| {
+            if let Some((source_hash, holder)) = reference().into_source() {
+                relation.separate(source_hash, holder);
+            }
+        });
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use constellation_store_core::{
     ActiveVersion, Committed, ImageSummary, IndexEntry, ListOptions, NameEntry, NamedImage, PipelineImage,
@@ -12,8 +12,8 @@ use constellation_store_core::{
 
 use crate::bodies::{Bodies, LoadedImages};
 use crate::parts::{Parts, StoredSource};
-use crate::relation::ByOwnBytes;
-use crate::relations::{Reference, Relations};
+use crate::relation::{ByOwnBytes, Relation};
+use crate::relations::{Reference, Relations, source_of};
 use crate::{Change, Prepared};
 
 /// Images, sources, the syntactic index and the names with their versions.
@@ -43,13 +43,12 @@ pub struct State {
     index: BTreeMap<SyntacticKey, StructuralHash>,
     names: BTreeMap<PipelineName, Arc<VersionHistory>>,
     n_active: u64,
-    /// Derived; empty until it is asked for.
-    relations: OnceLock<Relations>,
+    relations: Relations,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { relations: OnceLock::from(Relations::default()), ..Self::without_relations(Parts::default()) }
+        Self { relations: Relations::none(), ..Self::without_relations(Parts::default()) }
     }
 }
 
@@ -65,7 +64,9 @@ impl PartialEq for State {
             && *index == other.index
             && *names == other.names
             && *n_active == other.n_active
-            && self.relations() == other.relations()
+            && self.holder_relation() == other.holder_relation()
+            && self.key_relation() == other.key_relation()
+            && self.source_holder_relation() == other.source_holder_relation()
     }
 }
 
@@ -151,7 +152,7 @@ impl State {
             index,
             names: histories,
             n_active: 0,
-            relations: OnceLock::new(),
+            relations: Relations::default(),
         };
         for image in images {
             state.images.insert(image.structural_hash, Arc::new(ImageSummary::of(&image)));
@@ -162,15 +163,31 @@ impl State {
         state
     }
 
-    /// Who refers to what. Takes time linear in the state when it is asked for first.
-    pub(crate) fn relations(&self) -> &Relations {
-        self.relations.get_or_init(|| {
-            let index = self.index.iter().map(|(key, structural_hash)| (*key, *structural_hash));
-            let versions = self.names.values().flat_map(|history| {
-                let name = &history.pipeline_name;
-                history.versions.iter().map(move |version| Reference::of(name, version))
-            });
-            Relations::of(self.images.values(), index, versions)
+    /// The versions that refer to an image. This and the other relations take time linear in the state when they are
+    /// asked for first.
+    pub(crate) fn holder_relation(&self) -> &Relation<StructuralHash, Holder> {
+        self.relations.holders.get_or_derive(|| self.references().map(Reference::into_image))
+    }
+
+    /// The keys that lead to an image.
+    pub(crate) fn key_relation(&self) -> &Relation<StructuralHash, SyntacticKey> {
+        let pairs = || self.index.iter().map(|(key, structural_hash)| (*structural_hash, *key));
+        self.relations.keys.get_or_derive(pairs)
+    }
+
+    /// What refers to a source.
+    pub(crate) fn source_holder_relation(&self) -> &Relation<SourceHash, SourceHolder> {
+        self.relations.source_holders.get_or_derive(|| {
+            let of_images = self.images.values().filter_map(|summary| source_of(summary));
+            of_images.chain(self.references().filter_map(Reference::into_source))
+        })
+    }
+
+    /// All versions of all names.
+    fn references(&self) -> impl Iterator<Item = Reference> {
+        self.names.values().flat_map(|history| {
+            let name = &history.pipeline_name;
+            history.versions.iter().map(move |version| Reference::of(name, version))
         })
     }
 
@@ -198,11 +215,11 @@ impl State {
         if let Some(before) = self.names.remove(&name) {
             self.n_active -= u64::from(before.active_version.is_some());
             for version in &before.versions {
-                self.release(&name, version);
+                self.relations.release(&name, version);
             }
         }
         for version in &history.versions {
-            self.hold(&name, version);
+            self.relations.hold(&name, version);
         }
         self.n_active += u64::from(history.active_version.is_some());
         self.names.insert(name, Arc::new(history));
@@ -227,7 +244,7 @@ impl State {
     /// that it can be stored again. Unlike [`Change::ImageRemoved`] that is not a decision about the store's
     /// content: versions may go on referring to it. Returns the keys.
     pub fn forget_damaged(&mut self, structural_hash: &StructuralHash) -> Vec<SyntacticKey> {
-        let keys: Vec<_> = self.relations().keys.of(structural_hash).copied().collect();
+        let keys: Vec<_> = self.key_relation().of(structural_hash).copied().collect();
         for key in &keys {
             self.unindex(key);
         }
@@ -297,7 +314,7 @@ impl State {
 
     /// The versions that refer to an image.
     pub fn holders(&self, structural_hash: &StructuralHash) -> impl Iterator<Item = &Holder> {
-        self.relations().holders.of(structural_hash)
+        self.holder_relation().of(structural_hash)
     }
 
     /// A retained source text, or whether it can be loaded.
@@ -389,7 +406,7 @@ impl State {
         };
         let limit = options.limit.unwrap_or(usize::MAX);
         let page: Vec<_> = if prefix.is_empty() {
-            self.relations().holders.firsts_after(options.after).filter_map(with_names).take(limit).collect()
+            self.holder_relation().firsts_after(options.after).filter_map(with_names).take(limit).collect()
         } else {
             let beginning = self.names.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
             let beginning = beginning.take_while(|(name, _)| name.as_str().starts_with(prefix));
@@ -501,11 +518,9 @@ impl State {
             }
             Entry::Vacant(vacant) => {
                 self.n_bytes += summary.graph_bytes;
+                self.relations.add_image(&summary);
                 vacant.insert(summary);
             }
-        }
-        if let (Some(source_hash), Some(relations)) = (image.metadata.source_hash, self.relations.get_mut()) {
-            relations.source_holders.relate(source_hash, SourceHolder::Image(structural_hash));
         }
         self.bodies.insert(image);
     }
@@ -514,24 +529,22 @@ impl State {
         self.bodies.remove(structural_hash);
         let Some(summary) = self.images.remove(structural_hash) else { return };
         self.n_bytes -= summary.graph_bytes;
-        if let (Some(source_hash), Some(relations)) = (summary.metadata.source_hash, self.relations.get_mut())
-        {
-            relations.source_holders.separate(source_hash, SourceHolder::Image(*structural_hash));
-        }
+        self.relations.remove_image(&summary);
     }
 
     fn index(&mut self, key: SyntacticKey, structural_hash: StructuralHash) {
         let before = self.index.insert(key, structural_hash);
-        let Some(relations) = self.relations.get_mut() else { return };
-        if let Some(before) = before {
-            relations.keys.separate(before, key);
-        }
-        relations.keys.relate(structural_hash, key);
+        self.relations.keys.update(|keys| {
+            if let Some(before) = before {
+                keys.separate(before, key);
+            }
+            keys.relate(structural_hash, key);
+        });
     }
 
     fn unindex(&mut self, key: &SyntacticKey) {
-        if let (Some(before), Some(relations)) = (self.index.remove(key), self.relations.get_mut()) {
-            relations.keys.separate(before, *key);
+        if let Some(before) = self.index.remove(key) {
+            self.relations.keys.update(|keys| keys.separate(before, *key));
         }
     }
 
@@ -553,9 +566,9 @@ impl State {
             }
         });
         if let Some(replaced) = replaced {
-            self.release(name, &replaced);
+            self.relations.release(name, &replaced);
         }
-        self.hold(name, version);
+        self.relations.hold(name, version);
     }
 
     fn prune_versions(&mut self, name: &PipelineName, numbers: &[u64]) {
@@ -563,7 +576,7 @@ impl State {
             history.versions.extract_if(.., |known| numbers.binary_search(&known.version).is_ok()).collect()
         });
         for version in &pruned {
-            self.release(name, version);
+            self.relations.release(name, version);
         }
     }
 
@@ -575,18 +588,6 @@ impl State {
         let result = change(Arc::make_mut(history));
         self.n_active += u64::from(history.active_version.is_some());
         result
-    }
-
-    fn hold(&mut self, name: &PipelineName, version: &Version) {
-        if let Some(relations) = self.relations.get_mut() {
-            relations.hold(name, version);
-        }
-    }
-
-    fn release(&mut self, name: &PipelineName, version: &Version) {
-        if let Some(relations) = self.relations.get_mut() {
-            relations.release(name, version);
-        }
     }
 }
 

@@ -68,31 +68,31 @@ impl View<'_> {
         &'b self,
         structural_hash: &'b StructuralHash,
     ) -> impl Iterator<Item = &'b Holder> {
-        let pending = self.layers().into_iter().map(Pending::relations);
-        let relations = pending.chain([self.state.relations()]);
-        let candidates = relations.flat_map(|relations| relations.holders.of(structural_hash));
+        let pending = self.layers().into_iter().map(Pending::holder_relation);
+        let relations = pending.chain([self.state.holder_relation()]);
+        let candidates = relations.flat_map(|relation| relation.of(structural_hash));
         candidates.filter(|holder| self.name(&holder.name).version(holder.version).is_some())
     }
 
     /// The keys that lead to an image.
     pub(crate) fn keys(&self, structural_hash: &StructuralHash) -> BTreeSet<SyntacticKey> {
-        let pending = self.layers().into_iter().map(Pending::relations);
-        let relations = pending.chain([self.state.relations()]);
-        let candidates = relations.flat_map(|relations| relations.keys.of(structural_hash));
+        let pending = self.layers().into_iter().map(Pending::key_relation);
+        let relations = pending.chain([self.state.key_relation()]);
+        let candidates = relations.flat_map(|relation| relation.of(structural_hash));
         candidates.filter(|key| self.lookup(key) == Some(*structural_hash)).copied().collect()
     }
 
     /// Whether an image or a version refers to a source.
     pub(crate) fn is_source_held(&self, source_hash: &SourceHash) -> bool {
-        let pending = self.layers().into_iter().map(Pending::relations);
-        let mut relations = pending.chain([self.state.relations()]);
+        let pending = self.layers().into_iter().map(Pending::source_holder_relation);
+        let mut relations = pending.chain([self.state.source_holder_relation()]);
         let is_held = |holder: &SourceHolder| match holder {
             SourceHolder::Image(structural_hash) => self
                 .metadata(structural_hash)
                 .is_some_and(|metadata| metadata.source_hash == Some(*source_hash)),
             SourceHolder::Version(Holder { name, version }) => self.name(name).version(*version).is_some(),
         };
-        relations.any(|relations| relations.source_holders.of(source_hash).any(is_held))
+        relations.any(|relation| relation.of(source_hash).any(is_held))
     }
 }
 
