@@ -219,7 +219,7 @@ impl Core {
         if reading.catalogue.is_none() {
             confirmed = confirmed.and_then(|()| files.confirm_removals(PACK));
         }
-        files.sweep(reading.catalogue.is_some());
+        files.sweep(&reading.leftovers);
         let is_new = reading.manifest.is_none();
         // Where the catalogue is believed there was an opening that made it durable. A `store.json` alone may be a copy.
         let is_believed = files.make_journal(reading.catalogue.is_some()).map_err(failed)?;

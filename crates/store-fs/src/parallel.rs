@@ -24,3 +24,18 @@ pub(crate) fn each<P: Send, T: Send>(
         done.collect()
     })
 }
+
+/// What both make. If there is `much` to do, the second one has a thread of its own.
+pub(crate) fn both<A, B: Send>(
+    much: bool,
+    first: impl FnOnce() -> A,
+    second: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    if !much {
+        return (first(), second());
+    }
+    thread::scope(|scope| {
+        let second = scope.spawn(second);
+        (first(), second.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}

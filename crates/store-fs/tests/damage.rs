@@ -132,6 +132,51 @@ fn a_damaged_image_goes_to_the_quarantine_and_can_be_compiled_again() {
     assert!(matches!(again.loader().image(&hash).unwrap(), Loaded::There(_)));
 }
 
+/// From 256 files on, threads read them.
+#[test]
+fn of_many_files_the_damaged_ones_are_told_in_the_same_order_and_all_others_are_used() {
+    const COUNT: i64 = 300;
+    let tree = ModelVfs::new();
+    let mut core = open(&tree);
+    for number in 0..COUNT {
+        commit(&mut core, &publish(&format!("name-{number:03}"), number)).unwrap();
+    }
+    core.close().unwrap();
+    drop(core);
+    let tree = json_files_alone(&tree);
+    let expected = content(&open(&tree.copy()));
+    assert_eq!(expected.lines().filter(|line| line.starts_with("name ")).count(), 300, "{expected}");
+
+    let renamed = format!("versions/name-{:03}.json", 7);
+    let document = tree.files()[&renamed].clone();
+    tree.discard(&renamed);
+    tree.put("versions/other.json", document);
+    tree.put("syntactic-index.json", "damaged");
+    tree.put(&image_path(COUNT - 1), "damaged");
+    tree.put("sources/no hash.cst", "x");
+    for directory in ["images", "sources", "versions"] {
+        tree.put(&format!("{directory}/.tmp-1"), "left");
+    }
+    let core = open(&tree);
+    let told = warnings(&core);
+    let places = [&image_path(COUNT - 1), "sources/no hash.cst", "versions/other.json"].map(|path| {
+        told.find(&format!("'{path}'")).unwrap_or_else(|| panic!("'{path}' is not told:\n{told}"))
+    });
+    assert!(places.is_sorted(), "{told}");
+    assert!(!tree.files().keys().any(|path| path.contains("/.tmp-1")), "an unfinished file stays");
+    // It is written anew at once.
+    assert!(tree.files().contains_key("quarantine/syntactic-index.json"));
+    assert_eq!(core.shared().state().lookup_syntactic(&support::key(0)), None);
+
+    // But for the index, which leads to what was compiled, and that image.
+    let lost = format!("image {}", image(COUNT - 1).structural_hash);
+    let is_left = |line: &&str| ["image ", "source ", "name "].iter().any(|kind| line.starts_with(kind));
+    let left = |text: &str| {
+        text.lines().filter(is_left).filter(|line| !line.starts_with(&lost)).collect::<Vec<_>>().join("\n")
+    };
+    assert_same(&left(&content(&core)), &left(&expected));
+}
+
 #[test]
 fn a_damaged_version_document_is_rebuilt_from_the_alias_and_uses_no_number_twice() {
     let tree = small_store();

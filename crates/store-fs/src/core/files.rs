@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::FileError;
-use crate::layout::{
-    CATALOGUE, IMAGES, JOURNAL, MANIFEST, PACK, QUARANTINE, SOURCES, TEMPORARY_PREFIX, VERSIONS,
-};
+use crate::layout::{CATALOGUE, JOURNAL, MANIFEST, PACK, QUARANTINE, TEMPORARY_PREFIX};
 use crate::parallel::{self, MANY_FILES};
 use crate::seeded::{self, SeededBug};
 use crate::vfs::{EntryKind, Vfs, VfsFile, directories_of, parent};
@@ -205,16 +203,13 @@ impl Files {
         }
     }
 
-    /// Removes what earlier openings left unfinished. What cannot be removed stays and does no harm.
-    ///
-    /// The directories of content are large, and nothing was left in them if they are `untouched` since a checkpoint
-    /// was finished.
-    pub(crate) fn sweep(&self, untouched: bool) {
+    /// Removes what earlier openings left unfinished: `found` are such files that are known, which are those in the
+    /// directories of content, where they were listed. What cannot be removed stays and does no harm.
+    pub(crate) fn sweep(&self, found: &[String]) {
         if seeded::is_on(SeededBug::SweepSkipped) {
             return;
         }
-        let of_content: &[&str] = if untouched { &[] } else { &[IMAGES, SOURCES, VERSIONS] };
-        for directory in ["", JOURNAL, PACK, QUARANTINE].iter().chain(of_content) {
+        for directory in ["", JOURNAL, PACK, QUARANTINE] {
             let Ok(entries) = self.vfs.list(directory) else { continue };
             for entry in entries {
                 if entry.kind == EntryKind::File && entry.name.starts_with(TEMPORARY_PREFIX) {
@@ -222,6 +217,9 @@ impl Files {
                     let _ = self.vfs.remove(&format!("{directory}{separator}{}", entry.name));
                 }
             }
+        }
+        for path in found {
+            let _ = self.vfs.remove(path);
         }
     }
 

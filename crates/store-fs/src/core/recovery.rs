@@ -3,6 +3,7 @@
 //! Reading changes nothing. What is to be put aside or written again is noted, and done by a core that opens for
 //! writing.
 
+mod adopt;
 mod json;
 mod replay;
 
@@ -21,14 +22,15 @@ use super::files::Files;
 use super::health::{Content, Warning};
 use super::misplaced::Misplaced;
 use crate::catalogue::{Catalogue, read_catalogue, stamps};
-use crate::documents::{decode_aliases, decode_index, is_of_the_reference};
+use crate::documents::is_of_the_reference;
 use crate::error::{FileError, in_one_line};
 use crate::journal::{Found, read_journal};
 use crate::layout::{ALIASES, CATALOGUE, IMAGES, INDEX, MANIFEST, MAX_COUNT, image_path};
 use crate::manifest::{Manifest, new_id};
 use crate::seeded::{self, SeededBug};
 use crate::vfs::{EntryKind, Vfs};
-use json::{Histories, Lost};
+use adopt::Lost;
+use json::{Histories, Json, Notes};
 
 const OPERATION: &str = "open store";
 /// How many single findings of a kind are told in the status. All are logged.
@@ -49,6 +51,8 @@ pub(crate) struct Reading {
     pub(crate) is_repaired: bool,
     /// The files that were read, those of a directory after one another; none where the catalogue was believed.
     pub(crate) files: Vec<String>,
+    /// What earlier openings left unfinished beside the files that were read.
+    pub(crate) leftovers: Vec<String>,
     /// Files that failed their check, and those that are to be put aside for another reason.
     pub(super) damage: Vec<Damage>,
     pub(super) misplaced: Vec<Misplaced>,
@@ -73,13 +77,6 @@ pub(super) struct Damage {
     reason: String,
     /// Whether it stays until something takes its place.
     stays: bool,
-}
-
-/// A version document that failed its check.
-struct DamagedHistory {
-    /// Its file name without the extension.
-    stem: String,
-    bytes: Vec<u8>,
 }
 
 /// A journal without segments.
@@ -135,13 +132,9 @@ pub(super) fn read_file(vfs: &dyn Vfs, path: &str) -> Result<Option<Result<Vec<u
 pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
     let mut reader = Reader {
         vfs,
+        notes: Notes::new(vfs),
         dirty: Dirty::default(),
-        damage: Vec::new(),
-        misplaced: BTreeMap::new(),
         missed: Vec::new(),
-        warnings: Vec::new(),
-        n_unchecked: 0,
-        files: Vec::new(),
         activated: BTreeMap::new(),
         added: BTreeSet::new(),
     };
@@ -164,7 +157,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
     let Json { mut parts, histories, salvaged, aliases, has_aliases } = if end.is_some() {
         Json { parts: content, ..Json::default() }
     } else {
-        reader.files.extend(manifest.is_some().then(|| MANIFEST.to_owned()));
+        reader.notes.files.extend(manifest.is_some().then(|| MANIFEST.to_owned()));
         reader.json()?
     };
     parts.revision = manifest.as_ref().map_or(Revision(0), |manifest| manifest.revision);
@@ -185,7 +178,7 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
     }
     let mut is_repaired = !found.damaged.is_empty();
     for segment in &found.damaged {
-        reader.damaged(&segment.path, &segment.reason, segment.is_readable);
+        reader.notes.damaged(&segment.path, &segment.reason, segment.is_readable);
     }
     let mut misplaced = Vec::new();
     if end.is_none() {
@@ -206,11 +199,12 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         let is_settled = !has_frames && manifest.is_some();
         reader.check_aliases(&state, is_settled, &aliases);
     }
-    if reader.n_unchecked > 0 {
-        let message = format!("{} files have no checksum; they were taken as they are", reader.n_unchecked);
+    let n_unchecked = reader.notes.n_unchecked;
+    if n_unchecked > 0 {
+        let message = format!("{n_unchecked} files have no checksum; they were taken as they are");
         reader.warn(message);
     }
-    let Reader { dirty, damage, warnings, files, mut missed, .. } = reader;
+    let Reader { notes: Notes { damage, warnings, files, leftovers, .. }, dirty, mut missed, .. } = reader;
     if end.is_some() {
         // Nothing was listed.
         missed.clear();
@@ -228,23 +222,12 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         warnings,
         is_repaired,
         files,
+        leftovers,
         damage,
         misplaced,
         missed,
         manifest_bytes,
     })
-}
-
-/// What the JSON files hold.
-#[derive(Default)]
-struct Json {
-    /// Without histories.
-    parts: Parts,
-    histories: Histories,
-    salvaged: Vec<DamagedHistory>,
-    aliases: BTreeMap<PipelineName, StructuralHash>,
-    /// Whether there is a file of them that could be read.
-    has_aliases: bool,
 }
 
 impl Reading {
@@ -312,16 +295,10 @@ pub(super) fn quarantine(files: &Files, damage: &mut Vec<Damage>) -> Result<(), 
 
 struct Reader<'a> {
     vfs: &'a dyn Vfs,
+    notes: Notes<'a>,
     dirty: Dirty,
-    damage: Vec<Damage>,
-    /// Where the documents of names stand that have none at their place.
-    misplaced: BTreeMap<PipelineName, String>,
     /// Files that something leads to, and that are not there, or were missed.
     missed: Vec<String>,
-    warnings: Vec<Warning>,
-    n_unchecked: usize,
-    /// The files that are there to be read, those of a directory after one another.
-    files: Vec<String>,
     /// What the journal activated last.
     activated: BTreeMap<PipelineName, u64>,
     /// The images that the journal added.
@@ -330,25 +307,17 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn warn(&mut self, warning: impl Into<Warning>) {
-        let warning = warning.into();
-        tracing::warn!(store = %self.vfs, "{}", warning.text);
-        self.warnings.push(warning);
+        self.notes.warn(warning);
     }
 
     /// The documents that are to get their own files, and what those are to say.
     fn misplaced(&mut self, histories: &Histories) -> Vec<Misplaced> {
-        let found = std::mem::take(&mut self.misplaced);
+        let found = std::mem::take(&mut self.notes.misplaced);
         for (name, path) in &found {
             self.warn(format!("'{path}' is the version document of '{name}', which gets its own file"));
         }
         let found = found.into_iter();
         found.map(|(name, path)| Misplaced { path, history: histories[&name].clone() }).collect()
-    }
-
-    fn damaged(&mut self, path: &str, reason: &str, stays: bool) {
-        let text = format!("'{path}' is damaged and was not used: {reason}");
-        self.warn(Warning::of_file(path, text));
-        self.damage.push(Damage { path: path.to_owned(), reason: reason.to_owned(), stays });
     }
 
     fn manifest(&mut self) -> Result<(Option<Manifest>, Option<Vec<u8>>)> {
@@ -361,7 +330,7 @@ impl Reader<'_> {
             },
             Some(Err(error)) => (error.to_string(), None),
         };
-        self.damaged(MANIFEST, &reason, false);
+        self.notes.damaged(MANIFEST, &reason, false);
         Ok((None, bytes))
     }
 
@@ -374,22 +343,6 @@ impl Reader<'_> {
         let stamps = stamps(self.vfs).map_err(|error| error.into_store_error(OPERATION))?;
         let fits = catalogue.stamps == stamps || seeded::is_on(SeededBug::CatalogueWithAnyStamps);
         Ok(fits.then_some(catalogue))
-    }
-
-    /// What the JSON files hold, where the catalogue does not tell.
-    ///
-    /// The flat maps come first. A checkpoint writes what they refer to before them, so that a reader beside it finds
-    /// the documents of all names that it found in `aliases.json`, and makes no versions up for them.
-    fn json(&mut self) -> Result<Json> {
-        let aliases = self.flat_map(ALIASES, decode_aliases)?;
-        let has_aliases = aliases.is_some();
-        let aliases = aliases.unwrap_or_default();
-        let index = self.flat_map(INDEX, decode_index)?.unwrap_or_default();
-        let images = self.images()?;
-        let sources = self.sources()?;
-        let (histories, salvaged) = self.histories()?;
-        let parts = Parts { summaries: images, sources, index, ..Parts::default() };
-        Ok(Json { parts, histories, salvaged, aliases, has_aliases })
     }
 
     /// Where the journal activated a version that was lost with its document, the newest one that is known is

@@ -1,45 +1,78 @@
 //! Reading the JSON files: what they hold, checked, and what is wrong with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use constellation_store_core::{
-    CheckedImage, ErrorKind, ExtraMembers, ImageSummary, Origin, PipelineName, Result, Revision, SourceHash,
-    StructuralHash, Timestamp, Version, VersionHistory,
+    CheckedImage, ErrorKind, ImageSummary, PipelineName, Result, SourceHash, StructuralHash, VersionHistory,
 };
-use constellation_store_mem::{Change, StoredSource};
+use constellation_store_mem::{Parts, StoredSource};
 
-use super::{Damage, DamagedHistory, OPERATION, Reader, read_file};
+use super::{Damage, OPERATION, Reader, read_file};
 use crate::core::health::Warning;
 use crate::core::misplaced::is_spare_path;
-use crate::documents::{FlatMap, decode_history, salvage_name, salvage_number};
+use crate::documents::{FlatMap, decode_aliases, decode_history, decode_index};
 use crate::error::{FileError, in_one_line};
-use crate::journal::Found;
-use crate::layout::{ALIASES, IMAGES, SOURCES, VERSIONS, escape, versions_path};
-use crate::manifest::Manifest;
+use crate::layout::{ALIASES, IMAGES, INDEX, SOURCES, TEMPORARY_PREFIX, VERSIONS, escape};
 use crate::parallel::{self, MANY_FILES};
-use crate::record::{self, Record};
 use crate::seeded::{self, SeededBug};
-use crate::vfs::EntryKind;
+use crate::vfs::{Entry, EntryKind, Vfs};
 
-/// An entry of a directory.
-struct Listed {
-    path: String,
-    /// Its name without what all names end in.
-    stem: String,
-    kind: EntryKind,
+/// What the JSON files hold.
+#[derive(Default)]
+pub(super) struct Json {
+    /// Without histories.
+    pub(super) parts: Parts,
+    pub(super) histories: Histories,
+    pub(super) salvaged: Vec<DamagedHistory>,
+    pub(super) aliases: BTreeMap<PipelineName, StructuralHash>,
+    /// Whether there is a file of them that could be read.
+    pub(super) has_aliases: bool,
 }
 
 pub(super) type Histories = BTreeMap<PipelineName, VersionHistory>;
 
-/// What there is to make histories of that are lost.
-pub(super) struct Lost<'a> {
-    /// Those that are not.
-    pub(super) histories: Histories,
-    pub(super) salvaged: Vec<DamagedHistory>,
-    pub(super) aliases: &'a BTreeMap<PipelineName, StructuralHash>,
-    /// Whether there are any, damaged or not there at all otherwise.
-    pub(super) has_aliases: bool,
+/// A version document that failed its check.
+pub(super) struct DamagedHistory {
+    /// Its file name without the extension.
+    pub(super) stem: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What is noted while files are read.
+pub(super) struct Notes<'a> {
+    vfs: &'a dyn Vfs,
+    pub(super) damage: Vec<Damage>,
+    /// Where the documents of names stand that have none at their place.
+    pub(super) misplaced: BTreeMap<PipelineName, String>,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) n_unchecked: usize,
+    /// The files that are there to be read, those of a directory after one another.
+    pub(super) files: Vec<String>,
+    /// What earlier openings left unfinished.
+    pub(super) leftovers: Vec<String>,
+}
+
+/// The files of a directory whose names end in one suffix, sorted.
+struct Listing {
+    directory: &'static str,
+    suffix: &'static str,
+    entries: Vec<Entry>,
+}
+
+impl Listing {
+    fn path(&self, entry: &Entry) -> String {
+        path_in(self.directory, entry)
+    }
+
+    /// The name without the suffix.
+    fn stem<'e>(&self, entry: &'e Entry) -> &'e str {
+        entry.name.strip_suffix(self.suffix).unwrap_or(&entry.name)
+    }
+}
+
+fn path_in(directory: &str, entry: &Entry) -> String {
+    format!("{directory}/{}", entry.name)
 }
 
 /// How many threads read files at the least, since they wait for the disk in turns.
@@ -54,122 +87,235 @@ fn in_parallel<F: Sync, T: Send>(files: &[F], read: impl Fn(&F) -> T + Sync) -> 
     parallel::each(parts, |part| part.iter().map(&read).collect::<Vec<_>>()).into_iter().flatten().collect()
 }
 
+/// A flat map of these bytes, or what is wrong with it.
+fn flat_map<K>(
+    read: Option<Result<Vec<u8>, FileError>>,
+    decode: impl Fn(&[u8]) -> Result<FlatMap<K>>,
+) -> Option<Result<FlatMap<K>, String>> {
+    Some(match read? {
+        Ok(bytes) => decode(&bytes).map_err(|error| in_one_line(&error)),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
 impl Reader<'_> {
-    /// The files of a directory whose names end in `suffix`, by what stands before it, sorted.
-    fn files(&mut self, directory: &str, suffix: &str) -> Result<Vec<Listed>> {
-        let entries = match self.vfs.list(directory).map_err(FileError::at("list", directory)) {
+    /// What the JSON files hold, where the catalogue does not tell.
+    ///
+    /// The flat maps come first. A checkpoint writes what they refer to before them, so that a reader beside it finds
+    /// the documents of all names that it found in `aliases.json`, and makes no versions up for them. In which order
+    /// the directories are listed does not matter.
+    pub(super) fn json(&mut self) -> Result<Json> {
+        let vfs = self.vfs;
+        let aliases = read_file(vfs, ALIASES)?;
+        let index = read_file(vfs, INDEX)?;
+        let mut of_images = Notes::new(vfs);
+        let mut of_others = Notes::new(vfs);
+        let images = of_images.list(IMAGES, ".json")?;
+        // Listing, sorting and decoding take one thread each, which otherwise all others wait for.
+        let (images, others) = parallel::both(
+            images.entries.len() >= MANY_FILES,
+            || of_images.images(&images),
+            || {
+                let maps = (flat_map(aliases, decode_aliases), flat_map(index, decode_index));
+                Ok((maps, of_others.sources()?, of_others.histories()?))
+            },
+        );
+        let images = images?;
+        let ((aliases, index), sources, (histories, salvaged)) = others?;
+        let aliases = self.notes.flat_map(ALIASES, aliases);
+        let index = self.notes.flat_map(INDEX, index).unwrap_or_default();
+        self.notes.append(of_images);
+        self.notes.append(of_others);
+        let has_aliases = aliases.is_some();
+        let aliases = aliases.unwrap_or_default();
+        let parts = Parts { summaries: images, sources, index, ..Parts::default() };
+        Ok(Json { parts, histories, salvaged, aliases, has_aliases })
+    }
+}
+
+impl<'a> Notes<'a> {
+    pub(super) fn new(vfs: &'a dyn Vfs) -> Self {
+        Self {
+            vfs,
+            damage: Vec::new(),
+            misplaced: BTreeMap::new(),
+            warnings: Vec::new(),
+            n_unchecked: 0,
+            files: Vec::new(),
+            leftovers: Vec::new(),
+        }
+    }
+
+    /// Adds what was noted elsewhere.
+    fn append(&mut self, other: Self) {
+        let Self { vfs: _, damage, misplaced, warnings, n_unchecked, files, leftovers } = other;
+        self.damage.extend(damage);
+        self.misplaced.extend(misplaced);
+        self.warnings.extend(warnings);
+        self.n_unchecked += n_unchecked;
+        self.files.extend(files);
+        self.leftovers.extend(leftovers);
+    }
+
+    pub(super) fn warn(&mut self, warning: impl Into<Warning>) {
+        let warning = warning.into();
+        tracing::warn!(store = %self.vfs, "{}", warning.text);
+        self.warnings.push(warning);
+    }
+
+    pub(super) fn damaged(&mut self, path: &str, reason: &str, stays: bool) {
+        let text = format!("'{path}' is damaged and was not used: {reason}");
+        self.warn(Warning::of_file(path, text));
+        self.damage.push(Damage { path: path.to_owned(), reason: reason.to_owned(), stays });
+    }
+
+    /// The files of a directory whose names end in `suffix`.
+    fn list(&mut self, directory: &'static str, suffix: &'static str) -> Result<Listing> {
+        let mut listing = Listing { directory, suffix, entries: Vec::new() };
+        let mut entries = match self.vfs.list(directory).map_err(FileError::at("list", directory)) {
             Ok(entries) => entries,
-            Err(error) if error.is_not_found() => return Ok(Vec::new()),
+            Err(error) if error.is_not_found() => return Ok(listing),
             Err(error) if error.is_not_a_directory() => {
                 self.damaged(directory, "it is not a directory", false);
-                return Ok(Vec::new());
+                return Ok(listing);
             }
             Err(error) => return Err(error.into_store_error(OPERATION)),
         };
-        let mut files: Vec<_> = entries
-            .into_iter()
-            .filter_map(|entry| {
-                let stem = entry.name.strip_suffix(suffix)?.to_owned();
-                Some(Listed { path: format!("{directory}/{}", entry.name), stem, kind: entry.kind })
-            })
-            .filter(|file| !file.stem.starts_with('.'))
-            .collect();
-        files.sort_unstable_by(|left, right| left.path.cmp(&right.path));
-        let regular = files.iter().filter(|file| file.kind == EntryKind::File);
-        self.files.extend(regular.map(|file| file.path.clone()));
-        Ok(files)
+        let is_left =
+            |entry: &&Entry| entry.kind == EntryKind::File && entry.name.starts_with(TEMPORARY_PREFIX);
+        self.leftovers.extend(entries.iter().filter(is_left).map(|entry| path_in(directory, entry)));
+        entries.retain(|entry| entry.name.strip_suffix(suffix).is_some_and(|stem| !stem.starts_with('.')));
+        entries.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+        listing.entries = entries;
+        Ok(listing)
     }
 
-    /// Notes that a file was removed since it was listed, by whoever writes while this only reads.
-    fn vanished(&mut self, path: &str) {
-        self.files.retain(|file| file != path);
+    /// Notes a file that is still there. One may have been removed since it was listed, by whoever writes while this
+    /// only reads.
+    fn found(&mut self, path: &str, entry: &Entry) {
+        if entry.kind == EntryKind::File {
+            self.files.push(path.to_owned());
+        }
     }
 
     /// The images whose documents are whole. Their graphs are looked into when they are used first.
-    pub(super) fn images(&mut self) -> Result<BTreeMap<StructuralHash, Arc<ImageSummary>>> {
-        let files = self.files(IMAGES, ".json")?;
-        let read = in_parallel(&files, |Listed { path, stem, kind: _ }| {
-            let Ok(hash) = stem.parse::<StructuralHash>() else { return Ok(None) };
-            let bytes = read_file(self.vfs, path)?;
-            Ok(Some(bytes.map(|bytes| bytes.map(|bytes| (hash, CheckedImage::read(&bytes))))))
+    fn images(&mut self, listing: &Listing) -> Result<BTreeMap<StructuralHash, Arc<ImageSummary>>> {
+        let read = in_parallel(&listing.entries, |entry| {
+            let Ok(hash) = listing.stem(entry).parse::<StructuralHash>() else { return Ok(None) };
+            let bytes = read_file(self.vfs, &listing.path(entry))?;
+            let checked = |bytes: Vec<u8>| {
+                CheckedImage::read(&bytes)
+                    .map(|CheckedImage { summary, checked }| (Arc::new(summary), checked))
+            };
+            Ok(Some(bytes.map(|bytes| bytes.map(|bytes| (hash, checked(bytes))))))
         });
-        let mut images = Vec::with_capacity(files.len());
-        for (Listed { path, .. }, read) in files.iter().zip(read) {
-            match read? {
+        let mut images = Vec::with_capacity(read.len());
+        for (entry, read) in listing.entries.iter().zip(read) {
+            let read = read?;
+            let path = listing.path(entry);
+            if !matches!(read, Some(None)) {
+                self.found(&path, entry);
+            }
+            match read {
                 None => self.warn(format!("'{path}' was not used: its name is not a hash")),
-                Some(None) => self.vanished(path),
-                Some(Some(Ok((hash, Ok(image))))) if image.summary.structural_hash == hash => {
-                    self.n_unchecked += usize::from(!image.checked);
-                    images.push(Arc::new(image.summary));
+                Some(None) => {}
+                Some(Some(Ok((hash, Ok((summary, checked)))))) if summary.structural_hash == hash => {
+                    self.n_unchecked += usize::from(!checked);
+                    images.push((hash, summary));
                 }
-                Some(Some(Ok((_, Ok(image))))) if seeded::is_on(SeededBug::ImageNamesNotChecked) => {
-                    images.push(Arc::new(image.summary));
+                Some(Some(Ok((_, Ok((summary, _)))))) if seeded::is_on(SeededBug::ImageNamesNotChecked) => {
+                    images.push((summary.structural_hash, summary));
                 }
-                Some(Some(Ok((_, Ok(image))))) => {
-                    let reason = format!("it holds the image {}", image.summary.structural_hash);
-                    self.damaged(path, &reason, false);
+                Some(Some(Ok((_, Ok((summary, _)))))) => {
+                    let reason = format!("it holds the image {}", summary.structural_hash);
+                    self.damaged(&path, &reason, false);
                 }
                 Some(Some(Ok((_, Err(error))))) if error.kind() == ErrorKind::UnsupportedFormat => {
                     let text = format!("'{path}' was not used, and stays: {}", in_one_line(&error));
-                    self.warn(Warning::of_file(path, text));
+                    self.warn(Warning::of_file(&path, text));
                 }
-                Some(Some(Ok((_, Err(error))))) => self.damaged(path, &in_one_line(&error), false),
-                Some(Some(Err(error))) => self.damaged(path, &error.to_string(), false),
+                Some(Some(Ok((_, Err(error))))) => self.damaged(&path, &in_one_line(&error), false),
+                Some(Some(Err(error))) => self.damaged(&path, &error.to_string(), false),
             }
         }
-        Ok(images.into_iter().map(|summary: Arc<ImageSummary>| (summary.structural_hash, summary)).collect())
+        Ok(images.into_iter().collect())
     }
 
     /// The sources, by the names of their files. Each is read, and checked, when it is used first, or in the
     /// background.
-    pub(super) fn sources(&mut self) -> Result<BTreeMap<SourceHash, StoredSource>> {
-        let files = self.files(SOURCES, ".cst")?;
-        let found = in_parallel(&files, |Listed { path, .. }| {
-            self.vfs.length(path).map_err(FileError::at("look at", path))
+    fn sources(&mut self) -> Result<BTreeMap<SourceHash, StoredSource>> {
+        let listing = self.list(SOURCES, ".cst")?;
+        let lengths = in_parallel(&listing.entries, |entry| {
+            let path = listing.path(entry);
+            let length = self.vfs.length(&path).map_err(FileError::at("look at", &path));
+            (path, length)
         });
-        let mut sources = Vec::with_capacity(files.len());
-        for (Listed { path, stem, .. }, found) in files.iter().zip(found) {
-            match (stem.parse(), found) {
+        let mut sources = Vec::with_capacity(lengths.len());
+        for (entry, (path, length)) in listing.entries.iter().zip(lengths) {
+            match (listing.stem(entry).parse(), length) {
                 (Err(_), _) => self.warn(format!("'{path}' was not used: its name is not a hash")),
                 (Ok(hash), Ok(bytes)) => sources.push((hash, StoredSource::not_loaded(bytes))),
-                // Removed since it was listed, by whoever writes while this only reads.
-                (Ok(_), Err(error)) if error.is_not_found() => {}
-                (Ok(_), Err(error)) if error.is_unusable() => self.damaged(path, &error.to_string(), false),
+                (Ok(_), Err(error)) if error.is_not_found() => continue,
+                (Ok(_), Err(error)) if error.is_unusable() => self.damaged(&path, &error.to_string(), false),
                 (Ok(_), Err(error)) => return Err(error.into_store_error(OPERATION)),
             }
+            self.found(&path, entry);
         }
         Ok(sources.into_iter().collect())
     }
 
     /// The histories by name, and what could be told from damaged documents.
-    pub(super) fn histories(&mut self) -> Result<(Histories, Vec<DamagedHistory>)> {
+    fn histories(&mut self) -> Result<(Histories, Vec<DamagedHistory>)> {
+        let listing = self.list(VERSIONS, ".json")?;
         let mut histories = Histories::new();
         let mut salvaged = Vec::new();
-        let files = self.files(VERSIONS, ".json")?;
-        let read = in_parallel(&files, |Listed { path, .. }| {
-            let bytes = read_file(self.vfs, path)?;
+        let read = in_parallel(&listing.entries, |entry| {
+            let bytes = read_file(self.vfs, &listing.path(entry))?;
             Ok(bytes.map(|bytes| bytes.map(|bytes| decode_history(&bytes).map_err(|error| (error, bytes)))))
         });
-        for (Listed { path, stem, kind: _ }, read) in files.into_iter().zip(read) {
-            match read? {
-                None => self.vanished(&path),
-                Some(Err(error)) => {
+        for (entry, read) in listing.entries.iter().zip(read) {
+            let Some(read) = read? else { continue };
+            let (path, stem) = (listing.path(entry), listing.stem(entry));
+            self.found(&path, entry);
+            match read {
+                Err(error) => {
                     self.damaged(&path, &error.to_string(), false);
-                    salvaged.push(DamagedHistory { stem, bytes: Vec::new() });
+                    salvaged.push(DamagedHistory { stem: stem.to_owned(), bytes: Vec::new() });
                 }
-                Some(Ok(Ok(opened))) => {
+                Ok(Ok(opened)) => {
                     self.n_unchecked += usize::from(!opened.checked);
-                    if self.counts(&path, &stem, &opened.history.pipeline_name, &histories) {
+                    if self.counts(&path, stem, &opened.history.pipeline_name, &histories) {
                         histories.insert(opened.history.pipeline_name.clone(), opened.history);
                     }
                 }
-                Some(Ok(Err((error, bytes)))) => {
+                Ok(Err((error, bytes))) => {
                     self.damaged(&path, &in_one_line(&error), true);
-                    salvaged.push(DamagedHistory { stem, bytes });
+                    salvaged.push(DamagedHistory { stem: stem.to_owned(), bytes });
                 }
             }
         }
         Ok((histories, salvaged))
+    }
+
+    /// The entries of a flat map that can be used, if there are any.
+    fn flat_map<K>(
+        &mut self,
+        path: &str,
+        map: Option<Result<FlatMap<K>, String>>,
+    ) -> Option<BTreeMap<K, StructuralHash>> {
+        match map? {
+            Ok(FlatMap { entries, malformed }) => {
+                self.files.push(path.to_owned());
+                if malformed > 0 {
+                    self.warn(format!("{malformed} entries of '{path}' were not used: malformed"));
+                }
+                Some(entries)
+            }
+            Err(reason) => {
+                self.damaged(path, &reason, false);
+                None
+            }
+        }
     }
 
     /// Whether a document counts, as the name inside decides: of two of a name the one with the right file name does,
@@ -209,213 +355,4 @@ impl Reader<'_> {
             self.damage.push(Damage { path: path.to_owned(), reason, stays: false });
         }
     }
-
-    pub(super) fn flat_map<K>(
-        &mut self,
-        path: &str,
-        decode: impl Fn(&[u8]) -> Result<FlatMap<K>>,
-    ) -> Result<Option<BTreeMap<K, StructuralHash>>> {
-        let reason = match read_file(self.vfs, path)? {
-            None => return Ok(None),
-            Some(Ok(bytes)) => match decode(&bytes) {
-                Ok(map) => {
-                    self.files.push(path.to_owned());
-                    if map.malformed > 0 {
-                        self.warn(format!("{} entries of '{path}' were not used: malformed", map.malformed));
-                    }
-                    return Ok(Some(map.entries));
-                }
-                Err(error) => in_one_line(&error),
-            },
-            Some(Err(error)) => error.to_string(),
-        };
-        self.damaged(path, &reason, false);
-        Ok(None)
-    }
-
-    /// Notes that nothing takes the place of a damaged file, so that it is moved away: each opening would find it again
-    /// otherwise.
-    fn nothing_follows(&mut self, path: &str) {
-        if seeded::is_on(SeededBug::UntoldDocumentsStay) {
-            return;
-        }
-        for damage in self.damage.iter_mut().filter(|damage| damage.path == path) {
-            damage.stays = false;
-        }
-    }
-
-    /// Makes histories of names that have none but an alias, and of damaged version documents. Returns them with the
-    /// others, and whether there are such.
-    ///
-    /// In a store of the plain form every name is such. In another one a name without a document is believed only
-    /// if `aliases.json` agrees with all documents that are there: otherwise it is older than they are, or damaged.
-    /// Those of names that the journal changed are left out: a checkpoint that did not end may have written them.
-    pub(super) fn adopt(
-        &mut self,
-        manifest: Option<&Manifest>,
-        found: &Found,
-        lost: Lost<'_>,
-        images: &BTreeMap<StructuralHash, Arc<ImageSummary>>,
-    ) -> Result<(Histories, bool)> {
-        let Lost { mut histories, salvaged, aliases, has_aliases } = lost;
-        let mut adopted = !salvaged.is_empty();
-        if !adopted && aliases.keys().all(|name| histories.contains_key(name)) {
-            return Ok((histories, false));
-        }
-        let is_plain = manifest.is_none();
-        let newest = greatest_number(manifest, &histories, found)?;
-        let changed = changed_names(manifest, found)?;
-        let mut damaged = Vec::new();
-        for DamagedHistory { stem, bytes } in salvaged {
-            let names = aliases.keys().chain(histories.keys()).chain(&changed);
-            let Some(name) = salvage_name(&stem, &bytes, names) else {
-                let path = format!("{VERSIONS}/{stem}.json");
-                self.warn(format!("the name of '{path}' cannot be told; its versions are lost"));
-                self.nothing_follows(&path);
-                continue;
-            };
-            let copy = histories.remove(&name);
-            damaged.push((name, bytes, copy));
-        }
-        let is_settled = |history: &&VersionHistory| !changed.contains(&history.pipeline_name);
-        let agrees = histories.values().filter(is_settled).all(|history| {
-            let mut history = history.clone();
-            history.normalize();
-            let active = history.active().map(|active| active.structural_hash);
-            aliases.get(&history.pipeline_name).copied() == active
-        });
-        for (name, bytes, copy) in damaged {
-            let next = salvage_number(&bytes, newest).max(newest).saturating_add(1);
-            let is_copied = copy.is_some();
-            let mut history = copy.unwrap_or_else(|| VersionHistory::new(name.clone()));
-            history.normalize();
-            if !(is_copied && seeded::is_on(SeededBug::NumbersOfCopiesReused)) {
-                history.next_version = history.next_version.max(next);
-            }
-            if seeded::is_on(SeededBug::NumbersOfDamagedReused) {
-                history.next_version = 1;
-            }
-            let alias = aliases.get(&name);
-            match alias {
-                Some(hash) if history.active().is_none_or(|active| active.structural_hash != *hash) => {
-                    adopt(&mut history, *hash, images);
-                }
-                // The copy may be older than a deletion.
-                None if has_aliases && agrees && !seeded::is_on(SeededBug::CopiesBringBack) => {
-                    history.active_version = None;
-                }
-                _ => {}
-            }
-            let known = match alias {
-                _ if is_copied => {
-                    format!("the versions of '{name}' are those of a copy under another file name")
-                }
-                Some(_) => {
-                    format!("of the versions of '{name}' only the active one is known, from '{ALIASES}'")
-                }
-                None => format!("the versions of '{name}' are lost, and '{ALIASES}' does not have the name"),
-            };
-            self.warn(format!("{known}; numbers go on at {}", history.next_version));
-            self.dirty.names.insert(name.clone());
-            histories.insert(name, history);
-        }
-        for (name, hash) in aliases {
-            if histories.contains_key(name) {
-                continue;
-            }
-            self.missed.push(versions_path(name));
-            if is_plain || agrees || seeded::is_on(SeededBug::AliasesTrusted) {
-                let mut history = VersionHistory::new(name.clone());
-                // In the plain form it is 0.
-                if newest > 0 && !seeded::is_on(SeededBug::NumbersOfDamagedReused) {
-                    history.next_version = newest.saturating_add(1);
-                    self.warn(format!(
-                        "the version document of '{name}' is gone, and of its versions only the active one is known, \
-                         from '{ALIASES}'; numbers go on at {}",
-                        history.next_version
-                    ));
-                }
-                adopt(&mut history, *hash, images);
-                self.dirty.names.insert(name.clone());
-                histories.insert(name.clone(), history);
-                adopted = true;
-            } else {
-                self.warn(format!(
-                    "'{ALIASES}' has the name '{name}', which no version document has; it was dropped"
-                ));
-                // Once the journal has changed what contradicts it, the file would be believed.
-                adopted |= !seeded::is_on(SeededBug::DroppedNamesComeBack);
-            }
-        }
-        Ok((histories, adopted))
-    }
-}
-
-/// A number that no version number of a lost history is above.
-///
-/// The latest revision bounds all numbers that were given by then, and so does that of each commit. The journal counts,
-/// too, also where it is applied afterwards: a number that it gives is not to be that of another version.
-fn greatest_number(manifest: Option<&Manifest>, histories: &Histories, found: &Found) -> Result<u64> {
-    let mut greatest = manifest.map_or(0, |manifest| manifest.revision.0);
-    for history in histories.values() {
-        let newest = history.versions.iter().map(|version| version.revision.0).max().unwrap_or(0);
-        greatest = greatest.max(newest);
-    }
-    if seeded::is_on(SeededBug::AdoptedBelowJournal) {
-        return Ok(greatest);
-    }
-    for payload in found.frames.values() {
-        for Record { revision, changes } in record::decode(payload)? {
-            greatest = greatest.max(revision.0);
-            for change in changes {
-                if let Change::VersionRecorded { name: _, version } = change {
-                    greatest = greatest.max(version.version);
-                }
-            }
-        }
-    }
-    Ok(greatest)
-}
-
-/// The names that have another active version, or another history, after the frames that are not in the files.
-fn changed_names(manifest: Option<&Manifest>, found: &Found) -> Result<BTreeSet<PipelineName>> {
-    let mut names = BTreeSet::new();
-    if seeded::is_on(SeededBug::AliasesOfCheckpointsDropped) {
-        return Ok(names);
-    }
-    let first = manifest.map_or(0, |manifest| manifest.sequence.saturating_add(1));
-    for payload in found.frames.range(first..).map(|(_, payload)| payload) {
-        for change in record::decode(payload)?.into_iter().flat_map(|record| record.changes) {
-            if let Change::VersionRecorded { name, .. }
-            | Change::Activated { name, .. }
-            | Change::NameDeleted { name } = change
-            {
-                names.insert(name);
-            }
-        }
-    }
-    Ok(names)
-}
-
-/// Makes the image the active version.
-fn adopt(
-    history: &mut VersionHistory,
-    structural_hash: StructuralHash,
-    images: &BTreeMap<StructuralHash, Arc<ImageSummary>>,
-) {
-    let version = history.next_version;
-    history.versions.push(Version {
-        version,
-        structural_hash,
-        // The same whenever it is done again. So is the number, which no made-up version counts for.
-        created_at: images
-            .get(&structural_hash)
-            .map_or(Timestamp::UNIX_EPOCH, |image| image.metadata.compiled_at),
-        revision: Revision(if seeded::is_on(SeededBug::MadeUpVersionsCount) { version } else { 0 }),
-        origin: Origin::Import,
-        source_hash: None,
-        extra: ExtraMembers::default(),
-    });
-    history.active_version = Some(version);
-    history.next_version = version + 1;
 }
