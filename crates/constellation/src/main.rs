@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use constellation_server::{BoundAddress, ConstellationServer, Limits, shutdown_signal};
+use constellation_server::{BoundAddress, ConstellationServer, Limits, prepare_process, shutdown_signal};
 
 use crate::args::{Cli, Command};
 use crate::config::{Config, StoreConfig};
@@ -86,6 +86,8 @@ fn unknown_variables() -> Vec<String> {
 
 fn serve(config: Config) -> anyhow::Result<()> {
     check_descriptors().context("the files and sockets of the server cannot be opened")?;
+    // Before the runtime starts threads.
+    prepare_process();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -27,6 +27,7 @@ mod wire;
 
 /// Of `constellation-store-core`: what a caller names a pipeline by.
 pub use constellation_store_core::Reference;
+pub use constellation_store_mem::prepare_process;
 
 pub use admission::Overloaded;
 pub use auth::{ApiKeys, InvalidApiKeys, Role, hash_api_key, is_hashed_entry};

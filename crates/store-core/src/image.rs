@@ -4,6 +4,8 @@ mod graph;
 mod read;
 mod verify;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 pub use self::graph::ImageGraph;
@@ -79,7 +81,7 @@ pub struct ImageMetadata {
     pub syntactic_hash: Option<SyntacticHash>,
     /// The version of the compiler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compiler: Option<String>,
+    pub compiler: Option<Arc<str>>,
     /// Members that this version does not know; they are kept.
     #[serde(flatten)]
     pub extra: ExtraMembers,

@@ -37,6 +37,7 @@ use uuid::Uuid;
 
 use crate::error::FileError;
 use crate::layout::{ALIASES, IMAGES, INDEX, SOURCES, VERSIONS};
+use crate::parallel;
 use crate::vfs::{Stamp, Vfs};
 
 pub(crate) use self::decode::read_catalogue;
@@ -145,28 +146,52 @@ impl Entries {
         }
     }
 
+    /// Adds those of a later section.
+    fn append(&mut self, later: Self) {
+        let Self { images, sources, histories, index } = self;
+        append(images, later.images);
+        append(sources, later.sources);
+        append(histories, later.histories);
+        append(index, later.index);
+    }
+
     fn into_content(self) -> Content {
         let Self { images, sources, histories, index } = self;
-        Content {
-            images: latest(images),
-            sources: latest(sources),
-            histories: latest(histories),
-            index: latest(index),
-        }
+        let ((images, sources), (histories, index)) = parallel::both(
+            images.len() + sources.len() > MANY_ENTRIES,
+            || (latest(images), latest(sources)),
+            || (latest(histories), latest(index)),
+        );
+        Content { images, sources, histories, index }
+    }
+}
+
+/// From how many entries on a second thread makes maps of them.
+const MANY_ENTRIES: usize = 100_000;
+
+/// Nothing is moved where there is nothing yet, which is the first and largest section.
+fn append<T>(entries: &mut Vec<T>, later: Vec<T>) {
+    if entries.is_empty() {
+        *entries = later;
+    } else {
+        entries.extend(later);
     }
 }
 
 /// The last value of each key, unless that is none.
 fn latest<K: Ord, V>(mut entries: Vec<(K, Option<V>)>) -> BTreeMap<K, V> {
-    // Those of a key stay in their order. A section is sorted, so that this merges the sections.
-    entries.sort_by(|(left, _), (right, _)| left.cmp(right));
-    entries.dedup_by(|later, earlier| {
-        let is_same = later.0 == earlier.0;
-        if is_same {
-            std::mem::swap(&mut later.1, &mut earlier.1);
-        }
-        is_same
-    });
+    // A section is in order.
+    if !entries.is_sorted_by(|(left, _), (right, _)| left < right) {
+        // Those of a key stay in their order; this merges the sections.
+        entries.sort_by(|(left, _), (right, _)| left.cmp(right));
+        entries.dedup_by(|later, earlier| {
+            let is_same = later.0 == earlier.0;
+            if is_same {
+                std::mem::swap(&mut later.1, &mut earlier.1);
+            }
+            is_same
+        });
+    }
     entries.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
@@ -180,6 +205,8 @@ impl Content {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Read};
+
     use constellation_store_core::{
         ExtraMembers, ImageMetadata, Origin, RegistryHash, Revision, SyntacticHash, Timestamp, Version,
     };
@@ -283,12 +310,59 @@ mod tests {
     #[test]
     fn sections_read_back_and_add_up() {
         let (bytes, entries, first) = two_sections();
-        let catalogue = read_catalogue(&bytes, STORE, id(1).checkpoint).unwrap();
+        let catalogue = read_catalogue(&bytes[..], STORE, id(1).checkpoint).unwrap().unwrap();
         assert_eq!(catalogue.content, content(&entries));
         assert_eq!(catalogue.stamps, id(1).stamps);
         assert_eq!(catalogue.sections, 2);
         assert_eq!(catalogue.bytes, bytes.len() as u64);
         assert_eq!(catalogue.first_bytes, first as u64);
+    }
+
+    /// Gives so many bytes at once.
+    struct InPieces<'a>(&'a [u8], usize);
+
+    impl Read for InPieces<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = self.1.min(buffer.len());
+            self.0.read(&mut buffer[..length])
+        }
+    }
+
+    #[test]
+    fn a_catalogue_is_read_alike_whatever_pieces_it_comes_in() {
+        let mut large = VersionHistory::clone(&history("large"));
+        large.extra.insert("text".into(), "x".repeat(1_000_000).into());
+        let mut entries = entries();
+        entries.push(Entry::History(Arc::new(large)));
+        let (first, ..) = two_sections();
+        let last = SectionId { previous: id(1).checkpoint, number: 2, ..id(5) };
+        let bytes = [first, encode_section(last, entries.into_iter())].concat();
+        let read = |source: &mut dyn Read| read_catalogue(source, STORE, last.checkpoint).unwrap().unwrap();
+        let expected = read(&mut &bytes[..]);
+        assert_eq!((expected.sections, expected.bytes), (3, bytes.len() as u64));
+        for length in [1, 7, 80, 1000, 300_000] {
+            let found = read(&mut InPieces(&bytes, length));
+            assert_eq!(found.content, expected.content, "{length}");
+            assert_eq!((found.sections, found.bytes), (expected.sections, expected.bytes), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_fails_is_no_end() {
+        let (bytes, _, first) = two_sections();
+        for length in [0, 10, 100, first, first + 10, bytes.len()] {
+            let failing = std::io::Cursor::new(&bytes[..length]).chain(Failing);
+            let read = read_catalogue(failing, STORE, id(1).checkpoint);
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::StaleNetworkFileHandle, "{length}");
+        }
+    }
+
+    struct Failing;
+
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StaleNetworkFileHandle.into())
+        }
     }
 
     #[test]
@@ -319,24 +393,30 @@ mod tests {
     #[test]
     fn it_is_believed_for_the_checkpoint_of_its_last_section_only() {
         let (bytes, _, first) = two_sections();
-        assert!(read_catalogue(&bytes, STORE, id(0).checkpoint).is_none(), "a later checkpoint began");
-        assert!(read_catalogue(&bytes[..first], STORE, id(1).checkpoint).is_none());
-        assert!(read_catalogue(&bytes[..first], STORE, id(0).checkpoint).is_some());
-        assert!(read_catalogue(&bytes, Uuid::from_u128(8), id(1).checkpoint).is_none(), "another store");
-        assert!(read_catalogue(&[], STORE, id(1).checkpoint).is_none());
+        assert!(
+            read_catalogue(&bytes[..], STORE, id(0).checkpoint).unwrap().is_none(),
+            "a later checkpoint began"
+        );
+        assert!(read_catalogue(&bytes[..first], STORE, id(1).checkpoint).unwrap().is_none());
+        assert!(read_catalogue(&bytes[..first], STORE, id(0).checkpoint).unwrap().is_some());
+        assert!(
+            read_catalogue(&bytes[..], Uuid::from_u128(8), id(1).checkpoint).unwrap().is_none(),
+            "another store"
+        );
+        assert!(read_catalogue(&[][..], STORE, id(1).checkpoint).unwrap().is_none());
     }
 
     #[test]
     fn sections_that_do_not_follow_one_another_are_not_believed() {
         let first = encode_section(id(0), entries().into_iter());
         let third = encode_section(id(2), std::iter::empty());
-        assert!(read_catalogue(&[first, third].concat(), STORE, id(2).checkpoint).is_none());
+        assert!(read_catalogue(&[first, third].concat()[..], STORE, id(2).checkpoint).unwrap().is_none());
     }
 
     #[test]
     fn every_changed_bit_and_every_cut_is_found() {
         let (bytes, ..) = two_sections();
-        let believed = |bytes: &[u8]| read_catalogue(bytes, STORE, id(1).checkpoint).is_some();
+        let believed = |bytes: &[u8]| read_catalogue(bytes, STORE, id(1).checkpoint).unwrap().is_some();
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
@@ -354,10 +434,10 @@ mod tests {
     fn a_payload_of_another_form_is_not_believed() {
         let payload: Vec<u8> = [id(0).checkpoint.as_bytes(), &[0; 16][..], &[0; 80], &[99]].concat();
         let bytes = crate::frame::encode_frame(STORE, EPOCH, 0, &payload);
-        assert!(read_catalogue(&bytes, STORE, id(0).checkpoint).is_none());
+        assert!(read_catalogue(&bytes[..], STORE, id(0).checkpoint).unwrap().is_none());
         for length in 0..=payload.len() {
             let bytes = crate::frame::encode_frame(STORE, EPOCH, 0, &payload[..length]);
-            let believed = read_catalogue(&bytes, STORE, id(0).checkpoint).is_some();
+            let believed = read_catalogue(&bytes[..], STORE, id(0).checkpoint).unwrap().is_some();
             assert_eq!(believed, length == 112, "{length}");
         }
     }

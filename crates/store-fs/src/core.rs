@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use constellation_store_core::{
     Clock, ErrorKind, PipelineImage, Result, StoreError, StoreStatus, StructuralHash, SystemClock,
 };
-use constellation_store_mem::{LoadedImages, State};
+use constellation_store_mem::{LoadedImages, State, prepare_process};
 
 pub use self::check::{Checker, Mirror, Suspect};
 use self::checkpoint::{Checkpoint, StepDone, Stepped, Upto};
@@ -204,6 +204,8 @@ impl Core {
         const OPERATION: &str = "open store";
         let failed = |error: FileError| error.into_store_error(OPERATION);
         let options = CoreOptions { backlog_bytes: options.backlog_bytes.min(MAX_BACKLOG_BYTES), ..options };
+        // Before a thread is started.
+        prepare_process();
         // Before anything is written: what is refused is left as it is.
         refuse_links(&*vfs)?;
         recovery::refuse_foreign(&*vfs)?;

@@ -84,29 +84,62 @@ fn frame_hash(header: &[u8], payload: &[u8]) -> blake3::Hash {
     blake3::Hasher::new().update(header).update(payload).finalize()
 }
 
+/// What stands before the payload of a frame, whose hash is still to be checked.
+#[derive(Debug)]
+pub(crate) struct FrameHeader {
+    pub(crate) format: u32,
+    pub(crate) store: Uuid,
+    pub(crate) epoch: u64,
+    pub(crate) sequence: u64,
+    /// How many bytes the payload has.
+    pub(crate) payload: u64,
+    covered: [u8; HASH_OFFSET],
+    hash: [u8; blake3::OUT_LEN],
+}
+
+impl FrameHeader {
+    /// The header in these bytes, if it is one of this epoch, and not before `sequence`.
+    pub(crate) fn read(bytes: &[u8; HEADER_BYTES], epoch: u64, sequence: u64) -> Option<Self> {
+        let (covered, hash) = bytes.split_at(HASH_OFFSET);
+        let covered: [u8; HASH_OFFSET] = covered.try_into().expect("what stands before the hash");
+        let number = |at: usize| u64::from_le_bytes(covered[at..at + 8].try_into().expect("eight bytes"));
+        let is_of_epoch = number(32) == epoch || seeded::is_on(SeededBug::StaleEpochTaken);
+        let is_next = number(40) >= sequence || seeded::is_on(SeededBug::StaleSequenceTaken);
+        (covered[..4] == MAGIC && is_of_epoch && is_next).then(|| Self {
+            format: u32::from_le_bytes(covered[4..8].try_into().expect("four bytes")),
+            store: Uuid::from_bytes(covered[16..32].try_into().expect("sixteen bytes")),
+            epoch,
+            sequence: number(40),
+            payload: number(8),
+            covered,
+            hash: hash.try_into().expect("what is left of the header"),
+        })
+    }
+
+    /// What is to be given the payload.
+    pub(crate) fn hasher(&self) -> blake3::Hasher {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.covered);
+        hasher
+    }
+
+    /// Whether the frame is whole of which the hasher was given the payload.
+    pub(crate) fn has_hash(&self, hasher: &blake3::Hasher) -> bool {
+        hasher.finalize().as_bytes() == &self.hash || seeded::is_on(SeededBug::FrameHashNotChecked)
+    }
+}
+
 /// The frame that starts at `bytes`, and its length, if it is valid, of this epoch, and not before `sequence`.
 pub(crate) fn read_frame(bytes: &[u8], epoch: u64, sequence: u64) -> Option<(Frame<'_>, usize)> {
-    let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
-    let (covered, hash) = header.split_at(HASH_OFFSET);
-    let number = |at: usize| u64::from_le_bytes(covered[at..at + 8].try_into().expect("eight bytes"));
-    // Before the hash is computed: many stale frames may lie behind the live ones.
-    let is_of_epoch = number(32) == epoch || seeded::is_on(SeededBug::StaleEpochTaken);
-    let is_next = number(40) >= sequence || seeded::is_on(SeededBug::StaleSequenceTaken);
-    if covered[..4] != MAGIC || !is_of_epoch || !is_next {
+    let (header, rest) = bytes.split_first_chunk()?;
+    // The hash comes last: many stale frames may lie behind the live ones.
+    let header = FrameHeader::read(header, epoch, sequence)?;
+    let payload = rest.get(..usize::try_from(header.payload).ok()?)?;
+    if !header.has_hash(header.hasher().update(payload)) {
         return None;
     }
-    let payload = rest.get(..usize::try_from(number(8)).ok()?)?;
-    if frame_hash(covered, payload).as_bytes() != hash && !seeded::is_on(SeededBug::FrameHashNotChecked) {
-        return None;
-    }
-    let frame = Frame {
-        format: u32::from_le_bytes(covered[4..8].try_into().expect("four bytes")),
-        store: Uuid::from_bytes(covered[16..32].try_into().expect("sixteen bytes")),
-        epoch,
-        sequence: number(40),
-        payload,
-    };
-    Some((frame, HEADER_BYTES + payload.len()))
+    let FrameHeader { format, store, epoch, sequence, .. } = header;
+    Some((Frame { format, store, epoch, sequence, payload }, HEADER_BYTES + payload.len()))
 }
 
 /// The live frames in the bytes of a segment: those of its epoch whose numbers ascend from its first one on.

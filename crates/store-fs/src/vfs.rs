@@ -8,7 +8,7 @@ mod real;
 
 use std::any::Any;
 use std::fmt::{self, Debug, Display};
-use std::io;
+use std::io::{self, Cursor, Read};
 use std::iter;
 
 #[cfg(any(test, feature = "testing"))]
@@ -64,6 +64,16 @@ pub trait Vfs: Debug + Display + Send + Sync + 'static {
     /// `NotFound`; `FileTooLarge` past the limit; `InvalidInput` when it is not a regular file; those of the
     /// system.
     fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>>;
+
+    /// What reads a regular file from its start, for one that need not be in memory as a whole. Symbolic links are not
+    /// followed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Vfs::read`].
+    fn reader(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
+        Ok(Box::new(Cursor::new(self.read(path, u64::MAX)?)))
+    }
 
     /// How many bytes a regular file has.
     ///

@@ -17,6 +17,15 @@ pub struct LoadedImages(Arc<Map>);
 
 type Map = papaya::HashMap<StructuralHash, Arc<PipelineImage>, ByOwnBytes>;
 
+/// Asks the system for what the first store of a process needs, which is nothing after that.
+///
+/// Reads of loaded images take no locks, since on Linux a writer can tell all threads of the process to wait for it
+/// (`membarrier`). To register for that takes the kernel some 10 ms once there is a second thread, and nothing before.
+/// So a program that opens a store after it started threads calls this first.
+pub fn prepare_process() {
+    drop(Map::default());
+}
+
 impl LoadedImages {
     /// The image with this hash, if it is in memory.
     pub fn get(&self, structural_hash: &StructuralHash) -> Option<Arc<PipelineImage>> {

@@ -18,7 +18,7 @@ mod state;
 mod store;
 mod view;
 
-pub use bodies::LoadedImages;
+pub use bodies::{LoadedImages, prepare_process};
 pub use change::{Change, Prepared};
 pub use parts::{Parts, StoredSource};
 pub use pending::Pending;

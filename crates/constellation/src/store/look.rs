@@ -110,7 +110,7 @@ fn summary(reference: &str, version: Option<u64>, image: &PipelineImage, has_sou
     rows.extend([
         vec!["hash".to_owned(), image.structural_hash.to_string()],
         vec!["compiled".to_owned(), metadata.compiled_at.to_string()],
-        vec!["compiler".to_owned(), metadata.compiler.clone().unwrap_or_else(|| "-".to_owned())],
+        vec!["compiler".to_owned(), metadata.compiler.as_deref().unwrap_or("-").to_owned()],
         vec!["source".to_owned(), source],
         vec!["inputs".to_owned(), list(dag.inputs.iter().map(|input| input.name.clone()).collect())],
         vec!["outputs".to_owned(), list(dag.outputs.iter().map(|output| output.name.clone()).collect())],

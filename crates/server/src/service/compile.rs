@@ -101,7 +101,7 @@ impl PipelineService {
             let metadata = ImageMetadata {
                 source_hash: Some(source_hash),
                 syntactic_hash: Some(key.syntactic),
-                compiler: Some(env!("CARGO_PKG_VERSION").to_owned()),
+                compiler: Some(env!("CARGO_PKG_VERSION").into()),
                 ..ImageMetadata::new(&dag_spec, compiled_at)
             };
             let image = Arc::new(PipelineImage::new(dag_spec, metadata));

@@ -1,6 +1,7 @@
 //! Reading the catalogue. Whatever does not fit means that it is not believed.
 
 use std::collections::HashMap;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use constellation_store_core::{
@@ -10,11 +11,22 @@ use constellation_store_core::{
 use uuid::Uuid;
 
 use super::{Catalogue, Content, EPOCH, Entries, Entry, Stamps};
-use crate::frame::{FRAME_FORMAT, read_frame};
+use crate::frame::{FRAME_FORMAT, FrameHeader, HEADER_BYTES};
 use crate::seeded::{self, SeededBug};
 
-/// The catalogue in `bytes`, if it is of this store and its last section is of this checkpoint.
-pub(crate) fn read_catalogue(bytes: &[u8], store: Uuid, checkpoint: Uuid) -> Option<Catalogue> {
+/// The catalogue that is read from `source`, if it is of this store and its last section is of this checkpoint.
+///
+/// It is decoded piece by piece, each as soon as it is read: it is as large as half of what is made of it, and memory
+/// that is used for the first time takes longer than to decode what is in it.
+///
+/// # Errors
+///
+/// Those of the source.
+pub(crate) fn read_catalogue(
+    source: impl Read,
+    store: Uuid,
+    checkpoint: Uuid,
+) -> io::Result<Option<Catalogue>> {
     let mut catalogue = Catalogue {
         content: Content::default(),
         stamps: Stamps::default(),
@@ -23,53 +35,181 @@ pub(crate) fn read_catalogue(bytes: &[u8], store: Uuid, checkpoint: Uuid) -> Opt
         bytes: 0,
     };
     let mut last = Uuid::nil();
-    let mut outputs = Outputs::default();
+    let mut shared = Shared::default();
     let mut entries = Entries::default();
-    let mut rest = bytes;
-    while let Some((frame, length)) = read_frame(rest, EPOCH, catalogue.sections) {
-        let mut reader = Reader { rest: frame.payload, outputs };
-        let id = Uuid::from_bytes(reader.array()?);
-        let previous = Uuid::from_bytes(reader.array()?);
+    let mut window = Window::new(source);
+    while let Some(header) = window.header(catalogue.sections)? {
         // What is behind the last section may be left of an earlier, longer catalogue.
-        if frame.format != FRAME_FORMAT
-            || frame.store != store
-            || frame.sequence != catalogue.sections
-            || (catalogue.sections > 0 && previous != last)
-        {
+        let is_next =
+            header.format == FRAME_FORMAT && header.store == store && header.sequence == catalogue.sections;
+        if !is_next {
             break;
         }
-        for stamp in &mut catalogue.stamps {
-            *stamp = reader.array()?;
+        let Some(section) = window.section(&header, &mut shared)? else { break };
+        let Section { id, previous, stamps, entries: of_section } = section;
+        if catalogue.sections > 0 && previous != last {
+            break;
         }
-        while !reader.rest.is_empty() {
-            entries.add(reader.entry()?);
-        }
-        outputs = reader.outputs;
+        let Some(of_section) = of_section else { return Ok(None) };
         last = id;
+        catalogue.stamps = stamps;
+        entries.append(of_section);
         catalogue.sections += 1;
-        catalogue.bytes += length as u64;
+        catalogue.bytes += HEADER_BYTES as u64 + header.payload;
         if catalogue.sections == 1 {
             catalogue.first_bytes = catalogue.bytes;
         }
-        rest = &rest[length..];
     }
     let fits = last == checkpoint || seeded::is_on(SeededBug::CatalogueOfAnyCheckpoint);
     if catalogue.sections == 0 || !fits {
-        return None;
+        return Ok(None);
     }
     catalogue.content = entries.into_content();
-    Some(catalogue)
+    Ok(Some(catalogue))
 }
 
-/// Names of outputs that were read before. Most images have the same few.
-type Outputs<'a> = HashMap<&'a [u8], Arc<[Arc<str>]>>;
+/// What a section says.
+#[derive(Default)]
+struct Section {
+    id: Uuid,
+    previous: Uuid,
+    stamps: Stamps,
+    /// None where they are of another form.
+    entries: Option<Entries>,
+}
 
-struct Reader<'a> {
+/// How many bytes are read at once, unless an entry has more.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// What was read of a source, and not decoded yet.
+struct Window<R> {
+    source: R,
+    bytes: Vec<u8>,
+    /// Where that starts, and where it ends.
+    start: usize,
+    end: usize,
+}
+
+impl<R: Read> Window<R> {
+    fn new(source: R) -> Self {
+        Self { source, bytes: vec![0; PIECE_BYTES], start: 0, end: 0 }
+    }
+
+    fn filled(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// Reads on. Returns whether there was more.
+    fn fill(&mut self) -> io::Result<bool> {
+        self.bytes.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        if self.end > self.bytes.len() / 2 {
+            self.bytes.resize(2 * self.bytes.len(), 0);
+        }
+        loop {
+            match self.source.read(&mut self.bytes[self.end..]) {
+                Ok(count) => {
+                    self.end += count;
+                    return Ok(count > 0);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The header of the section with this number, if there is one.
+    fn header(&mut self, number: u64) -> io::Result<Option<FrameHeader>> {
+        loop {
+            if let Some(header) = self.filled().first_chunk() {
+                let header = FrameHeader::read(header, EPOCH, number);
+                self.start += HEADER_BYTES;
+                return Ok(header);
+            }
+            if !self.fill()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The section behind a header, if it is whole.
+    fn section(&mut self, header: &FrameHeader, shared: &mut Shared) -> io::Result<Option<Section>> {
+        let mut hasher = header.hasher();
+        let mut left = header.payload;
+        let mut section: Option<Section> = None;
+        loop {
+            let filled = self.filled();
+            let available = usize::try_from(left).map_or(filled, |left| &filled[..left.min(filled.len())]);
+            let is_last = available.len() as u64 == left;
+            let mut reader = Reader { rest: available, shared };
+            reader.read(&mut section);
+            let mut done = available.len() - reader.rest.len();
+            if is_last && done < available.len() {
+                // Of another form. Whether it is whole is still to be told.
+                if let Some(section) = &mut section {
+                    section.entries = None;
+                }
+                done = available.len();
+            }
+            hasher.update(&available[..done]);
+            self.start += done;
+            left -= done as u64;
+            if left == 0 {
+                return Ok(header.has_hash(&hasher).then(|| section.unwrap_or_default()));
+            }
+            if !self.fill()? {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// What was read before and many images have.
+#[derive(Default)]
+struct Shared {
+    /// The last version of the compiler.
+    compiler: Option<Arc<str>>,
+    /// The names of outputs, by their bytes.
+    outputs: HashMap<Box<[u8]>, Arc<[Arc<str>]>>,
+}
+
+struct Reader<'a, 's> {
     rest: &'a [u8],
-    outputs: Outputs<'a>,
+    shared: &'s mut Shared,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Reader<'a, '_> {
+    /// Reads the start of a section, unless that was read, and all entries that are there as a whole.
+    fn read(&mut self, section: &mut Option<Section>) {
+        let mut whole = self.rest;
+        if section.is_none() {
+            *section = self.start();
+            if section.is_some() {
+                whole = self.rest;
+            }
+        }
+        if let Some(Section { entries: Some(entries), .. }) = section {
+            while !self.rest.is_empty()
+                && let Some(entry) = self.entry()
+            {
+                entries.add(entry);
+                whole = self.rest;
+            }
+        }
+        self.rest = whole;
+    }
+
+    /// What stands before the entries of a section.
+    fn start(&mut self) -> Option<Section> {
+        let id = Uuid::from_bytes(self.array()?);
+        let previous = Uuid::from_bytes(self.array()?);
+        let mut stamps = Stamps::default();
+        for stamp in &mut stamps {
+            *stamp = self.array()?;
+        }
+        Some(Section { id, previous, stamps, entries: Some(Entries::default()) })
+    }
+
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
@@ -156,11 +296,19 @@ impl<'a> Reader<'a> {
                 output_count: self.number()?,
                 source_hash: self.option(Self::source_hash)?,
                 syntactic_hash: self.option(Self::syntactic_hash)?,
-                compiler: self.option(|reader| reader.text().map(Into::into))?,
+                compiler: self.option(Self::compiler)?,
                 extra: self.extra()?,
             },
             outputs: self.outputs()?,
         })
+    }
+
+    fn compiler(&mut self) -> Option<Arc<str>> {
+        let version = self.text()?;
+        if self.shared.compiler.as_deref() != Some(version) {
+            self.shared.compiler = Some(version.into());
+        }
+        self.shared.compiler.clone()
     }
 
     fn outputs(&mut self) -> Option<Arc<[Arc<str>]>> {
@@ -172,8 +320,12 @@ impl<'a> Reader<'a> {
             names.push(self.text()?);
         }
         let encoded = &start[..start.len() - self.rest.len()];
-        let known = self.outputs.entry(encoded).or_insert_with(|| names.into_iter().map(Arc::from).collect());
-        Some(Arc::clone(known))
+        if let Some(known) = self.shared.outputs.get(encoded) {
+            return Some(Arc::clone(known));
+        }
+        let outputs: Arc<[Arc<str>]> = names.into_iter().map(Arc::from).collect();
+        self.shared.outputs.insert(encoded.into(), Arc::clone(&outputs));
+        Some(outputs)
     }
 
     fn history(&mut self) -> Option<VersionHistory> {

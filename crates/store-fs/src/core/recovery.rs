@@ -336,9 +336,15 @@ impl Reader<'_> {
 
     /// The catalogue, if it fits. If not, nothing is wrong: the files have everything.
     fn catalogue(&self, manifest: &Manifest) -> Result<Option<Catalogue>> {
-        let Some(Ok(bytes)) = read_file(self.vfs, CATALOGUE)? else { return Ok(None) };
-        let Some(catalogue) = read_catalogue(&bytes, manifest.store_id, manifest.checkpoint_id) else {
-            return Ok(None);
+        let read = self
+            .vfs
+            .reader(CATALOGUE)
+            .and_then(|file| read_catalogue(file, manifest.store_id, manifest.checkpoint_id));
+        let catalogue = match read.map_err(FileError::at("read", CATALOGUE)) {
+            Ok(Some(catalogue)) => catalogue,
+            Ok(None) => return Ok(None),
+            Err(error) if error.is_not_found() || error.is_unusable() => return Ok(None),
+            Err(error) => return Err(error.into_store_error(OPERATION)),
         };
         let stamps = stamps(self.vfs).map_err(|error| error.into_store_error(OPERATION))?;
         let fits = catalogue.stamps == stamps || seeded::is_on(SeededBug::CatalogueWithAnyStamps);

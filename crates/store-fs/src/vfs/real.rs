@@ -7,7 +7,7 @@ mod place;
 
 use std::fmt;
 use std::fs::{self, File, FileType, OpenOptions, TryLockError};
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 #[cfg(target_os = "linux")]
@@ -316,6 +316,11 @@ impl Vfs for RealVfs {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(bytes)
+    }
+
+    fn reader(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
+        let (file, _) = self.open_regular_file(path)?;
+        Ok(Box::new(file))
     }
 
     fn length(&self, path: &str) -> io::Result<u64> {
