@@ -36,6 +36,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const BAD_CONFIGURATION: u8 = 64;
 
 fn main() -> ExitCode {
+    // Before a runtime starts threads.
+    prepare_process();
     let command = match Cli::try_parse() {
         Ok(Cli { command }) => command,
         Err(error) => {
@@ -86,8 +88,6 @@ fn unknown_variables() -> Vec<String> {
 
 fn serve(config: Config) -> anyhow::Result<()> {
     check_descriptors().context("the files and sockets of the server cannot be opened")?;
-    // Before the runtime starts threads.
-    prepare_process();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

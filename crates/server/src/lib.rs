@@ -27,6 +27,7 @@ mod wire;
 
 /// Of `constellation-store-core`: what a caller names a pipeline by.
 pub use constellation_store_core::Reference;
+/// Of `constellation-store-mem`: what a program calls before it starts threads.
 pub use constellation_store_mem::prepare_process;
 
 pub use admission::Overloaded;

@@ -62,11 +62,12 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-/// The order of UTF-16 units, which is that of bytes unless the first ones that differ start characters from U+E000 on.
+/// The order of UTF-16 units, which is that of bytes unless one of the first that differ starts a character from U+10000
+/// on: that is written as surrogates, which are below U+E000.
 fn compare_keys(left: &[u8], right: &[u8]) -> Ordering {
-    const START_OF_U_E000: u8 = 0xee;
+    const START_OF_U_10000: u8 = 0xf0;
     match left.iter().zip(right).find(|(left, right)| left != right) {
-        Some((left, right)) if left.max(right) < &START_OF_U_E000 => left.cmp(right),
+        Some((left, right)) if left.max(right) < &START_OF_U_10000 => left.cmp(right),
         Some(_) => {
             let [left, right] = [left, right].map(|key| str::from_utf8(key).expect("a key is text"));
             left.encode_utf16().cmp(right.encode_utf16())

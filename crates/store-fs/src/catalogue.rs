@@ -1,4 +1,4 @@
-//! The catalogue: everything that opening needs to know of a store, in one file that is read in one go.
+//! The catalogue: everything that opening needs to know of a store, in one file that is read from its start to its end.
 //!
 //! It is derived. Each checkpoint appends what it wrote to the JSON files, so that the cost of a checkpoint does not
 //! depend on how much is stored. It is believed only if its last section is of the checkpoint in `store.json`, and if
@@ -37,7 +37,6 @@ use uuid::Uuid;
 
 use crate::error::FileError;
 use crate::layout::{ALIASES, IMAGES, INDEX, SOURCES, VERSIONS};
-use crate::parallel;
 use crate::vfs::{Stamp, Vfs};
 
 pub(crate) use self::decode::read_catalogue;
@@ -157,17 +156,14 @@ impl Entries {
 
     fn into_content(self) -> Content {
         let Self { images, sources, histories, index } = self;
-        let ((images, sources), (histories, index)) = parallel::both(
-            images.len() + sources.len() > MANY_ENTRIES,
-            || (latest(images), latest(sources)),
-            || (latest(histories), latest(index)),
-        );
-        Content { images, sources, histories, index }
+        Content {
+            images: latest(images),
+            sources: latest(sources),
+            histories: latest(histories),
+            index: latest(index),
+        }
     }
 }
-
-/// From how many entries on a second thread makes maps of them.
-const MANY_ENTRIES: usize = 100_000;
 
 /// Nothing is moved where there is nothing yet, which is the first and largest section.
 fn append<T>(entries: &mut Vec<T>, later: Vec<T>) {
@@ -344,6 +340,57 @@ mod tests {
             let found = read(&mut InPieces(&bytes, length));
             assert_eq!(found.content, expected.content, "{length}");
             assert_eq!((found.sections, found.bytes), (expected.sections, expected.bytes), "{length}");
+        }
+    }
+
+    /// Catalogues that are longer than what is read at once.
+    #[test]
+    fn what_is_torn_stale_or_of_another_form_is_told_however_long_it_is() {
+        const MANY: usize = 20_000;
+        let removals =
+            |count| std::iter::repeat_n(Entry::ImageRemoved(StructuralHash::of_bytes(&[1])), count);
+        let (small, entries, _) = two_sections();
+        let last = SectionId { previous: id(1).checkpoint, number: 2, ..id(5) };
+        let large = encode_section(last, removals(MANY));
+        let read = |bytes: &[u8], checkpoint| read_catalogue(Bounded(bytes), STORE, checkpoint).unwrap();
+        let whole = read(&[&small[..], &large].concat(), last.checkpoint).unwrap();
+        assert_eq!((whole.sections, whole.bytes), (3, (small.len() + large.len()) as u64));
+
+        let before = |found: Option<Catalogue>| {
+            let found = found.unwrap();
+            assert_eq!((found.sections, found.bytes), (2, small.len() as u64));
+            assert_eq!(found.content, content(&entries));
+        };
+        let checkpoint = id(1).checkpoint;
+        for length in [1, 79, 80, 150, 192, 300_000, large.len() - 1] {
+            before(read(&[&small[..], &large[..length]].concat(), checkpoint));
+        }
+        // The hash is wrong then.
+        for place in [100, 192, 193, 300_000, large.len() - 1] {
+            let mut changed = large.clone();
+            changed[place] ^= 0x55;
+            before(read(&[&small[..], &changed].concat(), checkpoint));
+        }
+        let stale = encode_section(SectionId { previous: id(7).checkpoint, ..last }, removals(MANY));
+        before(read(&[&small[..], &stale].concat(), checkpoint));
+        let mut endless = large.clone();
+        endless[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
+        before(read(&[&small[..], &endless].concat(), checkpoint));
+
+        // What was written so is another form than this one.
+        let mut payload = large[80..].to_vec();
+        payload[112 + 33 * (MANY / 2)] = 99;
+        let other = crate::frame::encode_frame(STORE, EPOCH, 2, &payload);
+        assert!(read(&[&small[..], &other].concat(), checkpoint).is_none());
+    }
+
+    /// Is never asked for more than a few pieces at once, though no entry is large.
+    struct Bounded<'a>(&'a [u8]);
+
+    impl Read for Bounded<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            assert!(buffer.len() <= 1 << 19, "{}", buffer.len());
+            self.0.read(buffer)
         }
     }
 

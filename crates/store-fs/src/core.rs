@@ -278,6 +278,7 @@ impl Core {
     /// Those of [`Core::open`] but `Locked`. `Unavailable` also when there is no store, and when checkpoints
     /// follow one another so fast that none can be read in between.
     pub fn open_read_only(vfs: &Arc<dyn Vfs>, options: CoreOptions) -> Result<Self> {
+        prepare_process();
         refuse_links(&**vfs)?;
         recovery::refuse_foreign(&**vfs)?;
         for _ in 0..READ_ATTEMPTS {

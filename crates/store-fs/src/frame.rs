@@ -76,12 +76,15 @@ pub(crate) fn finish_frame(frame: &mut [u8], store: Uuid, epoch: u64, sequence: 
     header[16..32].copy_from_slice(store.as_bytes());
     header[32..40].copy_from_slice(&epoch.to_le_bytes());
     header[40..HASH_OFFSET].copy_from_slice(&sequence.to_le_bytes());
-    let hash = frame_hash(&header[..HASH_OFFSET], payload);
+    let hash = hasher(&header[..HASH_OFFSET]).update(payload).finalize();
     header[HASH_OFFSET..].copy_from_slice(hash.as_bytes());
 }
 
-fn frame_hash(header: &[u8], payload: &[u8]) -> blake3::Hash {
-    blake3::Hasher::new().update(header).update(payload).finalize()
+/// What is to be given the payload that follows what stands before the hash.
+fn hasher(covered: &[u8]) -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(covered);
+    hasher
 }
 
 /// What stands before the payload of a frame, whose hash is still to be checked.
@@ -118,9 +121,7 @@ impl FrameHeader {
 
     /// What is to be given the payload.
     pub(crate) fn hasher(&self) -> blake3::Hasher {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.covered);
-        hasher
+        hasher(&self.covered)
     }
 
     /// Whether the frame is whole of which the hasher was given the payload.

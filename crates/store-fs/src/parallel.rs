@@ -25,17 +25,20 @@ pub(crate) fn each<P: Send, T: Send>(
     })
 }
 
-/// What both make. If there is `much` to do, the second one has a thread of its own.
-pub(crate) fn both<A, B: Send>(
+/// What both make, or the failure of the first that fails. If there is `much` to do, the second one has a thread of its
+/// own.
+pub(crate) fn both<A, B: Send, E: Send>(
     much: bool,
-    first: impl FnOnce() -> A,
-    second: impl FnOnce() -> B + Send,
-) -> (A, B) {
+    first: impl FnOnce() -> Result<A, E>,
+    second: impl FnOnce() -> Result<B, E> + Send,
+) -> Result<(A, B), E> {
     if !much {
-        return (first(), second());
+        return Ok((first()?, second()?));
     }
     thread::scope(|scope| {
         let second = scope.spawn(second);
-        (first(), second.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        let first = first();
+        let second = second.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Ok((first?, second?))
     })
 }

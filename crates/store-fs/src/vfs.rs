@@ -65,14 +65,14 @@ pub trait Vfs: Debug + Display + Send + Sync + 'static {
     /// system.
     fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>>;
 
-    /// What reads a regular file from its start, for one that need not be in memory as a whole. Symbolic links are not
-    /// followed.
+    /// What reads a regular file of at most `limit` bytes from its start, for one that need not be in memory as a whole.
+    /// Symbolic links are not followed.
     ///
     /// # Errors
     ///
     /// Those of [`Vfs::read`].
-    fn reader(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
-        Ok(Box::new(Cursor::new(self.read(path, u64::MAX)?)))
+    fn reader(&self, path: &str, limit: u64) -> io::Result<Box<dyn Read + '_>> {
+        Ok(Box::new(Cursor::new(self.read(path, limit)?)))
     }
 
     /// How many bytes a regular file has.

@@ -65,28 +65,20 @@ impl Relations {
     }
 
     pub(crate) fn hold(&mut self, name: &PipelineName, version: &Version) {
-        let reference = || Reference::of(name, version);
-        self.holders.update(|relation| {
-            let (structural_hash, holder) = reference().into_image();
-            relation.relate(structural_hash, holder);
-        });
-        self.source_holders.update(|relation| {
-            if let Some((source_hash, holder)) = reference().into_source() {
-                relation.relate(source_hash, holder);
-            }
-        });
+        let holder = || Holder::new(name, version);
+        self.holders.update(|relation| relation.relate(version.structural_hash, holder()));
+        if let Some(source_hash) = version.source_hash {
+            let holder = || SourceHolder::Version(holder());
+            self.source_holders.update(|relation| relation.relate(source_hash, holder()));
+        }
     }
 
     pub(crate) fn release(&mut self, name: &PipelineName, version: &Version) {
-        let reference = || Reference::of(name, version);
-        self.holders.update(|relation| {
-            let (structural_hash, holder) = reference().into_image();
-            relation.separate(structural_hash, holder);
-        });
-        self.source_holders.update(|relation| {
-            if let Some((source_hash, holder)) = reference().into_source() {
-                relation.separate(source_hash, holder);
-            }
-        });
+        let holder = || Holder::new(name, version);
+        self.holders.update(|relation| relation.separate(version.structural_hash, holder()));
+        if let Some(source_hash) = version.source_hash {
+            let holder = || SourceHolder::Version(holder());
+            self.source_holders.update(|relation| relation.separate(source_hash, holder()));
+        }
     }
 }

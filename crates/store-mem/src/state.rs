@@ -29,8 +29,8 @@ use crate::{Change, Prepared};
 /// they are there, and of an image its summary, until the backend loads them ([`State::load_image`]). All
 /// judgements and listings do without. What was added by a change is in memory.
 ///
-/// Who refers to what is worked out when it is asked for first, in time linear in the state, and kept along from then
-/// on. Only removing, pruning, damage and whoever wants the names of an image ask for it.
+/// Each relation of who refers to what is worked out when it is asked for first, in time linear in the state, and kept
+/// along from then on. Only removing, pruning, damage and whoever wants the names of an image ask for it.
 #[derive(Debug, Clone)]
 pub struct State {
     revision: Revision,

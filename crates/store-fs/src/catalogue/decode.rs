@@ -34,24 +34,23 @@ pub(crate) fn read_catalogue(
         first_bytes: 0,
         bytes: 0,
     };
-    let mut last = Uuid::nil();
+    let mut last = None;
     let mut shared = Shared::default();
     let mut entries = Entries::default();
     let mut window = Window::new(source);
-    while let Some(header) = window.header(catalogue.sections)? {
+    while let Some(bytes) = window.take()?
+        && let Some(header) = FrameHeader::read(&bytes, EPOCH, catalogue.sections)
+    {
         // What is behind the last section may be left of an earlier, longer catalogue.
         let is_next =
             header.format == FRAME_FORMAT && header.store == store && header.sequence == catalogue.sections;
         if !is_next {
             break;
         }
-        let Some(section) = window.section(&header, &mut shared)? else { break };
-        let Section { id, previous, stamps, entries: of_section } = section;
-        if catalogue.sections > 0 && previous != last {
-            break;
-        }
+        let Some(section) = window.section(&header, last, &mut shared)? else { break };
+        let Section { id, stamps, entries: of_section } = section;
         let Some(of_section) = of_section else { return Ok(None) };
-        last = id;
+        last = Some(id);
         catalogue.stamps = stamps;
         entries.append(of_section);
         catalogue.sections += 1;
@@ -60,8 +59,8 @@ pub(crate) fn read_catalogue(
             catalogue.first_bytes = catalogue.bytes;
         }
     }
-    let fits = last == checkpoint || seeded::is_on(SeededBug::CatalogueOfAnyCheckpoint);
-    if catalogue.sections == 0 || !fits {
+    let Some(last) = last else { return Ok(None) };
+    if last != checkpoint && !seeded::is_on(SeededBug::CatalogueOfAnyCheckpoint) {
         return Ok(None);
     }
     catalogue.content = entries.into_content();
@@ -69,15 +68,15 @@ pub(crate) fn read_catalogue(
 }
 
 /// What a section says.
-#[derive(Default)]
 struct Section {
     id: Uuid,
-    previous: Uuid,
     stamps: Stamps,
     /// None where they are of another form.
     entries: Option<Entries>,
 }
 
+/// The ids of its checkpoint and of that before, and the stamps.
+const START_BYTES: usize = 16 + 16 + size_of::<Stamps>();
 /// How many bytes are read at once, unless an entry has more.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -101,8 +100,10 @@ impl<R: Read> Window<R> {
 
     /// Reads on. Returns whether there was more.
     fn fill(&mut self) -> io::Result<bool> {
-        self.bytes.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
         if self.end > self.bytes.len() / 2 {
             self.bytes.resize(2 * self.bytes.len(), 0);
         }
@@ -118,13 +119,12 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// The header of the section with this number, if there is one.
-    fn header(&mut self, number: u64) -> io::Result<Option<FrameHeader>> {
+    /// The next bytes, if there are so many.
+    fn take<const N: usize>(&mut self) -> io::Result<Option<[u8; N]>> {
         loop {
-            if let Some(header) = self.filled().first_chunk() {
-                let header = FrameHeader::read(header, EPOCH, number);
-                self.start += HEADER_BYTES;
-                return Ok(header);
+            if let Some(bytes) = self.filled().first_chunk().copied() {
+                self.start += N;
+                return Ok(Some(bytes));
             }
             if !self.fill()? {
                 return Ok(None);
@@ -132,35 +132,48 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// The section behind a header, if it is whole.
-    fn section(&mut self, header: &FrameHeader, shared: &mut Shared) -> io::Result<Option<Section>> {
+    /// The section behind a header, if it is whole and follows the section before.
+    fn section(
+        &mut self,
+        header: &FrameHeader,
+        before: Option<Uuid>,
+        shared: &mut Shared,
+    ) -> io::Result<Option<Section>> {
+        // Shorter ones are none.
+        let Some(mut left) = header.payload.checked_sub(START_BYTES as u64) else { return Ok(None) };
+        let Some(start) = self.take::<START_BYTES>()? else { return Ok(None) };
+        let (ids, stamps) = start.as_chunks::<16>().0.split_at(2);
+        let [id, previous] = [ids[0], ids[1]].map(Uuid::from_bytes);
+        if before.is_some_and(|before| before != previous) {
+            return Ok(None);
+        }
+        let stamps = stamps.try_into().expect("what is left of the start");
         let mut hasher = header.hasher();
-        let mut left = header.payload;
-        let mut section: Option<Section> = None;
-        loop {
+        hasher.update(&start);
+
+        let mut entries = Some(Entries::default());
+        while left > 0 {
             let filled = self.filled();
             let available = usize::try_from(left).map_or(filled, |left| &filled[..left.min(filled.len())]);
-            let is_last = available.len() as u64 == left;
-            let mut reader = Reader { rest: available, shared };
-            reader.read(&mut section);
-            let mut done = available.len() - reader.rest.len();
-            if is_last && done < available.len() {
-                // Of another form. Whether it is whole is still to be told.
-                if let Some(section) = &mut section {
-                    section.entries = None;
+            let is_all = available.len() as u64 == left;
+            let mut reader = Reader { rest: available, ran_out: false, shared };
+            if let Some(read) = &mut entries {
+                reader.entries(read);
+                if !reader.rest.is_empty() && (is_all || !reader.ran_out) {
+                    entries = None;
                 }
-                done = available.len();
             }
-            hasher.update(&available[..done]);
-            self.start += done;
-            left -= done as u64;
-            if left == 0 {
-                return Ok(header.has_hash(&hasher).then(|| section.unwrap_or_default()));
-            }
-            if !self.fill()? {
+            // What is of another form is hashed alone: only a whole section is told from what a crash left.
+            let n_left = if entries.is_some() { reader.rest.len() } else { 0 };
+            let n_done = available.len() - n_left;
+            hasher.update(&available[..n_done]);
+            self.start += n_done;
+            left -= n_done as u64;
+            if left > 0 && !self.fill()? {
                 return Ok(None);
             }
         }
+        Ok(header.has_hash(&hasher).then_some(Section { id, stamps, entries }))
     }
 }
 
@@ -175,49 +188,36 @@ struct Shared {
 
 struct Reader<'a, 's> {
     rest: &'a [u8],
+    /// Whether something needed more bytes than there are.
+    ran_out: bool,
     shared: &'s mut Shared,
 }
 
 impl<'a> Reader<'a, '_> {
-    /// Reads the start of a section, unless that was read, and all entries that are there as a whole.
-    fn read(&mut self, section: &mut Option<Section>) {
-        let mut whole = self.rest;
-        if section.is_none() {
-            *section = self.start();
-            if section.is_some() {
-                whole = self.rest;
-            }
+    /// Reads all entries that are there as a whole.
+    fn entries(&mut self, entries: &mut Entries) {
+        while !self.rest.is_empty() {
+            let start = self.rest;
+            let Some(entry) = self.entry() else {
+                self.rest = start;
+                return;
+            };
+            entries.add(entry);
         }
-        if let Some(Section { entries: Some(entries), .. }) = section {
-            while !self.rest.is_empty()
-                && let Some(entry) = self.entry()
-            {
-                entries.add(entry);
-                whole = self.rest;
-            }
-        }
-        self.rest = whole;
-    }
-
-    /// What stands before the entries of a section.
-    fn start(&mut self) -> Option<Section> {
-        let id = Uuid::from_bytes(self.array()?);
-        let previous = Uuid::from_bytes(self.array()?);
-        let mut stamps = Stamps::default();
-        for stamp in &mut stamps {
-            *stamp = self.array()?;
-        }
-        Some(Section { id, previous, stamps, entries: Some(Entries::default()) })
     }
 
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.rest.split_at_checked(length)?;
+        let split = self.rest.split_at_checked(length);
+        self.ran_out |= split.is_none();
+        let (taken, rest) = split?;
         self.rest = rest;
         Some(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.rest.split_first_chunk()?;
+        let split = self.rest.split_first_chunk();
+        self.ran_out |= split.is_none();
+        let (taken, rest) = split?;
         self.rest = rest;
         Some(*taken)
     }

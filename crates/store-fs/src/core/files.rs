@@ -203,9 +203,9 @@ impl Files {
         }
     }
 
-    /// Removes what earlier openings left unfinished: `found` are such files that are known, which are those in the
-    /// directories of content, where they were listed. What cannot be removed stays and does no harm.
-    pub(crate) fn sweep(&self, found: &[String]) {
+    /// Removes what earlier openings left unfinished. `leftovers` are those in the directories of content, which are
+    /// large and listed only where the JSON files are read. What cannot be removed stays and does no harm.
+    pub(crate) fn sweep(&self, leftovers: &[String]) {
         if seeded::is_on(SeededBug::SweepSkipped) {
             return;
         }
@@ -218,7 +218,7 @@ impl Files {
                 }
             }
         }
-        for path in found {
+        for path in leftovers {
             let _ = self.vfs.remove(path);
         }
     }

@@ -212,6 +212,9 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Reading> {
         let listed: BTreeSet<&String> = files.iter().collect();
         missed.retain(|path| !listed.contains(path));
     }
+    for Warning { text, .. } in &warnings {
+        tracing::warn!(store = %vfs, "{text}");
+    }
     let catalogue = end;
     Ok(Reading {
         state,
@@ -338,7 +341,7 @@ impl Reader<'_> {
     fn catalogue(&self, manifest: &Manifest) -> Result<Option<Catalogue>> {
         let read = self
             .vfs
-            .reader(CATALOGUE)
+            .reader(CATALOGUE, MAX_DOCUMENT_BYTES)
             .and_then(|file| read_catalogue(file, manifest.store_id, manifest.checkpoint_id));
         let catalogue = match read.map_err(FileError::at("read", CATALOGUE)) {
             Ok(Some(catalogue)) => catalogue,

@@ -318,9 +318,12 @@ impl Vfs for RealVfs {
         Ok(bytes)
     }
 
-    fn reader(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
-        let (file, _) = self.open_regular_file(path)?;
-        Ok(Box::new(file))
+    fn reader(&self, path: &str, limit: u64) -> io::Result<Box<dyn Read + '_>> {
+        let (file, length) = self.open_regular_file(path)?;
+        if length > limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(Box::new(file.take(limit)))
     }
 
     fn length(&self, path: &str) -> io::Result<u64> {
@@ -449,9 +452,14 @@ mod tests {
             fs::write(directory.path().join("file"), &bytes).unwrap();
             for limit in [length, length + 1, u64::MAX] {
                 assert_eq!(vfs.read("file", limit).unwrap(), bytes, "{length} with {limit}");
+                let mut read = Vec::new();
+                vfs.reader("file", limit).unwrap().read_to_end(&mut read).unwrap();
+                assert_eq!(read, bytes, "{length} with {limit}");
             }
             if let Some(limit) = length.checked_sub(1) {
                 assert_eq!(vfs.read("file", limit).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+                let refused = vfs.reader("file", limit).err().unwrap();
+                assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
             }
         }
     }
@@ -538,6 +546,8 @@ mod tests {
         assert!(made.success());
         for name in ["directory", "link", "broken link", "socket", "pipe"] {
             assert_eq!(vfs.read(name, 10).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
+            let refused = vfs.reader(name, 10).err().unwrap();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{name}");
         }
         assert_eq!(vfs.read("nothing", 10).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(vfs.read("file", 10).unwrap(), b"x");

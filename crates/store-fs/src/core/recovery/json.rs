@@ -111,7 +111,7 @@ impl Reader<'_> {
         let mut of_images = Notes::new(vfs);
         let mut of_others = Notes::new(vfs);
         let images = of_images.list(IMAGES, ".json")?;
-        // Listing, sorting and decoding take one thread each, which otherwise all others wait for.
+        // Parts of both are done by one thread, for which others would wait.
         let (images, others) = parallel::both(
             images.entries.len() >= MANY_FILES,
             || of_images.images(&images),
@@ -119,9 +119,8 @@ impl Reader<'_> {
                 let maps = (flat_map(aliases, decode_aliases), flat_map(index, decode_index));
                 Ok((maps, of_others.sources()?, of_others.histories()?))
             },
-        );
-        let images = images?;
-        let ((aliases, index), sources, (histories, salvaged)) = others?;
+        )?;
+        let ((aliases, index), sources, (histories, salvaged)) = others;
         let aliases = self.notes.flat_map(ALIASES, aliases);
         let index = self.notes.flat_map(INDEX, index).unwrap_or_default();
         self.notes.append(of_images);
@@ -158,9 +157,7 @@ impl<'a> Notes<'a> {
     }
 
     pub(super) fn warn(&mut self, warning: impl Into<Warning>) {
-        let warning = warning.into();
-        tracing::warn!(store = %self.vfs, "{}", warning.text);
-        self.warnings.push(warning);
+        self.warnings.push(warning.into());
     }
 
     pub(super) fn damaged(&mut self, path: &str, reason: &str, stays: bool) {
