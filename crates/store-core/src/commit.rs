@@ -211,6 +211,30 @@ pub enum Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::StructuralHash;
+
+    #[test]
+    fn a_precondition_holds_for_what_it_names_alone() {
+        let name = "scoring".parse().unwrap();
+        let active =
+            |version| Some(ActiveVersion { version, structural_hash: StructuralHash::of_bytes(b"x") });
+        for (precondition, found, holds) in [
+            (Precondition::Any, None, true),
+            (Precondition::Any, active(1), true),
+            (Precondition::Absent, None, true),
+            (Precondition::Absent, active(1), false),
+            (Precondition::Active(2), None, false),
+            (Precondition::Active(2), active(1), false),
+            (Precondition::Active(2), active(2), true),
+        ] {
+            let judged = precondition.judge(&name, found);
+            assert_eq!(judged.is_ok(), holds, "{precondition:?} {found:?}");
+        }
+        let error = Precondition::Active(2).judge(&name, active(1)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        let told = error.to_string();
+        assert!(["scoring", "2", "1"].iter().all(|part| told.contains(part)), "{told}");
+    }
 
     #[test]
     fn a_commit_keeps_what_is_added_in_order() {

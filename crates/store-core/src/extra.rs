@@ -72,3 +72,19 @@ impl<'de> Deserialize<'de> for ExtraMembers {
         Map::deserialize(deserializer).map(Self::from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_compared_also_where_there_are_none() {
+        let with = |value: i64| ExtraMembers::from(Map::from_iter([("team".to_owned(), value.into())]));
+        assert_eq!(with(1), with(1));
+        assert_ne!(with(1), with(2));
+        assert_ne!(with(1), ExtraMembers::default());
+        let mut emptied = with(1);
+        emptied.shift_remove("team");
+        assert_eq!(emptied, ExtraMembers::default());
+    }
+}
