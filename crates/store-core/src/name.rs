@@ -154,6 +154,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_is_looked_up_and_written_as_its_text() {
+        let name: PipelineName = "pricing/quote".parse().unwrap();
+        assert_eq!((name.as_str(), &*name.to_string()), ("pricing/quote", "pricing/quote"));
+        let names = std::collections::BTreeSet::from([name]);
+        assert!(names.contains("pricing/quote"));
+        assert!(!names.contains("pricing"));
+        assert!("x".repeat(MAX_NAME_BYTES).parse::<PipelineName>().is_ok());
+    }
+
+    #[test]
+    fn what_is_no_hash_by_length_or_by_letters_is_a_name_and_written_as_it_was() {
+        let hash = "a".repeat(64);
+        for text in [&*"a".repeat(65), &*"z".repeat(64), &*format!("{}:beef", "x".repeat(64)), "beef", &*hash]
+        {
+            let reference: Reference = text.parse().unwrap();
+            assert_eq!(matches!(reference, Reference::Hash(_)), text == hash, "{text}");
+            assert_eq!(reference.to_string(), text);
+        }
+    }
+
+    #[test]
     fn names_that_are_refused() {
         let long = "x".repeat(256);
         let hex = "a".repeat(64);

@@ -181,6 +181,59 @@ pub fn prunable(mut numbers: Vec<u64>, active: Option<u64>, keep: usize) -> Vec<
 mod tests {
     use super::*;
 
+    fn history(numbers: impl IntoIterator<Item = u64>) -> VersionHistory {
+        let version = |version| Version {
+            version,
+            structural_hash: StructuralHash::of_bytes(b"x"),
+            created_at: Timestamp::UNIX_EPOCH,
+            revision: Revision(version),
+            origin: Origin::Compile,
+            source_hash: None,
+            extra: ExtraMembers::default(),
+        };
+        let mut history = VersionHistory::new("scoring".parse().unwrap());
+        history.versions = numbers.into_iter().map(version).collect();
+        history
+    }
+
+    #[test]
+    fn a_pruning_keeps_the_newest_and_the_active_one() {
+        let mut history = history(1..=5);
+        for (active, keep, expected) in [
+            (Some(2), 2, &[1, 3][..]),
+            (Some(5), 2, &[1, 2, 3]),
+            (None, 0, &[1, 2, 3, 4, 5]),
+            (Some(3), 0, &[1, 2, 4, 5]),
+            (Some(1), 4, &[]),
+            (None, 5, &[]),
+            (None, 6, &[]),
+        ] {
+            history.active_version = active;
+            assert_eq!(history.prunable(keep), expected, "{active:?} {keep}");
+        }
+    }
+
+    #[test]
+    fn a_rollback_goes_to_the_newest_version_below_the_active_one() {
+        let mut history = history([1, 2, 4, 7]);
+        for (active, expected) in [(Some(7), Some(4)), (Some(4), Some(2)), (Some(1), None), (None, None)] {
+            history.active_version = active;
+            assert_eq!(history.previous().map(|version| version.version), expected, "{active:?}");
+        }
+    }
+
+    #[test]
+    fn a_document_written_by_hand_is_put_in_order() {
+        let mut history = history([3, 1, 3]);
+        (history.active_version, history.next_version) = (Some(2), 1);
+        history.normalize();
+        assert_eq!(history.versions.iter().map(|version| version.version).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!((history.active_version, history.next_version), (None, 4));
+        (history.active_version, history.next_version) = (Some(3), 9);
+        history.normalize();
+        assert_eq!((history.active_version, history.next_version), (Some(3), 9));
+    }
+
     #[test]
     fn the_text_of_an_origin_is_that_of_its_document() {
         for origin in Origin::ALL {
