@@ -54,6 +54,18 @@ proptest! {
     }
 }
 
+#[test]
+fn a_text_that_ends_too_early_is_told_from_one_with_something_else_in_its_place() {
+    for (text, message) in [
+        ("\"abc", "it ends in the middle of a value at line 1 column 1"),
+        ("\"abc\\", "it ends in the middle of a value at line 1 column 1"),
+        ("[\n1,", "it ends in the middle of a value at line 2 column 3"),
+        ("\"abc\ndef\"", "a control character in a string at line 1 column 1"),
+    ] {
+        assert_eq!(transcode(text).unwrap_err().to_string(), message, "{text:?}");
+    }
+}
+
 /// One of those that mean something in JSON, and some that do not.
 const JSON_CHARACTERS: &str = r#"[\[\]{}",:\\/u0-9aefnrt.+\- \n\t\r\x00\x1f\x7f\xa0\u{e9}\u{2028}]"#;
 
