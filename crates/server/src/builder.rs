@@ -13,6 +13,9 @@ use constellation_store_fs::FileSystemPipelineStore;
 use constellation_store_mem::InMemoryPipelineStore;
 use tokio::net::TcpListener;
 
+/// Of `constellation-store-mem`: what a program calls before it starts threads.
+pub use constellation_store_mem::prepare_process;
+
 use crate::auth::ApiKeys;
 use crate::bound::BoundAddress;
 use crate::config::{Limits, LoaderConfig};

@@ -27,13 +27,11 @@ mod wire;
 
 /// Of `constellation-store-core`: what a caller names a pipeline by.
 pub use constellation_store_core::Reference;
-/// Of `constellation-store-mem`: what a program calls before it starts threads.
-pub use constellation_store_mem::prepare_process;
 
 pub use admission::Overloaded;
 pub use auth::{ApiKeys, InvalidApiKeys, Role, hash_api_key, is_hashed_entry};
 pub use bound::BoundAddress;
-pub use builder::{Builder, ConstellationServer, StartError, check_access, shutdown_signal};
+pub use builder::{Builder, ConstellationServer, StartError, check_access, prepare_process, shutdown_signal};
 pub use config::{AliasStrategy, InvalidAliasStrategy, Limits, LoaderConfig};
 pub use error::ServiceError;
 pub use example::{ExampleRequest, StoredPipeline};
