@@ -136,6 +136,7 @@ fn lists_are_sorted_and_names_are_identifiers() {
         |name: &str| InputSpec { name: name.into(), ty: TypeIndex(0), default: None, examples: vec![] };
     let inputs = vec![input("b"), input("a")];
     assert_eq!(refused(&DagSpec { inputs, ..dag(vec![int(1)]) }), "inputs[1] is not sorted by name");
+    assert_eq!(DagSpec { inputs: vec![input("a"), input("b")], ..dag(vec![int(1)]) }.validate().err(), None);
     let unnamed = DagSpec { inputs: vec![input("a b")], ..dag(vec![int(1)]) };
     assert_eq!(refused(&unnamed), "inputs[0] has the name 'a b', which is not an identifier");
     let mut labelled = dag(vec![int(1)]);
@@ -287,4 +288,16 @@ fn bodies_nest_to_a_bound() {
     };
     assert!(nest(MAX_BODY_DEPTH).validate().is_ok());
     assert!(refused(&nest(MAX_BODY_DEPTH + 1)).contains("too deep"));
+}
+
+#[test]
+fn a_repeated_name_is_found_among_few_and_among_many() {
+    for count in [0, 1, 2, FEW - 1, FEW, FEW + 1, 100] {
+        let mut names: Vec<String> = (0..count).map(|number| format!("n{number}")).collect();
+        assert_eq!(first_repeated(names.iter().map(|name| &**name)), None, "{count}");
+        if count > 2 {
+            names[count - 1] = "n0".to_owned();
+            assert_eq!(first_repeated(names.iter().map(|name| &**name)), Some("n0"), "{count}");
+        }
+    }
 }
