@@ -81,6 +81,7 @@ mod tests {
         let same = graph.clone();
         graph.nodes[0].ty = TypeIndex(1);
         assert!(graph.types.get().is_none());
+        assert_ne!(graph, same);
         assert_eq!(graph.types(), Err(graph.validate().unwrap_err()));
         assert!(same.types().is_ok(), "a copy is a graph of its own");
         graph.nodes[0].ty = TypeIndex(0);

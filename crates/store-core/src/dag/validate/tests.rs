@@ -75,6 +75,23 @@ fn a_body_is_closed() {
 }
 
 #[test]
+fn every_node_of_a_body_is_of_that_body_the_first_and_the_last_too() {
+    let case = |body| MatchCase { pattern: Pattern::Any, body };
+    let graph = |used| {
+        let cases = vec![case(region(1, 3, 0, 2)), case(region(3, 5, 0, 4))];
+        let owner = node(NodeKind::Match { scrutinee: NodeIndex(0), cases });
+        dag(vec![int(1), int(2), add(1, 1), int(3), add(3, 3), owner, add(5, used)])
+    };
+    assert_eq!(graph(0).validate(), Ok(vec![Type::Int]));
+    for used in 1..5 {
+        assert_eq!(
+            refused(&graph(used)),
+            format!("nodes[6] refers to nodes[{used}], inside of another body")
+        );
+    }
+}
+
+#[test]
 fn a_body_stands_right_before_its_owner() {
     let parameter = || node(NodeKind::Parameter);
     let bodies =
