@@ -110,7 +110,7 @@ pub(crate) fn answers(settings: &Settings) -> anyhow::Result<Vec<Row>> {
 /// The slowest of a hundred executions at half of the highest rate.
 ///
 /// What is slow is mostly what the system did meanwhile, and comes in phases of seconds. So there are many short rounds,
-/// each of some ten thousand requests, and whoever comes first in one comes last in the next.
+/// each of tens of thousands of requests, and whoever comes first in one comes last in the next.
 fn tail(settings: &Settings, both: &Both, requests_a_second: f64) -> anyhow::Result<Row> {
     const DURATION: Duration = Duration::from_secs(1);
     let n_rounds = if settings.quick { 6 } else { 30 };

@@ -111,7 +111,7 @@ impl Reader<'_> {
         let mut of_images = Notes::new(vfs);
         let mut of_others = Notes::new(vfs);
         let images = of_images.list(IMAGES, ".json")?;
-        // Parts of both are done by one thread, for which others would wait.
+        // Each has work for one thread alone, such as sorting, during which the other one goes on.
         let (images, others) = parallel::both(
             images.entries.len() >= MANY_FILES,
             || of_images.images(&images),
